@@ -1,0 +1,51 @@
+# NEOPRO Fleet. `make` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+$(VENV)/.demo: requirements/demo.txt pyproject.toml
+	@PYTHON=$(PYTHON) requirements/setup demo
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml
+	@PYTHON=$(PYTHON) requirements/setup dev
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo ## set up, start the control plane and six boxes on embedded defaults
+	@exec $(BIN)/neopro demo
+
+demo-clean: ## stop and forget the demo
+	@[ ! -x $(BIN)/neopro ] || $(BIN)/neopro demo --clean
+
+test: $(VENV)/.dev ## set up and pass the tests
+	@$(BIN)/pytest
+
+check: $(VENV)/.dev ## lint, types, who may import whom
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.dev ## format the code
+	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format .
+
+schema: $(VENV)/.dev ## write schemas/jsonschema/ anew
+	@$(BIN)/python -m control_plane.core.jsonschema
+
+bench: $(VENV)/.dev ## measure beside floors and peers; writes bench.json
+	@$(BIN)/python -m tests.benchmarks
+
+test-crash: $(VENV)/.dev ## kill the agent at every mutating system call of an update (needs strace)
+	@$(BIN)/pytest tests/crash --whole-matrix
+
+lock: ## compile the requirement files anew (needs uv)
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml --extra agent -o requirements/agent.txt
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in --extra demo -o requirements/demo.txt
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in --extra demo --group dev -o requirements/dev.txt
+
+clean: ## remove the environment and what was built
+	@rm -rf $(VENV) build *.egg-info bench.json
+
+.PHONY: help demo demo-clean test check format schema bench test-crash lock clean

@@ -1,0 +1,1 @@
+"""The `neopro` command line: one verb, one file."""

@@ -1,0 +1,1 @@
+"""The server: from commits to signed manifests, reports and the status page."""

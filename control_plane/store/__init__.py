@@ -1,0 +1,1 @@
+"""PostgreSQL: plain SQL beside the function that runs it."""

@@ -1,0 +1,1 @@
+"""The agent on the box: poll, verify, compare, converge, report."""

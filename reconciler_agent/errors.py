@@ -1,0 +1,74 @@
+"""What can keep the agent from finishing a function: one sentence each, 'cannot VERB OBJECT: WHY'.
+
+AgentError
+├── SettingsInvalid       site.conf is missing or cannot be used
+├── AlreadyRunning        another agent holds the lock
+├── NetworkTrouble        the control plane cannot be reached, or something else answered in its place
+├── AccessDenied          the control plane knows us but refuses (revoked, retired)
+├── TrustRefused          a signed document must not be accepted; an alarm
+├── DigestMismatch        bytes are not what their digest says
+├── DiskFull              not enough room, with a tenth kept free
+├── DiskFault             the file system failed a write, a read or an fsync
+├── ConfigurationUnreadable  the box's configuration.json does not parse (yet)
+├── ServiceFailed         the service manager could not do what was asked
+└── ReleaseUnhealthy      a release did not pass its health check
+
+`reason` is also the reason of the Condition that reports it.
+"""
+
+
+class AgentError(Exception):
+    """The root of the tree."""
+
+    @property
+    def reason(self) -> str:
+        """The CamelCase word for programs and conditions."""
+        return type(self).__name__
+
+
+class SettingsInvalid(AgentError):
+    """site.conf is missing or cannot be used."""
+
+
+class AlreadyRunning(AgentError):
+    """Another agent holds the lock."""
+
+
+class NetworkTrouble(AgentError):
+    """The control plane cannot be reached, or something else answered in its place; `retry_after_s` if it said so."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class AccessDenied(AgentError):
+    """The control plane knows us but refuses: revoked, retired, or not ours to read."""
+
+
+class TrustRefused(AgentError):
+    """A signed document must not be accepted; an alarm."""
+
+
+class DigestMismatch(AgentError):
+    """Bytes are not what their digest says."""
+
+
+class DiskFull(AgentError):
+    """Not enough room, with a tenth of the disk kept free."""
+
+
+class DiskFault(AgentError):
+    """The file system failed a write, a read or an fsync."""
+
+
+class ConfigurationUnreadable(AgentError):
+    """The box's configuration.json does not parse (yet)."""
+
+
+class ServiceFailed(AgentError):
+    """The service manager could not do what was asked."""
+
+
+class ReleaseUnhealthy(AgentError):
+    """A release did not pass its health check."""

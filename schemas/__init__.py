@@ -1,0 +1,1 @@
+"""The words that both programs speak: values and documents, no I/O."""

@@ -1,0 +1,83 @@
+"""Bodies of the operators' calls and of errors (RFC 9457)."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from schemas.manifest import Instant
+from schemas.names import Digest, Revision, SiteId
+from schemas.status import Condition, Difference, Event, Metrics, RunningRelease, Waiting
+
+Standing = Literal["Synced", "Progressing", "Degraded", "Offline", "Unknown", "Suspended", "Retired"]
+"""The one word for a site on the page, by the server's evidence and clock; `Unknown`: no report ever."""
+
+
+class ProblemDetails(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """RFC 9457 `application/problem+json`; `reason` is the CamelCase word of the error class."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str = ""
+    reason: str = ""
+
+
+class SiteSummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A site in one line."""
+
+    site: SiteId
+    name: str
+    standing: Standing
+    reason: str = ""
+    message: str = ""
+    desired_release: str | None = None
+    release: RunningRelease | None = None
+    commit: Revision
+    generation: int
+    reported_generation: int | None = None
+    last_report_at: Instant | None = None
+
+
+class SiteDetail(SiteSummary, frozen=True, kw_only=True, omit_defaults=True):
+    """A site, whole: what it last said of itself beside what is desired."""
+
+    manifest: Digest
+    conditions: list[Condition] = []
+    differences: list[Difference] = []
+    waiting: list[Waiting] = []
+    metrics: Metrics = Metrics()
+    events: list[Event] = []
+
+
+class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A commit and how far it got: `converged` of `sites` (the sites that it changed) are there."""
+
+    commit: Revision
+    subject: str
+    author: str
+    committed_at: Instant
+    verdict: Literal["published", "refused"]
+    problems: list[str] = []
+    published_at: Instant | None = None
+    sites: int = 0
+    converged: int = 0
+    missing: list[SiteId] = []
+
+
+class FleetStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What `neopro status` prints."""
+
+    commit: Revision | None = None
+    published_at: Instant | None = None
+    remote_error: str = ""
+    standings: dict[str, int]
+    changes: list[Change]
+    sites: list[SiteSummary]
+
+
+class UploadState(Struct, frozen=True, kw_only=True):
+    """How much of a blob the server has: `PUT` the rest from `offset` on."""
+
+    digest: Digest
+    offset_bytes: Annotated[int, Meta(ge=0)]
+    complete: bool

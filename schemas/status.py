@@ -1,0 +1,93 @@
+"""What a box sends back: conditions (as Kubernetes and Flux use the word), what differs, what waits, metrics, events."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from schemas.manifest import Generation, Instant
+from schemas.names import Digest, Version
+
+ConditionType = Literal["Synced", "Progressing", "Degraded", "Connected", "ReleaseHealthy"]
+Reason = Annotated[str, Meta(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$", description="A CamelCase word for programs.")]
+Message = Annotated[str, Meta(max_length=2000)]
+Short = Annotated[str, Meta(max_length=512)]
+RunId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$", description="Random; made anew each time an agent starts.")]
+
+
+class Condition(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One aspect of a site; `since` is when `status` last changed, by the box's clock."""
+
+    type: ConditionType
+    status: Literal["True", "False", "Unknown"]
+    reason: Reason
+    message: Message = ""
+    since: Instant
+
+
+class Difference(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that is not as desired, in words for the page: `what` is a path, a key or a name."""
+
+    kind: Literal["content", "configuration", "release", "service"]
+    what: Short
+    desired: Short = ""
+    observed: Short = ""
+
+
+class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A step that waits, why, and until when if the box knows."""
+
+    step: Short
+    reason: Reason
+    message: Message = ""
+    until: Instant | None = None
+
+
+class Metrics(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Measured on the box; what it cannot tell is absent."""
+
+    cpu_percent: float | None = None
+    memory_percent: float | None = None
+    temperature_celsius: float | None = None
+    disk_total_bytes: int | None = None
+    disk_free_bytes: int | None = None
+    uptime_s: int | None = None
+    agent_memory_bytes: int | None = None
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that happened; `number` rises by one per event over the life of the box's state."""
+
+    number: Annotated[int, Meta(ge=1)]
+    at: Instant
+    severity: Literal["info", "warning", "error"] = "info"
+    reason: Reason
+    message: Message = ""
+
+
+class RunningRelease(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The release that is active on the box; `tree` is None for one that was installed by hand."""
+
+    version: Annotated[str, Meta(max_length=64)]
+    tree: Digest | None = None
+
+
+class StatusReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Idempotent by (`run_id`, `sequence`). `generation` was converged and committed; `head_generation` was accepted."""
+
+    run_id: RunId
+    sequence: Annotated[int, Meta(ge=1)]
+    at: Instant
+    clock_synchronised: bool = True
+    agent_version: Annotated[str, Meta(max_length=64)]
+    generation: Generation | None = None
+    head_generation: Generation | None = None
+    release: RunningRelease | None = None
+    conditions: Annotated[list[Condition], Meta(max_length=16)] = []
+    differences: Annotated[list[Difference], Meta(max_length=200)] = []
+    waiting: Annotated[list[Waiting], Meta(max_length=50)] = []
+    metrics: Metrics = Metrics()
+    events: Annotated[list[Event], Meta(max_length=200)] = []
+
+
+MAX_REPORT_BYTES = 512 * 1024
+"""A report above this is refused by the server (413) and never made by the agent."""
