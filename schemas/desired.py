@@ -206,8 +206,8 @@ class Not(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Group(Layer, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`groups/ID.yaml`: sites chosen by `select` or listed in `sites`, and a layer for them.
 
-    Every key of `select` must hold; a list is any-of. Keys: `id`, `name`, `club`, `city`, `region`, `country`, `sports`,
-    `hardware`, `timezone`, `state`, `tenant`, `labels.NAME`.
+    Every key of `select` must hold; a list is any-of. Keys: `id`, `name`, `club`, `city`, `region`, `country`,
+    `sports`, `hardware`, `timezone`, `state`, `tenant`, `labels.NAME`.
     """
 
     name: Text

@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -185,19 +186,23 @@ def strict_json(data: bytes, kind: type[T]) -> T:
     return document
 
 
+_STRUCTURE: Final = re.compile(rb'\\.|["\[\]{}]', re.DOTALL)
+
+
 def _bound_depth(data: bytes) -> None:
-    """Refuse nesting over MAX_DEPTH before any recursive parser sees it; brackets in strings may only overcount."""
-    depth, in_string, escaped = 0, False, False
-    for byte in data:
-        if in_string:
-            escaped, in_string = (not escaped and byte == 0x5C), (escaped or byte != 0x22)
-        elif byte == 0x22:
-            in_string = True
-        elif byte in b"[{":
+    """Refuse nesting over MAX_DEPTH before any recursive parser sees it; one pass, linear for hostile input too."""
+    depth, in_string = 0, False
+    for found in _STRUCTURE.finditer(data):
+        token = found[0]
+        if token == b'"':
+            in_string = not in_string
+        elif in_string or token[:1] == b"\\":
+            continue
+        elif token in b"[{":
             depth += 1
             if depth > MAX_DEPTH:
                 raise Refused(f"it is nested deeper than {MAX_DEPTH}")
-        elif byte in b"]}":
+        else:
             depth -= 1
 
 

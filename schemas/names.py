@@ -23,9 +23,7 @@ KeyId = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of t
 PublicKeyLine = Annotated[
     str, Meta(pattern=r"^ed25519:[A-Za-z0-9+/]{43}=$", description="An Ed25519 public key: ed25519:BASE64.")
 ]
-Duration = Annotated[
-    str, Meta(pattern=r"^[1-9][0-9]{0,5}(s|m|h|d)$", description="A duration: 30s, 15m, 12h or 14d.")
-]
+Duration = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,5}(s|m|h|d)$", description="A duration: 30s, 15m, 12h or 14d.")]
 Rate = Annotated[
     str, Meta(pattern=r"^[1-9][0-9]{0,5}(kB|MB|GB)/s$", description="A rate: 500kB/s, 2MB/s (powers of ten).")
 ]

@@ -1,11 +1,11 @@
-"""What a box sends back: conditions (as Kubernetes and Flux use the word), what differs, what waits, metrics, events."""
+"""What a box sends back: conditions (the word of Kubernetes and Flux), what differs, what waits, metrics, events."""
 
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from schemas.manifest import Generation, Instant
-from schemas.names import Digest, Version
+from schemas.names import Digest
 
 ConditionType = Literal["Synced", "Progressing", "Degraded", "Connected", "ReleaseHealthy"]
 Reason = Annotated[str, Meta(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$", description="A CamelCase word for programs.")]
@@ -72,7 +72,7 @@ class RunningRelease(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StatusReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Idempotent by (`run_id`, `sequence`). `generation` was converged and committed; `head_generation` was accepted."""
+    """Idempotent by (`run_id`, `sequence`). `generation` was committed, `head_generation` accepted."""
 
     run_id: RunId
     sequence: Annotated[int, Meta(ge=1)]

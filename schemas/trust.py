@@ -1,4 +1,4 @@
-"""The documents that say which keys may sign what: trust root and release list (TUF specification, sections 5.3, 5.6)."""
+"""The documents that say which keys may sign what: trust root and release list (TUF specification 5.3, 5.6)."""
 
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
