@@ -7,7 +7,7 @@ FleetError
 ├── CommitRefused         a commit has errors; carries its Problems
 ├── ClockBehind           our clock lies before our own newest publication
 ├── Superseded            another control plane published first; look again
-├── DatabaseUnavailable   PostgreSQL cannot be started or reached
+├── DatabaseUnavailable   PostgreSQL cannot be started, reached or used
 ├── ObjectsUnavailable    the object store cannot be reached or refuses us
 ├── BlobMissing           a blob that is named is not in the object store
 ├── BlobRejected          an upload does not match its digest or limits
@@ -72,7 +72,7 @@ class Superseded(FleetError):
 
 
 class DatabaseUnavailable(FleetError):
-    """PostgreSQL cannot be started or reached."""
+    """PostgreSQL cannot be started, reached or used: also a full disk, or a schema that this program does not know."""
 
     status = 503
 

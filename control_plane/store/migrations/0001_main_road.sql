@@ -15,7 +15,7 @@ create table commits (                    -- every commit of the ref that was lo
 create table publication (                -- one row: what is being served
     only_row      boolean primary key default true check (only_row),
     revision      text not null references commits,
-    serial        bigint not null,                    -- rises by one per publication
+    serial        bigint not null,                    -- rises whenever a site's row is written: what changed since?
     published_at  timestamptz not null
 );
 
@@ -46,9 +46,13 @@ create table sites (                      -- the newest word to each site
     name          text not null,
     release       text,                               -- desired version of the applications
     facts         jsonb not null default '{}',        -- club, city, region, sports, groups: for the page
-    gone          boolean not null default false      -- no longer in Git: told once, then refused
+    gone          boolean not null default false,     -- no longer in Git: told once, then refused
+    root_version  integer not null,                   -- of the trust root that the head names
+    release_list  text not null,                      -- digest of the release list that the head names
+    serial        bigint not null                     -- of the publication that last wrote this row
 );
 create index sites_issued on sites (issued_at);
+create index sites_serial on sites (serial);
 
 create table generations (                -- which commit gave which site which generation: 'n of m sites'
     site          text not null,

@@ -1,0 +1,76 @@
+"""Which sites get a new generation: a compiled commit against what is published (pure)."""
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct
+
+from control_plane.core.compile import CompiledSite
+from schemas.desired import SiteState
+from schemas.names import Digest, PublicKeyLine, SiteId, Version
+
+
+class Mark(Struct, frozen=True, kw_only=True):
+    """What is published for a site: the words of its head, and what the server itself needs to know of it."""
+
+    generation: int
+    manifest: Digest
+    state: SiteState
+    gone: bool = False
+    identity: PublicKeyLine | None
+    name: str
+    release: Version | None
+    facts: bytes
+    """Canonical JSON."""
+
+
+class Numbering(Struct, frozen=True, kw_only=True):
+    """The rows that a commit changes: `heads` have a new generation, `rows` only new facts, name or identity."""
+
+    heads: dict[SiteId, Mark]
+    rows: dict[SiteId, Mark]
+
+
+def number(
+    compiled: Mapping[SiteId, CompiledSite],
+    published: Mapping[SiteId, Mark],
+    now_ms: int,
+    *,
+    before: Mapping[SiteId, CompiledSite] | None = None,
+) -> Numbering:
+    """The sites whose manifest or state differ get generation max(previous + 1, `now_ms`); milliseconds since 1970.
+
+    It still rises after a rebuild from Git alone, because time does. A site that is no longer in Git is told once, by
+    a head with the state `retired`. `before`: the compilation that was published last, if it is at hand; sites that
+    are the very same object in both are skipped.
+    """
+    heads: dict[SiteId, Mark] = {}
+    rows: dict[SiteId, Mark] = {}
+    known = before or {}
+    for site, wanted in compiled.items():
+        if known.get(site) is wanted:
+            continue
+        old = published.get(site)
+        mark = _mark(wanted, old.generation if old else 0)
+        if old is None or (old.manifest, old.state, old.gone) != (mark.manifest, mark.state, False):
+            heads[site] = msgspec.structs.replace(mark, generation=max(mark.generation + 1, now_ms))
+        elif old != mark:
+            rows[site] = mark
+    for site in published.keys() - compiled.keys():
+        if not (old := published[site]).gone:
+            heads[site] = msgspec.structs.replace(
+                old, generation=max(old.generation + 1, now_ms), state="retired", gone=True
+            )
+    return Numbering(heads=heads, rows=rows)
+
+
+def _mark(site: CompiledSite, generation: int) -> Mark:
+    return Mark(
+        generation=generation,
+        manifest=site.manifest,
+        state=site.state,
+        identity=site.identity,
+        name=site.name,
+        release=site.release,
+        facts=msgspec.json.encode(site.facts, order="deterministic"),
+    )

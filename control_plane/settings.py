@@ -1,0 +1,200 @@
+"""What an operator sets: a TOML file, and over it NEOPRO_* of the environment.
+
+Every value knows where it came from, so that an error can name it. Secrets are never written in the file: they are
+paths of files, or come by the environment; nothing here prints a value.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from control_plane.errors import SettingsInvalid
+
+PREFIX: Final = "NEOPRO_"
+CONFIG_VARIABLE: Final = "NEOPRO_CONFIG"
+DAY_S: Final = 86_400
+Seconds = Annotated[int, Meta(ge=1, le=366 * DAY_S)]
+Listen = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:\[\]\s]+):\d{1,5}$")]
+Bucket = Annotated[str, Meta(pattern=r"^(folder|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])$")]
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """The control plane's settings; paths are absolute. In the file, relative paths start at the file's folder."""
+
+    data_dir: Path = Path("/var/lib/neopro-fleet")
+    """Everything that the server keeps: clone, uploads, and the embedded database and objects."""
+
+    database_url: str = ""
+    """PostgreSQL's conninfo or URL; empty: an embedded one in `data_dir`/postgres."""
+    database_url_file: Path | None = None
+    database_pool: Annotated[int, Meta(ge=2, le=100)] = 8
+    postgres_binaries: Path | None = None
+
+    objects: Bucket = "folder"
+    """`folder` (`data_dir`/objects) or s3://BUCKET."""
+    s3_endpoint: str = ""
+    s3_region: str = "us-east-1"
+    s3_secure: bool = True
+    s3_access_key_file: Path | None = None
+    s3_secret_key_file: Path | None = None
+    s3_presign: bool = False
+
+    remote: str = ""
+    ref: str = "main"
+    git_ca_file: Path | None = None
+    git_ssh_key: Path | None = None
+    git_known_hosts: Path | None = None
+    git_username: str | None = None
+    git_password_file: Path | None = None
+    poll_s: Seconds = 15
+
+    manifest_key: Path | None = None
+
+    listen: Listen = "127.0.0.1:8470"
+    """Port 0: any free one."""
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    trusted_proxy: list[str] = []
+    """Networks (10.0.0.0/8, ::1) whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    public_url: str = ""
+
+    keep_events_s: Seconds = 90 * DAY_S
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
+        """`trusted_proxy`, read."""
+        return [ip_network(text) for text in self.trusted_proxy]
+
+    def __repr__(self) -> str:
+        # A database's URL may carry a password, and settings end up in logs and tracebacks.
+        return f"Settings(data_dir={str(self.data_dir)!r}, listen={self.listen!r}, …)"
+
+    @classmethod
+    def load(cls, path: Path | None, env: Mapping[str, str]) -> "Settings":
+        """The settings of `path` (or of the file that NEOPRO_CONFIG names, or none) and `env`; else SettingsInvalid."""
+        named = path or (Path(env[CONFIG_VARIABLE]) if env.get(CONFIG_VARIABLE) else None)
+        given = {v.key: v for v in _from_file(named)} if named else {}
+        given |= {v.key: v for v in _from_environment(env)}
+        settings = cls(**{key: _convert(value) for key, value in given.items()})
+        _require_sense(settings, given)
+        return settings
+
+
+class _Value(NamedTuple):
+    key: str
+    raw: Any
+    origin: str
+    """As an error names it: `poll_s in /etc/neopro/server.toml`, or `NEOPRO_POLL_S`."""
+    folder: Path
+    """What a relative path starts at."""
+    typed: bool
+    """False: a text of the environment, to be read as the field's type."""
+
+
+_TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+
+
+def _from_file(path: Path) -> Iterator[_Value]:
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        why = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+        raise SettingsInvalid(f"cannot read the settings {path}: {why}") from None
+    for key, raw in document.items():
+        if key not in _TYPES:
+            raise SettingsInvalid(f"cannot use {key} in {path}: there is no such setting{_nearest(key)}")
+        yield _Value(key, raw, f"{key} in {path}", path.resolve().parent, typed=True)
+
+
+def _from_environment(env: Mapping[str, str]) -> Iterator[_Value]:
+    for name in sorted(env):
+        key = name.removeprefix(PREFIX).lower()
+        if not name.startswith(PREFIX):
+            continue
+        if key in _TYPES:
+            yield _Value(key, env[name], name, Path.cwd(), typed=False)
+        elif key not in {"config", "url", "token"} and difflib.get_close_matches(key, _TYPES, 1, 0.85):
+            # Other programs of the family use NEOPRO_* too; only what looks like a slip of the pen is refused.
+            raise SettingsInvalid(f"cannot use {name} of the environment: there is no such setting{_nearest(key)}")
+
+
+def _nearest(key: str) -> str:
+    near = difflib.get_close_matches(key, _TYPES, 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _convert(value: _Value) -> Any:
+    raw = value.raw
+    if value.key == "trusted_proxy" and isinstance(raw, str):
+        raw = [part.strip() for part in raw.split(",") if part.strip()]
+    try:
+        converted = msgspec.convert(raw, _TYPES[value.key], strict=value.typed, dec_hook=_decode)
+    except msgspec.ValidationError as problem:
+        raise SettingsInvalid(f"cannot use {value.origin}: {problem}") from None
+    return value.folder / converted.expanduser() if isinstance(converted, Path) else converted
+
+
+def _decode(_path: type, raw: Any) -> Any:
+    if not isinstance(raw, str):
+        raise ValueError("Expected `str`")
+    if not raw:
+        raise ValueError("Expected a path, not nothing")
+    return Path(raw)
+
+
+def _require_sense(settings: Settings, given: Mapping[str, _Value]) -> None:
+    """What no single field can tell; SettingsInvalid names the key that is to be changed."""
+
+    def refuse(key: str, why: str) -> None:
+        raise SettingsInvalid(f"cannot use {given[key].origin if key in given else key}: {why}")
+
+    if settings.address[1] > 65_535:
+        refuse("listen", "a port is at most 65535")
+    try:
+        settings.trusted_networks  # noqa: B018 — read only to be checked
+    except ValueError as problem:
+        refuse("trusted_proxy", f"{problem}")
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        key = "tls_key" if settings.tls_key else "tls_certificate"
+        refuse(key, "tls_certificate and tls_key are set together or not at all")
+    if settings.database_url and settings.database_url_file:
+        refuse("database_url_file", "database_url is set too; set one of them")
+    if "database_url" in given and given["database_url"].typed and _holds_password(settings.database_url):
+        refuse("database_url", "it holds a password; put it into a file that database_url_file names")
+    if settings.objects != "folder":
+        for key in ("s3_endpoint", "s3_access_key_file", "s3_secret_key_file"):
+            if not getattr(settings, key):
+                refuse("objects", f"{key} is not set")
+
+
+def _holds_password(conninfo: str) -> bool:
+    if "://" not in conninfo:
+        return "password=" in conninfo.replace(" ", "").replace("passfile=", "")
+    parts = urlsplit(conninfo)
+    return bool(parts.password) or "password" in parse_qs(parts.query)
+
+
+def read_secret(path: Path) -> str:
+    """The one line of a secret's file, without its line end; SettingsInvalid when it cannot be read or is empty."""
+    try:
+        text = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        why = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8"
+        raise SettingsInvalid(f"cannot read the secret {path}: {why}") from None
+    if not text or "\n" in text:
+        raise SettingsInvalid(f"cannot use the secret {path}: it must hold one line")
+    return text

@@ -1,0 +1,376 @@
+"""What is published: commits, manifests, heads, trust documents. One writer at a time, readers never wait.
+
+Every row of `sites` carries the serial of the publication that last wrote it, so that a reader that holds the heads in
+memory asks for the rows above its own serial. `NOTIFY neopro_published, '<serial>'` says that there are some.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Final, Literal, LiteralString, NamedTuple
+
+import msgspec
+from msgspec import Struct
+from psycopg.types.json import Jsonb
+
+from control_plane.core.number import Mark
+from control_plane.errors import Superseded
+from control_plane.store.pool import Connection
+from schemas.desired import SiteState
+from schemas.names import Digest, PublicKeyLine, Revision, SiteId
+
+CHANNEL: Final = "neopro_published"
+_LOCK: Final = 0x6E656F_0002
+
+
+class Published(NamedTuple):
+    """The publication that is being served."""
+
+    revision: Revision
+    serial: int
+    published_at: datetime
+
+
+class CommitLook(Struct, frozen=True, kw_only=True):
+    """A commit that was looked at, and every Problem found in it, rendered."""
+
+    revision: Revision
+    author: str
+    subject: str
+    committed_at: datetime
+    problems: list[str] = []
+
+
+class TrustRow(NamedTuple):
+    """A signed document that boxes fetch by its version."""
+
+    kind: Literal["root", "release-list"]
+    version: int
+    envelope: bytes
+
+
+class SignedHead(Struct, frozen=True, kw_only=True):
+    """A head as it is sent, and what of it the server must find again."""
+
+    envelope: bytes
+    issued_at: datetime
+    expires_at: datetime
+    root_version: int
+    release_list: Digest
+
+
+class HeadRow(NamedTuple):
+    """A head as the server answers with it; `identity` is None when nobody may speak for the site, or it is revoked."""
+
+    site: SiteId
+    etag: str
+    envelope: bytes
+    identity: PublicKeyLine | None
+    state: SiteState
+    gone: bool
+    generation: int
+    manifest: Digest
+
+
+class Outdated(NamedTuple):
+    """A head that is to be signed anew: all that stays the same in it."""
+
+    site: SiteId
+    generation: int
+    manifest: Digest
+    state: SiteState
+    revision: Revision
+
+
+async def current(conn: Connection) -> Published | None:
+    """What is being served; None before the first publication."""
+    row = await (await conn.execute("select revision, serial, published_at from publication")).fetchone()
+    return Published(*row) if row else None
+
+
+async def marks(conn: Connection) -> dict[SiteId, Mark]:
+    """What is published for every site, to number the next commit against."""
+    rows = await conn.execute(
+        "select site, generation, manifest, state, gone, identity, name, release, facts::text from sites"
+    )
+    return {
+        site: Mark(
+            generation=generation,
+            manifest=manifest,
+            state=state,
+            gone=gone,
+            identity=identity,
+            name=name,
+            release=release,
+            facts=msgspec.json.encode(msgspec.json.decode(facts), order="deterministic"),
+        )
+        async for site, generation, manifest, state, gone, identity, name, release, facts in rows
+    }
+
+
+async def all_heads(conn: Connection) -> list[HeadRow]:
+    """Every head."""
+    return await heads_changed_since(conn, 0)
+
+
+async def heads_changed_since(conn: Connection, serial: int) -> list[HeadRow]:
+    """The heads whose row was written by a publication above `serial` (read `current` first, in the same order)."""
+    rows = await conn.execute(
+        "select s.site, s.envelope, case when r.identity is null then s.identity end, s.state, s.gone, s.generation,"
+        " s.manifest from sites s left join revoked_identities r on r.identity = s.identity where s.serial > %s",
+        (serial,),
+        binary=True,
+    )
+    return [
+        HeadRow(site, etag(generation, envelope), envelope, identity, state, gone, generation, manifest)
+        for site, envelope, identity, state, gone, generation, manifest in await rows.fetchall()
+    ]
+
+
+def etag(generation: int, envelope: bytes) -> str:
+    """The strong entity tag of a head (RFC 9110, 8.8.3): a renewed head has another."""
+    return f'"{generation}-{hashlib.sha256(envelope).hexdigest()[:16]}"'
+
+
+async def manifest_body(conn: Connection, digest: Digest) -> bytes | None:
+    """The exact bytes of a manifest."""
+    row = await (await conn.execute("select body from manifests where digest = %s", (digest,))).fetchone()
+    return row[0] if row else None
+
+
+async def trust_document(conn: Connection, kind: Literal["root", "release-list"], version: int) -> bytes | None:
+    """The envelope of that version; None when there is none yet."""
+    rows = await conn.execute("select envelope from trust_documents where kind = %s and version = %s", (kind, version))
+    row = await rows.fetchone()
+    return row[0] if row else None
+
+
+async def newest_trust(conn: Connection) -> tuple[bytes, bytes] | None:
+    """The envelopes of the newest root and of the newest release list; None before the first publication."""
+    rows = await conn.execute(
+        "select distinct on (kind) kind, envelope from trust_documents order by kind, version desc"
+    )
+    found: dict[str, bytes] = dict(await rows.fetchall())
+    return (found["root"], found["release-list"]) if len(found) == 2 else None
+
+
+async def publish(
+    conn: Connection,
+    base: Published | None,
+    commit: CommitLook,
+    *,
+    now: datetime,
+    bodies: Mapping[Digest, bytes],
+    heads: Mapping[SiteId, tuple[Mark, SignedHead]],
+    rows: Mapping[SiteId, Mark],
+    trust: Sequence[TrustRow],
+    revoked: Sequence[PublicKeyLine],
+) -> Published:
+    """Serve `commit` from now on, in one transaction; Superseded if the publication is not `base` any more.
+
+    `heads` are the sites with a new generation, `rows` those with new facts only, `bodies` at least the manifests that
+    the heads name and that are new. Can be run again from any point: before the commit nothing of it is to be seen.
+    """
+    async with _writing(conn, base) as serial:
+        await _record(conn, commit, "published", now, sites=len(heads))
+        await _put_manifests(conn, bodies, now)
+        await _put_heads(conn, commit.revision, heads, serial, now)
+        await _put_rows(conn, rows, serial)
+        await _put_trust(conn, trust)
+        await _set_revoked(conn, revoked, serial)
+        await conn.execute(
+            "insert into publication (revision, serial, published_at) values (%s, %s, %s) on conflict (only_row)"
+            " do update set revision = excluded.revision, serial = excluded.serial,"
+            " published_at = excluded.published_at",
+            (commit.revision, serial, now),
+        )
+        await _notify(conn, serial)
+    return Published(commit.revision, serial, now)
+
+
+async def refuse(
+    conn: Connection,
+    base: Published | None,
+    commit: CommitLook,
+    revoked: Sequence[PublicKeyLine],
+    *,
+    now: datetime,
+) -> Published | None:
+    """Record a refused commit; what it revokes takes effect, what it no longer revokes stays revoked. Superseded."""
+    async with _writing(conn, base) as serial:
+        await _record(conn, commit, "refused", now, sites=0)
+        if not await _add_revoked(conn, revoked, serial) or base is None:
+            return base
+        await conn.execute("update publication set serial = %s", (serial,))
+        await _notify(conn, serial)
+    return base._replace(serial=serial)
+
+
+async def outdated_heads(
+    conn: Connection, root_version: int, release_list: Digest, issued_before: datetime, limit: int
+) -> list[Outdated]:
+    """Up to `limit` sites whose head is older than `issued_before`, or names another root or release list."""
+    rows = await conn.execute(
+        "select site, generation, manifest, state, revision from sites"
+        " where issued_at < %s or root_version <> %s or release_list <> %s order by issued_at limit %s",
+        (issued_before, root_version, release_list, limit),
+    )
+    return [Outdated(*row) for row in await rows.fetchall()]
+
+
+async def replace_heads(conn: Connection, base: Published, heads: Mapping[SiteId, SignedHead]) -> Published:
+    """Serve these renewed heads; their generations, manifests and commits are unchanged. Superseded."""
+    async with _writing(conn, base) as serial:
+        await conn.execute(
+            "create temporary table fresh (site text, envelope bytea, issued_at timestamptz, expires_at timestamptz,"
+            " root_version integer, release_list text) on commit drop"
+        )
+        await _copy(
+            conn,
+            "copy fresh from stdin (format binary)",
+            ["text", "bytea", "timestamptz", "timestamptz", "int4", "text"],
+            ((s, h.envelope, h.issued_at, h.expires_at, h.root_version, h.release_list) for s, h in heads.items()),
+        )
+        await conn.execute(
+            "update sites set envelope = f.envelope, issued_at = f.issued_at, expires_at = f.expires_at,"
+            " root_version = f.root_version, release_list = f.release_list, serial = %s"
+            " from fresh f where sites.site = f.site",
+            (serial,),
+        )
+        await conn.execute("update publication set serial = %s", (serial,))
+        await _notify(conn, serial)
+    return base._replace(serial=serial)
+
+
+@asynccontextmanager
+async def _writing(conn: Connection, base: Published | None) -> AsyncIterator[int]:
+    """A transaction of the only writer, and the next serial; Superseded if another one wrote since `base`."""
+    async with conn.transaction():
+        await conn.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+        found = await current(conn)
+        if (found and found.serial) != (base and base.serial):
+            raise Superseded("cannot publish: another control plane published first; looking again")
+        yield (found.serial if found else 0) + 1
+
+
+async def _notify(conn: Connection, serial: int) -> None:
+    await conn.execute("select pg_notify(%s, %s)", (CHANNEL, str(serial)))
+
+
+async def _record(
+    conn: Connection, commit: CommitLook, verdict: Literal["published", "refused"], now: datetime, *, sites: int
+) -> None:
+    # A commit that is published again (a revert of the pointer cannot happen, a rebuild can) keeps its first date.
+    await conn.execute(
+        "insert into commits (revision, author, subject, committed_at, seen_at, verdict, problems, published_at, sites)"
+        " values (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s) on conflict (revision) do update set"
+        " verdict = excluded.verdict, problems = excluded.problems,"
+        " published_at = coalesce(commits.published_at, excluded.published_at),"
+        " sites = greatest(commits.sites, excluded.sites)",
+        (
+            commit.revision,
+            commit.author,
+            commit.subject,
+            commit.committed_at,
+            now,
+            verdict,
+            msgspec.json.encode(commit.problems).decode(),
+            now if verdict == "published" else None,
+            sites,
+        ),
+    )
+
+
+async def _put_manifests(conn: Connection, bodies: Mapping[Digest, bytes], now: datetime) -> None:
+    known = await conn.execute("select digest from manifests where digest = any(%s)", (list(bodies),))
+    new = bodies.keys() - {digest for (digest,) in await known.fetchall()}
+    await _copy(
+        conn,
+        "copy manifests (digest, body, published_at) from stdin (format binary)",
+        ["text", "bytea", "timestamptz"],
+        ((digest, bodies[digest], now) for digest in sorted(new)),
+    )
+
+
+async def _put_heads(
+    conn: Connection,
+    revision: Revision,
+    heads: Mapping[SiteId, tuple[Mark, SignedHead]],
+    serial: int,
+    now: datetime,
+) -> None:
+    """Replace the rows of these sites: without the old ones nothing conflicts, and COPY can go into the table."""
+    await conn.execute("delete from sites where site = any(%s)", (list(heads),))
+    await _copy(
+        conn,
+        "copy sites (site, generation, manifest, state, revision, envelope, issued_at, expires_at, identity, name,"
+        " release, facts, gone, root_version, release_list, serial) from stdin (format binary)",
+        [
+            *("text", "int8", "text", "text", "text", "bytea", "timestamptz", "timestamptz", "text", "text"),
+            *("text", "jsonb", "bool", "int4", "text", "int8"),
+        ],
+        (
+            (
+                *(site, mark.generation, mark.manifest, mark.state, revision),
+                *(head.envelope, head.issued_at, head.expires_at, mark.identity, mark.name),
+                *(mark.release, Jsonb(mark.facts, bytes), mark.gone, head.root_version, head.release_list, serial),
+            )
+            for site, (mark, head) in heads.items()
+        ),
+    )
+    await _copy(
+        conn,
+        "copy generations (site, generation, revision, manifest, published_at) from stdin (format binary)",
+        ["text", "int8", "text", "text", "timestamptz"],
+        ((site, mark.generation, revision, mark.manifest, now) for site, (mark, _) in heads.items()),
+    )
+
+
+async def _put_rows(conn: Connection, rows: Mapping[SiteId, Mark], serial: int) -> None:
+    async with conn.cursor() as cursor:
+        await cursor.executemany(
+            "update sites set identity = %s, name = %s, release = %s, facts = %s, serial = %s where site = %s",
+            [(m.identity, m.name, m.release, Jsonb(m.facts, bytes), serial, site) for site, m in rows.items()],
+        )
+
+
+async def _put_trust(conn: Connection, documents: Sequence[TrustRow]) -> None:
+    for document in documents:
+        await conn.execute(
+            "insert into trust_documents (kind, version, envelope) values (%s, %s, %s) on conflict (kind, version)"
+            " do update set envelope = excluded.envelope where trust_documents.envelope <> excluded.envelope",
+            document,
+        )
+
+
+async def _set_revoked(conn: Connection, revoked: Sequence[PublicKeyLine], serial: int) -> None:
+    """Exactly these identities are revoked; the sites of those that no longer are get the serial, too."""
+    freed = await conn.execute(
+        "delete from revoked_identities where not identity = any(%s) returning identity", (list(revoked),)
+    )
+    await _touch(conn, [identity for (identity,) in await freed.fetchall()], serial)
+    await _add_revoked(conn, revoked, serial)
+
+
+async def _add_revoked(conn: Connection, revoked: Sequence[PublicKeyLine], serial: int) -> bool:
+    """Revoke these too; whether any of them is new."""
+    added = await conn.execute(
+        "insert into revoked_identities (identity) select unnest(%s::text[]) on conflict do nothing returning identity",
+        (list(revoked),),
+    )
+    new = [identity for (identity,) in await added.fetchall()]
+    await _touch(conn, new, serial)
+    return bool(new)
+
+
+async def _touch(conn: Connection, identities: list[PublicKeyLine], serial: int) -> None:
+    if identities:
+        await conn.execute("update sites set serial = %s where identity = any(%s)", (serial, identities))
+
+
+async def _copy(conn: Connection, statement: LiteralString, types: list[str], rows: Iterable[Sequence[object]]) -> None:
+    async with conn.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(types)
+        for row in rows:
+            await copy.write_row(row)
