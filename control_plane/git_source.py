@@ -1,0 +1,356 @@
+"""The fleet-state repository, read by libgit2: fetch a ref, refuse rewritten history, read a commit's tree.
+
+No file of the repository is ever checked out: trees and blobs are read from the object database, so that a hostile
+tree (`..`, links, submodules) stays a list of names for the compiler to refuse.
+
+libgit2 keeps certificates, the home of `known_hosts` and timeouts per process; `GitSource` sets them before each fetch,
+one fetch at a time. A CA that was once loaded stays trusted until the process ends.
+"""
+
+import asyncio
+import contextlib
+import re
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import pygit2
+from msgspec import Struct
+from pygit2.enums import ConfigLevel, CredentialType, ObjectType
+from pygit2.remotes import TransferProgress
+
+from control_plane.core.compile import TreeEntry
+from control_plane.errors import CommitRefused, NotFastForward, RemoteUnreachable
+from schemas.names import Revision
+
+CONNECT_TIMEOUT_S: Final = 10
+READ_TIMEOUT_S: Final = 60
+MAX_ENTRIES: Final = 200_000
+MAX_DEPTH: Final = 32
+MAX_BLOB_BYTES: Final = 8 << 20
+MAX_FETCH_BYTES: Final = 1 << 30
+_TIP: Final = "refs/neopro/tip"
+_SEEN: Final = "refs/neopro/seen"
+_ENTRY: Final = re.compile(rb"([0-7]{5,6}) ([^\0]+)\0(.{20})", re.DOTALL)
+_TREE_MODE: Final = 0o040000
+_libgit2_settings = threading.Lock()
+_Folder = tuple[str, bytes]  # where it lies, and its tree's id
+
+
+class CommitInfo(Struct, frozen=True, kw_only=True):
+    """What a commit says of itself; `author` is `Name <mail>`, `committed_at` is in UTC."""
+
+    revision: Revision
+    author: str
+    subject: str
+    committed_at: datetime
+
+
+class Tree(Struct, frozen=True, kw_only=True):
+    """A commit's files, every folder walked; `blobs` reads each from the clone when it is asked for."""
+
+    entries: list[TreeEntry]
+    blobs: Mapping[str, bytes]
+
+
+class GitSource:
+    """One ref of one remote, and our bare clone of it."""
+
+    def __init__(
+        self,
+        remote: str,
+        ref: str,
+        clone: Path,
+        *,
+        ca_file: Path | None = None,
+        ssh_key: Path | None = None,
+        known_hosts: Path | None = None,
+        username: str | None = None,
+        password_file: Path | None = None,
+    ) -> None:
+        """`remote`: a path, https://… or ssh://…; `ref`: a branch's name or `refs/…`.
+
+        `ca_file`: trusted beside the system's authorities; `known_hosts`: the only host keys that are trusted.
+        """
+        self._remote, self._clone = remote, clone
+        self._ref = ref if ref.startswith("refs/") else f"refs/heads/{ref}"
+        self._ca_file, self._ssh_key, self._known_hosts = ca_file, ssh_key, known_hosts
+        self._username, self._password_file = username, password_file
+        self._folders: dict[_Folder, list[TreeEntry]] = {}
+
+    async def fetch(self) -> Revision:
+        """Bring the clone up to date and say where the ref is now; RemoteUnreachable says why not."""
+        return await asyncio.to_thread(self._fetch)
+
+    async def require_descendant(self, revision: Revision, of: Revision) -> None:
+        """NotFastForward unless `revision` is `of` or comes after it."""
+        await asyncio.to_thread(self._require_descendant, revision, of)
+
+    async def commit(self, revision: Revision) -> CommitInfo:
+        """What the commit says of itself."""
+        return await asyncio.to_thread(self._commit_info, revision)
+
+    async def tree(self, revision: Revision) -> Tree:
+        """The commit's files; CommitRefused when there are more than 200,000 or folders nest deeper than 32."""
+        return await asyncio.to_thread(self._tree, revision)
+
+    def _fetch(self) -> Revision:
+        try:
+            return self._fetch_once()
+        except _CloneBroken:
+            shutil.rmtree(self._clone, ignore_errors=True)  # it is a copy: a fresh one mends it
+        try:
+            return self._fetch_once()
+        except _CloneBroken as problem:
+            raise RemoteUnreachable(f"cannot keep a clone in {self._clone}: {problem}") from None
+
+    def _fetch_once(self) -> Revision:
+        repository = self._open()
+        access = _Access(self._remote, self._username, self._password_file, self._ssh_key)
+        with _libgit2_settings:
+            self._configure()
+            # Without this, a branch that is gone from the remote would leave the old tip in place, unnoticed.
+            _delete_reference(repository, _TIP)
+            try:
+                repository.remotes.create_anonymous(self._remote).fetch([f"+{self._ref}:{_TIP}"], callbacks=access)
+            except (pygit2.GitError, KeyError, ValueError, OSError) as problem:
+                raise RemoteUnreachable(f"cannot fetch {self._shown()}: {self._why(problem, access)}") from None
+        return self._tip(repository)
+
+    def _open(self) -> pygit2.Repository:
+        try:
+            if (self._clone / "HEAD").exists():
+                return pygit2.Repository(str(self._clone))
+            self._clone.parent.mkdir(parents=True, exist_ok=True)
+            return pygit2.init_repository(str(self._clone), bare=True)
+        except (pygit2.GitError, OSError) as problem:
+            raise _CloneBroken(str(problem)) from None
+
+    def _tip(self, repository: pygit2.Repository) -> Revision:
+        if _TIP not in repository.references:
+            raise RemoteUnreachable(f"cannot fetch {self._shown()}: the remote has no {self._ref}")
+        try:
+            commit = repository.references[_TIP].peel(pygit2.Commit)
+            repository[commit.tree_id]
+        except (pygit2.GitError, KeyError, ValueError) as problem:
+            raise _CloneBroken(str(problem)) from None
+        # libgit2 tells the remote which refs we have; this one stays when the tip is deleted before a fetch.
+        repository.references.create(_SEEN, commit.id, force=True)
+        return str(commit.id)
+
+    def _configure(self) -> None:
+        settings = pygit2.settings
+        settings.server_connect_timeout = CONNECT_TIMEOUT_S * 1000
+        settings.server_timeout = READ_TIMEOUT_S * 1000
+        settings.enable_fsync_gitdir(True)
+        for level in (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL, ConfigLevel.PROGRAMDATA):
+            settings.search_path[level] = ""  # no insteadOf, proxy or credential helper of whoever starts us
+        if self._ca_file is not None:
+            _load_authority(self._ca_file)
+        settings.homedir = str(self._home())
+
+    def _home(self) -> Path:
+        """A folder whose `.ssh/known_hosts` is ours: the only place where libgit2 looks for host keys."""
+        home = self._clone.with_name(self._clone.name + ".home")
+        target = home / ".ssh" / "known_hosts"
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        text = b"" if self._known_hosts is None else _read_secret(self._known_hosts, "the known hosts")
+        if not target.exists() or target.read_bytes() != text:
+            target.write_bytes(text)
+        return home
+
+    def _shown(self) -> str:
+        return re.sub(r"//[^/@]*@", "//", self._remote)
+
+    def _why(self, problem: Exception, access: "_Access") -> str:
+        if access.refusal:
+            return access.refusal
+        return re.sub(r"\s+", " ", str(problem))[:300]
+
+    def _require_descendant(self, revision: Revision, of: Revision) -> None:
+        repository = pygit2.Repository(str(self._clone))
+        if revision == of or (of in repository and repository.descendant_of(revision, of)):
+            return
+        raise NotFastForward(
+            f"cannot publish {revision[:12]}: {self._ref} of {self._shown()} does not continue what is published "
+            f"({of[:12]}); history was rewritten. Push a commit on top of {of[:12]} instead, for instance a git revert"
+        )
+
+    def _commit_info(self, revision: Revision) -> CommitInfo:
+        commit = _commit(pygit2.Repository(str(self._clone)), revision)
+        message = commit.raw_message.decode("utf-8", "replace")
+        author = f"{_text(commit.author.raw_name)} <{_text(commit.author.raw_email)}>"
+        return CommitInfo(
+            revision=revision,
+            author=author[:200],
+            subject=next(iter(message.strip().splitlines()), "")[:200],
+            committed_at=_instant(commit),
+        )
+
+    def _tree(self, revision: Revision) -> Tree:
+        repository = pygit2.Repository(str(self._clone))
+        walk = _Walk(repository, self._folders)
+        entries = walk.entries(("", _commit(repository, revision).tree_id.raw), MAX_DEPTH)
+        self._folders = walk.visited  # folders that this commit shares with the next one are not read again
+        return Tree(entries=entries, blobs=_Blobs(repository, entries))
+
+
+class _CloneBroken(Exception):
+    """The clone cannot be read."""
+
+
+class _Access(pygit2.RemoteCallbacks):
+    """Answers the remote's questions once each; `refusal` is the sentence when an answer was not good enough."""
+
+    def __init__(self, remote: str, username: str | None, password_file: Path | None, ssh_key: Path | None) -> None:
+        super().__init__()
+        self._host, self._username = urlsplit(remote).hostname, username
+        self._password_file, self._ssh_key = password_file, ssh_key
+        self._asked = False
+        self.refusal = ""
+
+    def credentials(
+        self, url: str, username_from_url: str | None, allowed_types: CredentialType
+    ) -> pygit2.Username | pygit2.UserPass | pygit2.Keypair:
+        name = self._username or username_from_url or "git"
+        if CredentialType.USERNAME in allowed_types:
+            return pygit2.Username(name)
+        if self._asked:
+            raise self._refuse(f"it refused the credentials of {name!r}; check the user name, password or key")
+        self._asked = True
+        if urlsplit(url).hostname not in (None, self._host):
+            raise self._refuse(f"it sends us on to {urlsplit(url).hostname}, which asks for credentials")
+        if CredentialType.SSH_KEY in allowed_types and self._ssh_key is not None:
+            _read_secret(self._ssh_key, "the SSH key")
+            return pygit2.Keypair(name, None, str(self._ssh_key), "")
+        if CredentialType.USERPASS_PLAINTEXT in allowed_types and self._password_file is not None:
+            return pygit2.UserPass(name, _read_secret(self._password_file, "the password").decode().strip())
+        raise self._refuse("it asks for credentials; set git_password_file (https) or git_ssh_key (ssh)")
+
+    def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:  # noqa: ARG002
+        if not valid:
+            name = host.decode(errors="replace")
+            self.refusal = (
+                f"the identity of {name} is not the one we trust; check git_ca_file (https) or git_known_hosts (ssh)"
+            )
+        return valid
+
+    def transfer_progress(self, stats: TransferProgress) -> None:
+        if stats.received_bytes > MAX_FETCH_BYTES:
+            raise self._refuse(f"it sends more than {MAX_FETCH_BYTES >> 20} MiB; videos do not belong into Git")
+
+    def _refuse(self, why: str) -> Exception:
+        self.refusal = why
+        return ValueError(why)
+
+
+class _Walk:
+    """Lists trees by their raw bytes, so that no name is interpreted; lists of unchanged folders are taken over."""
+
+    def __init__(self, repository: pygit2.Repository, known: Mapping[_Folder, list[TreeEntry]]) -> None:
+        self._odb, self._known, self._left = repository.odb, known, MAX_ENTRIES
+        self.visited: dict[_Folder, list[TreeEntry]] = {}
+
+    def entries(self, folder: _Folder, depth: int) -> list[TreeEntry]:
+        """Every file under `folder`, in Git's order."""
+        found = self._known.get(folder)
+        if found is None:
+            found = list(self._read(folder, depth))
+        else:
+            self._count(len(found), folder[0])
+            self.visited |= {k: v for k, v in self._known.items() if k[0].startswith(folder[0])}
+        self.visited[folder] = found
+        return found
+
+    def _read(self, folder: _Folder, depth: int) -> Iterator[TreeEntry]:
+        prefix, tree_id = folder
+        rows = _parse_tree(self._odb.read(pygit2.Oid(raw=tree_id))[1], prefix)
+        self._count(len(rows), prefix)
+        if depth == 0:
+            raise _refused(f"{prefix}: folders nest deeper than {MAX_DEPTH}")
+        for mode_text, name, raw_id in rows:
+            path, mode = prefix + name.decode("utf-8", "backslashreplace"), int(mode_text, 8)
+            if mode == _TREE_MODE:
+                yield from self.entries((path + "/", raw_id), depth - 1)
+            else:
+                yield TreeEntry(path, raw_id.hex(), mode)
+
+    def _count(self, files: int, prefix: str) -> None:
+        self._left -= files
+        if self._left < 0:
+            raise _refused(f"{prefix or 'the commit'}: more than {MAX_ENTRIES} files and folders")
+
+
+class _Blobs(Mapping[str, bytes]):
+    """Blobs of a commit by id, read when asked for."""
+
+    def __init__(self, repository: pygit2.Repository, entries: list[TreeEntry]) -> None:
+        self._odb, self._entries = repository.odb, entries
+
+    def __getitem__(self, blob: str) -> bytes:
+        oid = pygit2.Oid(hex=blob)
+        kind, size = self._odb.read_header(oid)
+        if kind != ObjectType.BLOB:
+            raise KeyError(blob)
+        if size > MAX_BLOB_BYTES:
+            path = next((e.path for e in self._entries if e.blob == blob), blob)
+            raise _refused(f"{path}: {size} bytes, more than {MAX_BLOB_BYTES}; videos do not belong into Git")
+        return self._odb.read(oid)[1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({e.blob: None for e in self._entries})
+
+    def __len__(self) -> int:
+        return len({e.blob for e in self._entries})
+
+
+def _parse_tree(raw: bytes, prefix: str) -> list[tuple[bytes, bytes, bytes]]:
+    rows: list[tuple[bytes, bytes, bytes]] = _ENTRY.findall(raw)
+    if sum(len(mode) + len(name) + 22 for mode, name, _ in rows) != len(raw):
+        raise _refused(f"{prefix or 'the commit'}: its tree object is malformed")
+    return rows
+
+
+def _commit(repository: pygit2.Repository, revision: Revision) -> pygit2.Commit:
+    try:
+        return repository[revision].peel(pygit2.Commit)
+    except (KeyError, ValueError, pygit2.GitError):
+        raise _refused(f"{revision[:12]}: there is no such commit in the clone") from None
+
+
+def _instant(commit: pygit2.Commit) -> datetime:
+    try:
+        return datetime.fromtimestamp(commit.commit_time, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise _refused(f"{str(commit.id)[:12]}: its date cannot be") from None
+
+
+def _refused(problem: str) -> CommitRefused:
+    return CommitRefused(f"cannot read the commit: {problem}", [problem])
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def _delete_reference(repository: pygit2.Repository, name: str) -> None:
+    with contextlib.suppress(KeyError):
+        repository.references.delete(name)
+
+
+def _load_authority(file: Path) -> None:
+    try:
+        pygit2.settings.set_ssl_cert_locations(str(file), pygit2.settings.ssl_cert_dir)
+    except pygit2.GitError as problem:
+        raise RemoteUnreachable(f"cannot use the certificate authority {file}: {problem}") from None
+
+
+def _read_secret(file: Path, what: str) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as problem:
+        raise RemoteUnreachable(f"cannot read {what} {file}: {problem.strerror}") from None
