@@ -73,8 +73,8 @@ class HeadRow(NamedTuple):
     manifest: Digest
 
 
-class Outdated(NamedTuple):
-    """A head that is to be signed anew: all that stays the same in it."""
+class Word(NamedTuple):
+    """What a head says of its site, all but dates and trust: what stays the same when it is signed anew."""
 
     site: SiteId
     generation: int
@@ -209,14 +209,14 @@ async def refuse(
 
 async def outdated_heads(
     conn: Connection, root_version: int, release_list: Digest, issued_before: datetime, limit: int
-) -> list[Outdated]:
+) -> list[Word]:
     """Up to `limit` sites whose head is older than `issued_before`, or names another root or release list."""
     rows = await conn.execute(
         "select site, generation, manifest, state, revision from sites"
         " where issued_at < %s or root_version <> %s or release_list <> %s order by issued_at limit %s",
         (issued_before, root_version, release_list, limit),
     )
-    return [Outdated(*row) for row in await rows.fetchall()]
+    return [Word(*row) for row in await rows.fetchall()]
 
 
 async def replace_heads(conn: Connection, base: Published, heads: Mapping[SiteId, SignedHead]) -> Published:

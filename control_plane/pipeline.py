@@ -1,0 +1,318 @@
+"""The order of effects: what happens to a commit from the fetch to its publication, and how heads stay fresh.
+
+Every step can be run again from any point: nothing is served before the one transaction of `publications.publish`, and
+what is served is never touched by a commit that is refused. One ingest or renewal runs at a time in a process; between
+processes the publishing transaction decides, and the one that comes second looks again.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from control_plane.core.absent import absent_problems
+from control_plane.core.compile import CompiledFleet, compile_commit
+from control_plane.core.number import Mark, Numbering, number
+from control_plane.errors import ClockBehind, CommitRefused, DatabaseUnavailable, FleetError, Superseded
+from control_plane.git_source import CommitInfo, GitSource, Tree
+from control_plane.objects import ObjectStore
+from control_plane.signer import Signer
+from control_plane.store import publications, remotes
+from control_plane.store.pool import Pool, connection
+from control_plane.store.publications import CommitLook, Published, SignedHead, TrustRow, Word
+from schemas.desired import Revoked
+from schemas.manifest import FileTree, ListRef, SiteHead
+from schemas.names import Digest, Revision, SiteId, digest_of
+from schemas.trust import read_release_list, read_root
+
+Clock = Callable[[], datetime]
+"""Now, in UTC."""
+
+HEAD_LIFETIME: Final = timedelta(days=7)
+RENEW_AFTER: Final = timedelta(days=1)
+CLOCK_TOLERANCE: Final = timedelta(days=1)
+RENEW_BATCH: Final = 1000
+MAX_LISTING_BYTES: Final = 64 << 20
+_TRIES: Final = 5
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """How a look at the remote ended. `sites`: how many got a new generation; `problems`: rendered, sorted."""
+
+    verdict: Literal["unchanged", "published", "refused"]
+    revision: Revision
+    sites: int = 0
+    problems: list[str] = []
+    seconds: float = 0.0
+
+
+class _Trust(Struct, frozen=True, kw_only=True):
+    """What every head says of the documents that stand above it."""
+
+    root_version: int
+    release_list: ListRef
+
+
+class _Known(Struct, frozen=True, kw_only=True):
+    """What this process knows of the publication with this serial, so that it need not be read or compiled again."""
+
+    serial: int
+    marks: dict[SiteId, Mark]
+    compiled: CompiledFleet | None
+
+
+class Pipeline:
+    """Takes commits in and keeps heads fresh; holds nothing that cannot be read or compiled again."""
+
+    def __init__(self, pool: Pool, git: GitSource, objects: ObjectStore, signer: Signer, clock: Clock) -> None:
+        self._pool, self._git, self._objects, self._signer, self._clock = pool, git, objects, signer, clock
+        self._busy = asyncio.Lock()
+        self._known: _Known | None = None
+        self._compiled: CompiledFleet | None = None
+        self._refused: Outcome | None = None
+        self._present: set[Digest] = set()
+        self._complete: set[Digest] = set()
+
+    async def ingest(self) -> Outcome:
+        """Look at the remote once and publish what is new; the `remote` row keeps how it went.
+
+        Raises what kept it from looking: RemoteUnreachable, NotFastForward, ClockBehind, KeyUnusable,
+        ObjectsUnavailable, DatabaseUnavailable. A commit with errors is no exception but the outcome `refused`.
+        """
+        async with self._busy:
+            seen: list[Revision] = []
+            try:
+                outcome = await self._look(seen)
+            except DatabaseUnavailable:
+                raise
+            except FleetError as problem:
+                await self._note(seen, str(problem))
+                raise
+            await self._note(seen, "")
+            return outcome
+
+    async def renew(self) -> int:
+        """Sign the heads anew that are older than a day or name older trust; how many. Commits are not looked at."""
+        async with self._busy:
+            return await self._renew()
+
+    async def _look(self, seen: list[Revision]) -> Outcome:
+        started = time.monotonic()
+        for attempt in range(_TRIES):
+            seen[:] = [await self._git.fetch()]
+            try:
+                outcome = await self._take(seen[0])
+                break
+            except Superseded:
+                if attempt == _TRIES - 1:
+                    raise
+        return msgspec.structs.replace(outcome, seconds=time.monotonic() - started)
+
+    async def _take(self, revision: Revision) -> Outcome:
+        base = await self._current()
+        if base and base.revision == revision:
+            return Outcome(verdict="unchanged", revision=revision)
+        if self._refused and self._refused.revision == revision:
+            return self._refused
+        if base:
+            await self._git.require_descendant(revision, base.revision)
+        commit = await self._git.commit(revision)
+        self._require_clock(base, commit.committed_at)
+        try:
+            tree = await self._git.tree(revision)
+            compiled = await asyncio.to_thread(compile_commit, tree.entries, tree.blobs, self._compiled)
+        except CommitRefused as problem:
+            return await self._refuse(base, commit, problem.problems, Revoked(), final=True)
+        if compiled.has_errors:
+            return await self._refuse(base, commit, compiled.problems, compiled.revoked, final=True)
+        self._compiled = compiled
+        if absent := await self._absent(compiled, tree):
+            # Looked at again next time: the upload may well come after the commit.
+            return await self._refuse(base, commit, (*compiled.problems, *absent), compiled.revoked, final=False)
+        return await self._publish(base, commit, compiled)
+
+    async def _publish(self, base: Published | None, commit: CommitInfo, compiled: CompiledFleet) -> Outcome:
+        assert compiled.root is not None, "a commit without a trust root has errors"
+        self._signer.require_allowed(compiled.root)
+        known = await self._knowledge(base)
+        now = self._clock()
+        numbering, heads = await asyncio.to_thread(self._number, known, commit.revision, compiled, now)
+        look = _look_of(commit, compiled.problems)
+        async with connection(self._pool) as conn:
+            published = await publications.publish(
+                conn,
+                base,
+                look,
+                now=now,
+                bodies={m.manifest: compiled.sites[s].body for s, m in numbering.heads.items() if not m.gone},
+                heads=heads,
+                rows=numbering.rows,
+                trust=[TrustRow(d.kind, d.version, d.envelope) for d in compiled.trust_documents],
+                revoked=compiled.revoked.identities,
+            )
+        marks = known.marks | numbering.heads | numbering.rows
+        self._known = _Known(serial=published.serial, marks=marks, compiled=compiled)
+        await self._renew()
+        return Outcome(
+            verdict="published", revision=commit.revision, sites=len(numbering.heads), problems=look.problems
+        )
+
+    def _number(
+        self, known: _Known, revision: Revision, compiled: CompiledFleet, now: datetime
+    ) -> tuple[Numbering, dict[SiteId, tuple[Mark, SignedHead]]]:
+        before = known.compiled.sites if known.compiled else None
+        numbering = number(compiled.sites, known.marks, int(now.timestamp() * 1000), before=before)
+        trust = _trust_of(compiled)
+        return numbering, {
+            site: (mark, self._sign(Word(site, mark.generation, mark.manifest, mark.state, revision), trust, now))
+            for site, mark in numbering.heads.items()
+        }
+
+    def _sign(self, word: Word, trust: _Trust, now: datetime) -> SignedHead:
+        head = SiteHead(
+            site=word.site,
+            generation=word.generation,
+            manifest=word.manifest,
+            state=word.state,
+            commit=word.revision,
+            issued_at=now,
+            expires_at=now + HEAD_LIFETIME,
+            root_version=trust.root_version,
+            release_list=trust.release_list,
+        )
+        return SignedHead(
+            envelope=self._signer.sign_head(head),
+            issued_at=head.issued_at,
+            expires_at=head.expires_at,
+            root_version=trust.root_version,
+            release_list=trust.release_list.sha256,
+        )
+
+    async def _refuse(
+        self,
+        base: Published | None,
+        commit: CommitInfo,
+        problems: Iterable[object],
+        revoked: Revoked,
+        *,
+        final: bool,
+    ) -> Outcome:
+        look = _look_of(commit, problems)
+        async with connection(self._pool) as conn:
+            now_published = await publications.refuse(conn, base, look, revoked.identities, now=self._clock())
+        self._follow(base, now_published)
+        outcome = Outcome(verdict="refused", revision=commit.revision, problems=look.problems)
+        self._refused = outcome if final else None
+        return outcome
+
+    async def _renew(self) -> int:
+        renewed = 0
+        while True:
+            async with connection(self._pool) as conn:
+                base, trust = await publications.current(conn), await self._published_trust(conn)
+                if base is None or trust is None:
+                    return renewed
+                now = self._clock()
+                self._require_clock(base, None)
+                batch = await publications.outdated_heads(
+                    conn, trust.root_version, trust.release_list.sha256, now - RENEW_AFTER, RENEW_BATCH
+                )
+                if not batch:
+                    return renewed
+                heads = await asyncio.to_thread(self._sign_anew, batch, trust, now)
+                try:
+                    self._follow(base, await publications.replace_heads(conn, base, heads))
+                except Superseded:
+                    continue
+                renewed += len(batch)
+
+    def _sign_anew(self, batch: Sequence[Word], trust: _Trust, now: datetime) -> dict[SiteId, SignedHead]:
+        return {word.site: self._sign(word, trust, now) for word in batch}
+
+    async def _published_trust(self, conn: publications.Connection) -> _Trust | None:
+        envelopes = await publications.newest_trust(conn)
+        if envelopes is None:
+            return None
+        root = read_root(envelopes[0], None)
+        self._signer.require_allowed(root)
+        allowed = read_release_list(envelopes[1], root)
+        listed = ListRef(version=allowed.version, sha256=digest_of(envelopes[1]))
+        return _Trust(root_version=root.version, release_list=listed)
+
+    async def _absent(self, compiled: CompiledFleet, tree: Tree) -> tuple[object, ...]:
+        """Problems of the blobs that the commit names and the object store lacks."""
+        assert compiled.release_list is not None, "a commit without a release list has errors"
+        missing = await self._missing(compiled.blobs)
+        trees = ({r.tree for r in compiled.release_list.releases} & compiled.blobs) - missing - self._complete
+        incomplete = {}
+        for listing in sorted(trees):
+            files = await self._listed(listing)
+            if lacking := await self._missing(files):
+                incomplete[listing] = (len(lacking), len(files))
+            else:
+                self._complete.add(listing)
+        if not missing and not incomplete:
+            return ()
+        return await asyncio.to_thread(absent_problems, missing, incomplete, tree.entries, tree.blobs)
+
+    async def _missing(self, digests: frozenset[Digest]) -> set[Digest]:
+        """What the store lacks; what it was seen to hold is not asked for again: blobs are never taken away."""
+        missing = await self._objects.missing(unseen) if (unseen := digests - self._present) else set()
+        self._present |= unseen - missing
+        return missing
+
+    async def _listed(self, listing: Digest) -> frozenset[Digest]:
+        """The files that a release's listing names."""
+        data = b"".join([chunk async for chunk in self._objects.read(listing, 0, MAX_LISTING_BYTES)])
+        return frozenset(file.digest for file in msgspec.json.decode(data, type=FileTree).files)
+
+    async def _current(self) -> Published | None:
+        async with connection(self._pool) as conn:
+            return await publications.current(conn)
+
+    async def _knowledge(self, base: Published | None) -> _Known:
+        if base is None:
+            return _Known(serial=0, marks={}, compiled=None)
+        if self._known and self._known.serial == base.serial:
+            return self._known
+        async with connection(self._pool) as conn:
+            return _Known(serial=base.serial, marks=await publications.marks(conn), compiled=None)
+
+    def _follow(self, base: Published | None, now: Published | None) -> None:
+        """Our own write changed no mark, only the serial."""
+        if base and now and self._known and self._known.serial == base.serial:
+            self._known = msgspec.structs.replace(self._known, serial=now.serial)
+
+    def _require_clock(self, base: Published | None, committed_at: datetime | None) -> None:
+        newest = max(filter(None, (base and base.published_at, committed_at)), default=None)
+        now = self._clock()
+        if newest and now < newest - CLOCK_TOLERANCE:
+            raise ClockBehind(
+                f"cannot publish: our clock says {now:%Y-%m-%d %H:%M} UTC, which lies before the newest publication or "
+                f"commit ({newest:%Y-%m-%d %H:%M}); set the clock"
+            )
+
+    async def _note(self, seen: Sequence[Revision], error: str) -> None:
+        async with connection(self._pool) as conn:
+            await remotes.record_look(conn, self._clock(), seen[0] if seen else None, error)
+
+
+def _look_of(commit: CommitInfo, problems: Iterable[object]) -> CommitLook:
+    return CommitLook(
+        revision=commit.revision,
+        author=commit.author,
+        subject=commit.subject,
+        committed_at=commit.committed_at,
+        problems=[str(problem) for problem in problems],
+    )
+
+
+def _trust_of(compiled: CompiledFleet) -> _Trust:
+    assert compiled.root is not None and compiled.release_list is not None
+    newest = max((d for d in compiled.trust_documents if d.kind == "release-list"), key=lambda d: d.version)
+    listed = ListRef(version=newest.version, sha256=digest_of(newest.envelope))
+    return _Trust(root_version=compiled.root.version, release_list=listed)
