@@ -1,0 +1,382 @@
+"""The only code of the agent that writes files: what is under its name is whole, whatever moment the power goes.
+
+The protocol, measured on ext4 by power cuts at every system call: create exclusively in staging on the same file
+system, write all, fchmod, fsync, rename, fsync the directory (and its parent when it is new). An error from fsync is
+never retried on the same file: the draft is dropped, and the next try makes a new one. What is removed is renamed away
+first.
+
+Every path is relative to the root of a `Disk` and is walked from a directory handle, following no link: the folders of
+the box are writable by its local applications. Every call that changes the file system goes through `Calls`, so that a
+test can end the process at any of them. OSErrors leave as DiskFull or DiskFault; a missing file is `None`, no error.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from reconciler_agent.errors import AgentError, AlreadyRunning, DigestMismatch, DiskFault, DiskFull
+from reconciler_agent.system_calls import SYSTEM, Calls, MissingIsNone, Owner, faults
+from schemas.names import Digest
+
+CHUNK_BYTES: Final = 1 << 20
+RESERVE_SHARE: Final = 0.1
+_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_FOLDER: Final = _READ | os.O_DIRECTORY
+
+
+def take_lock(folder: Path, calls: Calls = SYSTEM) -> int:
+    """The handle that holds `folder/lock` for this process; AlreadyRunning when another has it. The kernel frees it."""
+    with faults("lock", str(folder)):
+        handle = calls.create(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise AlreadyRunning(f"cannot lock {folder}: another agent runs on it; stop that one first") from None
+    return handle
+
+
+class Draft:
+    """A file that is being written and that nobody reads before it is sealed; made by `Disk.draft`."""
+
+    def __init__(self, handle: int, path: str, owner: Owner | None, calls: Calls) -> None:
+        self.path = path
+        self.size_bytes = 0
+        self._handle = handle
+        self._owner = owner
+        self._calls = calls
+        self._sha256 = hashlib.sha256()
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append all of `data`."""
+        self._sha256.update(data)
+        rest = memoryview(data)
+        with faults("write", self.path):
+            while rest:
+                rest = rest[self._calls.write(self._handle, rest) :]
+        self.size_bytes += len(data)
+
+    def restart(self) -> None:
+        """Forget what is there: a server that cannot resume, or bytes that are not the right ones."""
+        with faults("truncate", self.path):
+            self._calls.truncate(self._handle, 0)
+            os.lseek(self._handle, 0, os.SEEK_SET)
+        self.size_bytes = 0
+        self._sha256 = hashlib.sha256()
+
+    def reserve(self, size_bytes: int) -> None:
+        """Take the room for `size_bytes` in all before the first byte; DiskFull when there is not so much."""
+        if size_bytes:
+            with faults("reserve room for", self.path):
+                self._calls.allocate(self._handle, size_bytes)
+
+    def digest(self) -> Digest:
+        """Of the bytes so far."""
+        return "sha256:" + self._sha256.hexdigest()
+
+    def require(self, digest: Digest) -> None:
+        """DigestMismatch unless the bytes so far are `digest`'s."""
+        if self.digest() != digest:
+            raise DigestMismatch(f"cannot accept {self.path}: it is {self.digest()[:19]}…, not {digest[:19]}…")
+
+    def seal(self, mode: int, sync: bool = True) -> None:
+        """Give it its mode and owner, fsync, close. `sync=False`: in a tree that is synced whole later."""
+        with faults("seal", self.path):
+            self._calls.chmod(self._handle, mode)
+            if self._owner:
+                self._calls.chown(self._handle, *self._owner)
+            if sync:
+                self._calls.fsync(self._handle)
+        self.close()
+
+    def close(self) -> None:
+        """Let go; what was written may stay for another day."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def _take_up(self) -> None:
+        """Hash what an earlier run wrote, and stand at its end."""
+        with faults("read", self.path):
+            while chunk := os.read(self._handle, CHUNK_BYTES):
+                self._sha256.update(chunk)
+                self.size_bytes += len(chunk)
+
+
+class Disk:
+    """The files beneath one root, written durably; `private` is the agent's own folder in it.
+
+    `private/staging/<run>` holds what is being made and what is being removed; `recover` deletes those of other runs.
+    `private/partial` holds downloads that go on across runs; who needs them no longer removes them.
+    """
+
+    def __init__(self, root: Path, private: str, run: str, owner: Owner | None = None, calls: Calls = SYSTEM) -> None:
+        self.root = root
+        self.private = private
+        self.partial = _join(private, "partial")
+        self.calls = calls
+        self._owner = owner
+        self._run = run
+        self._staging = _join(private, "staging")
+        self._count = 0
+        with faults("open", str(root)):
+            self._root = os.open(root, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+
+    def close(self) -> None:
+        """Let go of the root."""
+        os.close(self._root)
+
+    # Reading
+
+    def stat(self, path: str) -> os.stat_result | None:
+        """What stands at `path` itself (links are not followed), or None."""
+        with MissingIsNone(), faults("stat", path), self._parent(path) as (folder, name):
+            return os.stat(name, dir_fd=folder, follow_symlinks=False)
+        return None
+
+    def read(self, path: str, max_bytes: int) -> bytes | None:
+        """The bytes of a regular file, or None; DiskFault if it is something else or longer than `max_bytes`."""
+        with MissingIsNone(), faults("read", path), self.reading(path) as handle:
+            parts, size_bytes = [], 0
+            while chunk := os.read(handle, min(CHUNK_BYTES, max_bytes + 1)):
+                parts.append(chunk)
+                size_bytes += len(chunk)
+                if size_bytes > max_bytes:
+                    raise DiskFault(f"cannot read {path}: it has more than {max_bytes} bytes")
+            return b"".join(parts)
+        return None
+
+    def digest(self, path: str) -> Digest | None:
+        """SHA-256 of a regular file, or None when there is none."""
+        with MissingIsNone(), faults("read", path), self.reading(path) as handle:
+            sha256 = hashlib.sha256()
+            while chunk := os.read(handle, CHUNK_BYTES):
+                sha256.update(chunk)
+            return "sha256:" + sha256.hexdigest()
+        return None
+
+    def link_target(self, path: str) -> str | None:
+        """Where the link at `path` points, or None when no link is there."""
+        with MissingIsNone(), faults("read", path), self._parent(path) as (folder, name):
+            try:
+                return os.readlink(name, dir_fd=folder)
+            except OSError as problem:
+                if problem.errno != errno.EINVAL:
+                    raise
+        return None
+
+    def names(self, path: str) -> list[str]:
+        """The names in a folder, sorted; empty when there is no such folder."""
+        with MissingIsNone(), faults("list", path), self.folder(path) as handle:
+            return sorted(entry.name for entry in os.scandir(handle))
+        return []
+
+    @contextmanager
+    def reading(self, path: str) -> Iterator[int]:
+        """A handle to read a regular file; raises OSError as it is (a block that reads converts with the rest)."""
+        with self._parent(path) as (folder, name):
+            handle = os.open(name, _READ | os.O_NONBLOCK, dir_fd=folder)
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise DiskFault(f"cannot read {path}: it is not a regular file")
+            yield handle
+        finally:
+            os.close(handle)
+
+    @contextmanager
+    def folder(self, path: str) -> Iterator[int]:
+        """A handle of a folder beneath the root, walked without following a link; OSErrors pass as they are."""
+        handle = os.dup(self._root)
+        try:
+            for name in _parts(path):
+                below = os.open(name, _FOLDER, dir_fd=handle)
+                os.close(handle)
+                handle = below
+            yield handle
+        finally:
+            os.close(handle)
+
+    def require_room(self, size_bytes: int) -> None:
+        """DiskFull unless `size_bytes` more leave a tenth of the disk free."""
+        with faults("look at", str(self.root)):
+            found = os.fstatvfs(self._root)
+        left_bytes = found.f_bavail * found.f_frsize - size_bytes
+        if left_bytes < found.f_blocks * found.f_frsize * RESERVE_SHARE:
+            raise DiskFull(
+                f"cannot store {size_bytes / 1e6:.1f} MB: a tenth of the disk must stay free; make room on the box"
+            )
+
+    # Writing
+
+    def make_folder(self, path: str, mode: int = 0o755) -> None:
+        """Make a folder and those above it that are missing, durably; nothing is written when it is there."""
+        with faults("make folder", path):
+            parts = _parts(path)
+            for end in range(1, len(parts) + 1):
+                self._make_one("/".join(parts[:end]), mode)
+
+    def write_file(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        """Put `data` under `path`: the old file or the new one is there at any instant, durably when this returns."""
+        self.install(self.stage(data, mode), path)
+
+    def stage(self, data: bytes, mode: int = 0o644) -> str:
+        """A synced file with `data` in staging; its path. It is gone after the next start unless it is installed."""
+        path = self.staged_name()
+        draft = self.draft(path)
+        try:
+            draft.write(data)
+            draft.seal(mode)
+        except AgentError:
+            draft.close()
+            self._drop(path)
+            raise
+        return path
+
+    def staged_name(self) -> str:
+        """A path in this run's staging that nothing has had yet."""
+        self.make_folder(f"{self._staging}/{self._run}")
+        self._count += 1
+        return f"{self._staging}/{self._run}/{self._count}"
+
+    def draft(self, path: str, resume: bool = False) -> Draft:
+        """A file to be written at `path` (in staging, in `partial`, or in a tree there), made exclusively.
+
+        With `resume` what an earlier run left is taken up: hashed again, written on from its end.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | (0 if resume else os.O_EXCL)
+        with faults("create", path), self._parent(path) as (folder, name):
+            draft = Draft(self.calls.create(name, flags, 0o600, dir_fd=folder), path, self._owner, self.calls)
+        if resume:
+            draft._take_up()
+        return draft
+
+    def install(self, staged: str, path: str) -> None:
+        """Rename a sealed file or a synced tree to `path`, making its folder again where it is missing."""
+        self.make_folder(path.rpartition("/")[0])
+        with faults("install", path), self._parent(staged) as (source, name), self._parent(path) as (target, final):
+            self.calls.rename(name, final, src_dir_fd=source, dst_dir_fd=target)
+            self.calls.fsync(target)
+
+    def exchange(self, a: str, b: str) -> None:
+        """Let two existing files (or folders) change places in one step, durably (renameat2, RENAME_EXCHANGE).
+
+        `recover` deletes staging: what must survive a crash after the exchange is to be exchanged from elsewhere.
+        """
+        with faults("exchange", b), self._parent(a) as (folder_a, name_a), self._parent(b) as (folder_b, name_b):
+            self.calls.exchange(folder_a, name_a, folder_b, name_b)
+            self.calls.fsync(folder_b)
+            self.calls.fsync(folder_a)
+
+    def symlink(self, target: str, path: str) -> None:
+        """A link at `path` to `target`, in the place of what was there (never of a folder), in one step, durably."""
+        staged = self.staged_name()
+        with faults("link", path), self._parent(staged) as (folder, name):
+            self.calls.symlink(target, name, dir_fd=folder)
+        self.install(staged, path)
+
+    def remove(self, path: str) -> None:
+        """Take a file, a link or a whole folder away: renamed into staging durably, then deleted. Missing is fine."""
+        if self.stat(path) is None:
+            return
+        staged = self.staged_name()
+        with faults("remove", path), self._parent(path) as (folder, name), self._parent(staged) as (trash, final):
+            self.calls.rename(name, final, src_dir_fd=folder, dst_dir_fd=trash)
+            self.calls.fsync(folder)
+        self._drop(staged)
+
+    def sync_tree(self, path: str) -> None:
+        """fsync every file and folder of a tree, bottom-up."""
+        with faults("sync", path), self.folder(path) as top:
+            self._sync_folder(top)
+
+    def recover(self) -> None:
+        """Delete what earlier runs left in staging; call it once, under the lock, before anything else."""
+        for run in self.names(self._staging):
+            if run != self._run:
+                self._drop(f"{self._staging}/{run}")
+
+    def _sync_folder(self, folder: int) -> None:
+        for entry in os.scandir(folder):
+            if entry.is_symlink():
+                continue
+            handle = os.open(entry.name, _FOLDER if entry.is_dir() else _READ, dir_fd=folder)
+            try:
+                if entry.is_dir():
+                    self._sync_folder(handle)
+                else:
+                    self.calls.fsync(handle)
+            finally:
+                os.close(handle)
+        self.calls.fsync(folder)
+
+    def _make_one(self, path: str, mode: int) -> None:
+        with self._parent(path) as (folder, name):
+            with suppress(FileNotFoundError):
+                os.close(os.open(name, _FOLDER, dir_fd=folder))
+                return
+            if _is_within(path, self.private):
+                self._make_here(folder, name, mode, None)
+            elif _is_within(self.private, path):
+                self._make_here(folder, name, mode, self._owner)
+            else:  # made under another name, since whoever finds a folder takes its mode and owner for right
+                staged = self.staged_name()
+                with self._parent(staged) as (source, temporary):
+                    self._make_here(source, temporary, mode, self._owner)
+                    self.calls.rename(temporary, name, src_dir_fd=source, dst_dir_fd=folder)
+            self.calls.fsync(folder)
+
+    def _make_here(self, folder: int, name: str, mode: int, owner: Owner | None) -> None:
+        self.calls.mkdir(name, mode, dir_fd=folder)
+        made = os.open(name, _FOLDER, dir_fd=folder)
+        try:
+            self.calls.chmod(made, mode)
+            if owner:
+                self.calls.chown(made, *owner)
+            self.calls.fsync(made)
+        finally:
+            os.close(made)
+
+    def _drop(self, path: str) -> None:
+        """Delete what nobody refers to any more; a fault here costs only room and is found by the next recovery."""
+        with suppress(AgentError), faults("delete", path), self._parent(path) as (folder, name):
+            self._delete(folder, name)
+
+    def _delete(self, folder: int, name: str) -> None:
+        if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            self.calls.unlink(name, dir_fd=folder)
+            return
+        inside = os.open(name, _FOLDER, dir_fd=folder)
+        try:
+            for below in [entry.name for entry in os.scandir(inside)]:
+                self._delete(inside, below)
+        finally:
+            os.close(inside)
+        self.calls.rmdir(name, dir_fd=folder)
+
+    @contextmanager
+    def _parent(self, path: str) -> Iterator[tuple[int, str]]:
+        *above, name = _parts(path)
+        with self.folder("/".join(above)) as handle:
+            yield handle, name
+
+
+def _join(above: str, name: str) -> str:
+    return f"{above}/{name}" if above else name
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return not folder or path == folder or path.startswith(folder + "/")
+
+
+def _parts(path: str) -> list[str]:
+    """The names along a relative path; ValueError (a bug in the caller) for one that could leave the root."""
+    parts = path.split("/") if path else []
+    if any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"{path!r} is not a plain relative path")
+    return parts
