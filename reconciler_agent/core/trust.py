@@ -207,7 +207,7 @@ def accept_head(
 
 
 def accept_manifest(head: SiteHead, body: bytes) -> SiteManifest:
-    """The manifest that an accepted head names; DigestMismatch when the bytes are others, TrustRefused if unreadable."""
+    """The manifest that a head names; DigestMismatch when the bytes are others, TrustRefused if it is unreadable."""
     if len(body) > MAX_MANIFEST_BYTES or digest_of(body) != head.manifest:
         raise DigestMismatch(
             f"cannot accept the manifest: its {len(body)} bytes are not those of {head.manifest[:19]}…"
