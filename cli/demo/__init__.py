@@ -1,0 +1,1 @@
+"""`neopro demo`: a control plane and six boxes on this machine, from nothing to converged."""

@@ -1,0 +1,98 @@
+"""What a verb prints: data on standard output (text, or JSON alone), everything else on standard error.
+
+Colour follows the terminal and NO_COLOR; progress is shown on a terminal only, so that logs and pipes stay clean.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, TextIO
+
+import msgspec
+
+
+class Advance(Protocol):
+    """Tells a progress bar how much more is done."""
+
+    def __call__(self, done: int) -> None:
+        """`done` more of the total."""
+
+
+class Output:
+    """Where one run of a verb prints; with `json`, `say`, `table` and `mark` are silent and `data` speaks."""
+
+    def __init__(self, json: bool = False, out: TextIO | None = None, err: TextIO | None = None) -> None:
+        self.json = json
+        self._out = out or sys.stdout
+        self._err = err or sys.stderr
+
+    @property
+    def width(self) -> int:
+        """Columns that a table may take: the terminal's, or as many as it wants when piped."""
+        return os.get_terminal_size(self._out.fileno()).columns if self._out.isatty() else 10_000
+
+    def say(self, text: str = "") -> None:
+        """A line for people."""
+        if not self.json:
+            print(text, file=self._out, flush=True)
+
+    def note(self, text: str) -> None:
+        """A line beside the data: warnings, what was left out."""
+        print(text, file=self._err, flush=True)
+
+    def data(self, value: Any) -> None:
+        """The result, where `--json` asked for it."""
+        if self.json:
+            print(msgspec.json.format(msgspec.json.encode(value)).decode(), file=self._out, flush=True)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Rows under a heading, cut to the terminal where there is one."""
+        if not self.json:
+            for line in layout(columns, rows, self.width):
+                print(line, file=self._out)
+            self._out.flush()
+
+    def style(self, text: str, code: str) -> str:
+        """`text` in an ANSI style, where colours are wanted."""
+        coloured = self._out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        return f"\x1b[{code}m{text}\x1b[0m" if coloured else text
+
+    @contextmanager
+    def step(self, doing: str) -> Iterator[None]:
+        """A step with its name while it runs (terminal only), and a check mark with its time when done."""
+        live = self._out.isatty() and not self.json
+        if live:
+            print(f"  … {doing}", end="\r", file=self._out, flush=True)
+        started = time.monotonic()
+        yield
+        self.say(f"{self.style('✓', '32')} {doing} ({time.monotonic() - started:.1f} s)" + (" " * 4 if live else ""))
+
+    @contextmanager
+    def progress(self, doing: str, total: int) -> Iterator[Advance]:
+        """A bar over `total` bytes on standard error, where that is a terminal."""
+        if not self._err.isatty() or total == 0:
+            yield lambda _done: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(file=self._err), transient=True) as bars:
+            task = bars.add_task(doing, total=total)
+            yield lambda done: bars.advance(task, done)
+
+
+def layout(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """The lines of a table: columns as wide as their widest cell, the last one cut so that a line fits `width`."""
+    cells = [list(columns), *(list(row) for row in rows)]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
+    return [
+        _cut("  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip(), width)
+        for row in cells
+    ]
+
+
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else line[: width - 1] + "…"
