@@ -30,7 +30,7 @@ def find_programs(folder: Path | None, major: int | None) -> Programs:
 
     In order: the wheel of the `embedded` extra, Debian's packages from the newest on, PATH.
     """
-    found = [Programs(f, version) for f in ([folder] if folder else _installed()) if (version := _major(f))]
+    found = list(_programs([folder]) if folder else installed_programs())
     for programs in found:
         if major in (None, programs.major):
             return programs
@@ -44,6 +44,15 @@ def find_programs(folder: Path | None, major: int | None) -> Programs:
         f"cannot start PostgreSQL: its binaries are not installed{f' in {folder}' if folder else ''}; install the "
         "extra neopro-fleet[embedded] or PostgreSQL 15 or newer (Debian: apt install postgresql), or set database_url"
     )
+
+
+def installed_programs() -> Iterator[Programs]:
+    """All that are installed, the best first."""
+    return _programs(_installed())
+
+
+def _programs(folders: Iterable[Path]) -> Iterator[Programs]:
+    return (Programs(folder, major) for folder in folders if (major := _major(folder)))
 
 
 def _installed() -> Iterator[Path]:
