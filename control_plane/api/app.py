@@ -1,0 +1,73 @@
+"""The web application: every route of boxes, operators and people, wired by plain constructor calls."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from importlib.metadata import version
+
+from litestar import Litestar
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from prometheus_client import CollectorRegistry
+
+from control_plane.api import problems
+from control_plane.api.access import Access
+from control_plane.api.boxes import Boxes
+from control_plane.api.heads import Heads
+from control_plane.api.inbox import Inbox
+from control_plane.api.operations import Operations
+from control_plane.api.operators import Operators
+from control_plane.api.perimeter import Perimeter
+from control_plane.objects import ObjectStore
+from control_plane.settings import Settings
+from control_plane.store.lookout import Lookout
+from control_plane.store.pool import Pool
+
+MAX_BODY_BYTES = 64 * 1024
+"""Of a request whose route sets no limit of its own."""
+
+
+def make_api(*, settings: Settings, pool: Pool, objects: ObjectStore, clock: Callable[[], datetime]) -> Litestar:
+    """The application. While it runs it follows the database for news; `finish_long_polls` lets it stop at once."""
+    metrics = CollectorRegistry()
+    heads = Heads(lambda: str(pool.conninfo))
+    access = Access(heads, pool, clock, metrics)
+    perimeter = Perimeter(settings, access)
+    lookout = Lookout(pool, clock)
+    boxes = Boxes(heads=heads, access=access, inbox=Inbox(pool), pool=pool, clock=clock, metrics=metrics)
+    operators = Operators(access, pool, lookout, clock)
+    operations = Operations(
+        heads=heads, pool=pool, objects=objects, lookout=lookout, perimeter=perimeter, metrics=metrics
+    )
+
+    @asynccontextmanager
+    async def following(app: Litestar) -> AsyncIterator[None]:
+        app.state.heads = heads
+        async with heads.following():
+            yield
+
+    return Litestar(
+        route_handlers=[*boxes.routes(), *operators.routes(), *operations.routes()],
+        exception_handlers=problems.handlers(),
+        lifespan=[following],
+        openapi_config=_openapi(),
+        logging_config=None,
+        request_max_body_size=MAX_BODY_BYTES,
+    )
+
+
+def finish_long_polls(app: Litestar) -> None:
+    """End the long polls of a running application, so that the server need not wait for them when it stops."""
+    heads: Heads = app.state.heads
+    heads.finish_waits()
+
+
+def _openapi() -> OpenAPIConfig:
+    """The description at /v1/openapi.json, and no viewer: those load scripts from elsewhere."""
+    return OpenAPIConfig(
+        title="NEOPRO Fleet",
+        version=version("neopro-fleet"),
+        path="/v1",
+        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        use_handler_docstrings=True,
+    )

@@ -1,0 +1,39 @@
+"""Request bodies: raw bytes, bounded before and while they are read, never decompressed."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from litestar import Request
+from litestar.exceptions import HTTPException
+from litestar.status_codes import HTTP_413_REQUEST_ENTITY_TOO_LARGE, HTTP_415_UNSUPPORTED_MEDIA_TYPE
+
+
+def chunks(request: Request[Any, Any, Any], max_bytes: int) -> AsyncIterator[bytes]:
+    """The body as it comes; 415 for any Content-Encoding, 413 above `max_bytes`, both before the first byte if told."""
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise HTTPException(
+            "cannot read an encoded body: send it as it is", status_code=HTTP_415_UNSUPPORTED_MEDIA_TYPE
+        )
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise too_large(max_bytes)
+    return _bounded(request, max_bytes)
+
+
+async def read_body(request: Request[Any, Any, Any], max_bytes: int) -> bytes:
+    """The whole body; errors as `chunks`."""
+    return b"".join([chunk async for chunk in chunks(request, max_bytes)])
+
+
+def too_large(max_bytes: int) -> HTTPException:
+    """413, which says the limit."""
+    return HTTPException(f"cannot take more than {max_bytes} bytes here", status_code=HTTP_413_REQUEST_ENTITY_TOO_LARGE)
+
+
+async def _bounded(request: Request[Any, Any, Any], max_bytes: int) -> AsyncIterator[bytes]:
+    read = 0
+    async for chunk in request.stream():
+        read += len(chunk)
+        if read > max_bytes:
+            raise too_large(max_bytes)
+        yield chunk

@@ -1,0 +1,150 @@
+"""What a box calls for itself: its head, by long poll, and its report. RFC 9110 (ETag), RFC 7240 (Prefer: wait)."""
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.exceptions import ClientException, NotFoundException, TooManyRequestsException
+from litestar.handlers import HTTPRouteHandler
+from prometheus_client import CollectorRegistry, Counter
+
+from control_plane.api.access import Access, bearer
+from control_plane.api.bodies import read_body
+from control_plane.api.heads import Head, Heads
+from control_plane.api.inbox import Inbox, InboxFull, Unstorable
+from control_plane.store import publications, tokens
+from control_plane.store.pool import Pool, connection
+from schemas.names import SiteId
+from schemas.status import MAX_REPORT_BYTES, StatusReport
+
+MAX_WAIT_S: Final = 55.0
+"""Below the minute after which proxies give up on a silent connection."""
+MAX_VERSION: Final = 2**31 - 1
+Asked = Request[Any, Any, Any]
+_REPORT: Final = msgspec.json.Decoder(StatusReport)
+_WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?", re.IGNORECASE)
+_ENVELOPE: Final = "application/json"
+
+
+class Boxes:
+    """The routes of boxes."""
+
+    def __init__(
+        self,
+        *,
+        heads: Heads,
+        access: Access,
+        inbox: Inbox,
+        pool: Pool,
+        clock: Callable[[], datetime],
+        metrics: CollectorRegistry,
+    ) -> None:
+        self._heads, self._access, self._inbox, self._pool, self._clock = heads, access, inbox, pool, clock
+        served = Counter("neopro_heads_served", "Polls for a head that were answered", ["code"], registry=metrics)
+        self._served_200, self._served_304 = served.labels("200"), served.labels("304")
+        self._reports = Counter("neopro_reports", "Status reports that were kept", registry=metrics)
+
+    def routes(self) -> Sequence[HTTPRouteHandler]:
+        """The handlers, bound to this object."""
+        return [
+            get("/v1/sites/{site:str}/head", operation_id="getHead", tags=["box"])(self.head),
+            post(
+                "/v1/sites/{site:str}/status",
+                status_code=204,
+                operation_id="postStatus",
+                tags=["box"],
+                request_max_body_size=MAX_REPORT_BYTES,
+            )(self.status),
+            get("/v1/trust/{version:str}", operation_id="getTrustRoot", tags=["trust"])(self.trust_root),
+            get("/v1/release-list/{version:str}", operation_id="getReleaseList", tags=["trust"])(self.release_list),
+        ]
+
+    async def head(self, request: Asked, site: str) -> Response[bytes]:
+        """The signed head of a site: 200 with a strong ETag, or 304 when `If-None-Match` still holds.
+
+        `Prefer: wait=N` holds the request until the head changes, at most N (capped at 55) seconds.
+        """
+        if (bearer(request) or "").startswith(tokens.PREFIX):
+            return await self._head_for_operator(request, site)
+        head = self._access.own_box(request, site)
+        if not _matches(request, head):
+            return self._changed(head)
+        wait_s = _preferred_wait_s(request)
+        if not wait_s:
+            return self._unchanged(head, {})
+        await self._heads.wait(head.site, head.etag, wait_s)
+        applied = {"Preference-Applied": f"wait={wait_s:.0f}"}
+        # Asked again: the box may have been revoked while it waited.
+        head = self._access.own_box(request, site)
+        return self._unchanged(head, applied) if _matches(request, head) else self._changed(head, applied)
+
+    async def _head_for_operator(self, request: Asked, site: str) -> Response[bytes]:
+        await self._access.operator(request, "read")
+        head = self._heads.get(site)
+        if head is None:
+            raise NotFoundException(f"cannot find the site {site[:80]}: it was never published")
+        return self._unchanged(head, {}) if _matches(request, head) else self._changed(head)
+
+    def _changed(self, head: Head, headers: dict[str, str] | None = None) -> Response[bytes]:
+        self._served_200.inc()
+        sent = {"ETag": head.etag, "Cache-Control": "no-cache", "Vary": "Authorization", **(headers or {})}
+        return Response(head.envelope, media_type=_ENVELOPE, headers=sent)
+
+    def _unchanged(self, head: Head, headers: dict[str, str]) -> Response[bytes]:
+        self._served_304.inc()
+        return Response(b"", status_code=304, headers={"ETag": head.etag, **headers})
+
+    async def status(self, request: Asked, site: str) -> None:
+        """Keep what a box says of itself (a `StatusReport`); idempotent by its `run_id` and `sequence`."""
+        head = self._access.own_box(request, site)
+        body = await read_body(request, MAX_REPORT_BYTES)
+        try:
+            report = _REPORT.decode(body)
+        except (msgspec.DecodeError, RecursionError, ValueError) as problem:
+            raise ClientException(f"cannot read the report: {str(problem)[:200]}") from None
+        await self._keep(head.site, report)
+
+    async def _keep(self, site: SiteId, report: StatusReport) -> None:
+        try:
+            await self._inbox.keep(site, report, self._clock())
+        except Unstorable as problem:
+            raise ClientException(str(problem)) from None
+        except InboxFull as problem:
+            raise TooManyRequestsException(str(problem)) from None
+        self._reports.inc()
+        self._heads.mark_told(site, report.head_generation)
+
+    async def trust_root(self, version: str) -> Response[bytes]:
+        """The trust root of that version, signed; anyone may read it."""
+        return await self._document("root", version)
+
+    async def release_list(self, version: str) -> Response[bytes]:
+        """The release list of that version, signed; anyone may read it."""
+        return await self._document("release-list", version)
+
+    async def _document(self, kind: Literal["root", "release-list"], version: str) -> Response[bytes]:
+        number = int(version) if re.fullmatch(r"[0-9]{1,10}", version) else 0
+        found = None
+        if 0 < number <= MAX_VERSION:
+            async with connection(self._pool) as conn:
+                found = await publications.trust_document(conn, kind, number)
+        if found is None:
+            raise NotFoundException(f"cannot find {kind} {version[:20]}: there is none yet")
+        return Response(found, media_type=_ENVELOPE, headers={"Cache-Control": "public, max-age=300"})
+
+
+def _matches(request: Asked, head: Head) -> bool:
+    """RFC 9110, 13.1.2: any of the tags, compared weakly (a proxy may have weakened ours), or `*`."""
+    sent = request.headers.get("if-none-match")
+    if sent is None:
+        return False
+    return sent == head.etag or any(tag.strip().removeprefix("W/") in (head.etag, "*") for tag in sent.split(","))
+
+
+def _preferred_wait_s(request: Asked) -> float:
+    """Seconds of `Prefer: wait=N`, capped; 0 when there is none."""
+    found = _WAIT.search(request.headers.get("prefer", ""))
+    return min(float(found[1]), MAX_WAIT_S) if found else 0.0

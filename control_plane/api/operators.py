@@ -1,0 +1,64 @@
+"""What operators and their programs read: sites, changes, the fleet. Every call needs a personal token."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from litestar import Request, Response, get
+from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+
+from control_plane.api.access import Access
+from control_plane.store import views
+from control_plane.store.lookout import Lookout
+from control_plane.store.pool import Pool, connection
+from schemas.api import Change, FleetStatus, SiteDetail, SiteSummary
+
+Asked = Request[Any, Any, Any]
+MAX_PAGE: Final = 1000
+Limit = Annotated[int, Parameter(ge=1, le=MAX_PAGE, description="At most so many.")]
+After = Annotated[str, Parameter(max_length=63, description="Sites behind this id.")]
+_FRESH: Final = {"Cache-Control": "no-store"}
+
+
+class Operators:
+    """The routes of operators' reads."""
+
+    def __init__(self, access: Access, pool: Pool, lookout: Lookout, clock: Callable[[], datetime]) -> None:
+        self._access, self._pool, self._lookout, self._clock = access, pool, lookout, clock
+
+    def routes(self) -> Sequence[HTTPRouteHandler]:
+        """The handlers, bound to this object."""
+        return [
+            get("/v1/fleet", operation_id="getFleet", tags=["operator"])(self.fleet),
+            get("/v1/sites", operation_id="listSites", tags=["operator"])(self.sites),
+            get("/v1/sites/{site:str}/status", operation_id="getSite", tags=["operator"])(self.site),
+            get("/v1/changes", operation_id="listChanges", tags=["operator"])(self.changes),
+        ]
+
+    async def fleet(self, request: Asked) -> Response[FleetStatus]:
+        """The whole fleet: what `neopro status` prints."""
+        await self._access.operator(request, "read")
+        return Response(views.status_of(await self._lookout.fleet()), headers=_FRESH)
+
+    async def sites(self, request: Asked, after: After = "", limit: Limit = MAX_PAGE) -> Response[list[SiteSummary]]:
+        """Sites by id; the next page begins behind the last id of this one."""
+        await self._access.operator(request, "read")
+        found = [view for view in (await self._lookout.fleet()).sites if view.site > after]
+        return Response([views.summary_of(view) for view in found[:limit]], headers=_FRESH)
+
+    async def site(self, request: Asked, site: str) -> Response[SiteDetail]:
+        """One site, whole."""
+        await self._access.operator(request, "read")
+        async with connection(self._pool) as conn:
+            found = await views.detail(conn, site, self._clock())
+        if found is None:
+            raise NotFoundException(f"cannot find the site {site[:80]}: it was never published")
+        return Response(views.detail_of(*found), headers=_FRESH)
+
+    async def changes(self, request: Asked, limit: Limit = views.RECENT_CHANGES) -> Response[list[Change]]:
+        """The commits that were looked at last, newest first."""
+        await self._access.operator(request, "read")
+        async with connection(self._pool) as conn:
+            return Response(await views.changes(conn, limit), headers=_FRESH)

@@ -1,0 +1,257 @@
+"""What people look at: sites beside what their boxes said, changes and how far they got. Reads only."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, LiteralString
+
+import msgspec
+from msgspec import Struct
+
+from control_plane.core.standing import Desired, Reported, Verdict, judge
+from control_plane.store import publications, remotes, reports
+from control_plane.store.pool import Connection
+from control_plane.store.publications import Published
+from control_plane.store.remotes import RemoteLook
+from schemas.api import Change, FleetStatus, SiteDetail, SiteSummary, Standing
+from schemas.desired import SiteState
+from schemas.names import Digest, Revision, SiteId
+from schemas.status import Event, RunningRelease, StatusReport
+
+STANDINGS: Final[tuple[Standing, ...]] = (
+    *("Degraded", "Offline", "Progressing", "Unknown", "Synced", "Suspended", "Retired"),
+)
+"""In the order of attention."""
+RECENT_CHANGES: Final = 20
+
+
+class SiteView(Struct, frozen=True, kw_only=True):
+    """A site as it is desired, as its box reported it, and how it stands. `facts` as the compiler wrote them."""
+
+    site: SiteId
+    name: str
+    state: SiteState
+    gone: bool
+    has_identity: bool
+    generation: int
+    manifest: Digest
+    commit: Revision
+    published_at: datetime
+    desired_release: str | None
+    facts: dict[str, Any]
+    received_at: datetime | None
+    report: StatusReport | None
+    verdict: Verdict
+
+
+class Fleet(Struct, frozen=True, kw_only=True):
+    """Everything on the first page, from one moment; `newest` is the commit last seen on the remote, if looked at."""
+
+    sites: list[SiteView]
+    changes: list[Change]
+    published: Published | None
+    remote: RemoteLook | None
+    newest: Change | None
+    read_at: datetime
+
+
+_SITE: Final[LiteralString] = (
+    "select s.site, s.name, s.state, s.gone, s.identity is not null and v.identity is null, s.generation, s.manifest,"
+    " s.revision, coalesce(g.published_at, s.issued_at), s.release, s.facts, r.received_at, r.body::text"
+    " from sites s left join generations g on g.site = s.site and g.generation = s.generation"
+    " left join revoked_identities v on v.identity = s.identity left join reports r on r.site = s.site"
+)
+# A site that left Git is listed until its box was told, if it has one.
+_LISTED: Final[LiteralString] = (
+    " where not s.gone or (s.identity is not null and v.identity is null"
+    " and r.site is not null and coalesce(r.head_generation, 0) < s.generation)"
+)
+_REPORT: Final = msgspec.json.Decoder(StatusReport)
+
+
+async def sites(conn: Connection, now: datetime) -> list[SiteView]:
+    """Every site, by id."""
+    rows = await conn.execute(_SITE + _LISTED + " order by s.site")
+    return [_site_view(row, now) for row in await rows.fetchall()]
+
+
+async def site(conn: Connection, name: SiteId, now: datetime) -> SiteView | None:
+    """One site, also one that left Git."""
+    row = await (await conn.execute(_SITE + " where s.site = %s", (name,))).fetchone()
+    return _site_view(row, now) if row else None
+
+
+async def changes(conn: Connection, limit: int = RECENT_CHANGES) -> list[Change]:
+    """The commits that were looked at last, newest first, and how many of the sites that each changed are there."""
+    return await _changes(
+        conn, "select * from commits order by seen_at desc, committed_at desc, revision limit %s", limit
+    )
+
+
+async def change(conn: Connection, revision: Revision) -> Change | None:
+    """One commit that was looked at."""
+    found = await _changes(conn, "select * from commits where revision = %s", revision)
+    return found[0] if found else None
+
+
+async def fleet(conn: Connection, now: datetime) -> Fleet:
+    """The whole fleet, from one snapshot of the database."""
+    async with conn.transaction():
+        await conn.execute("set transaction isolation level repeatable read read only")
+        remote = await remotes.last_look(conn)
+        recent = await changes(conn)
+        newest = next((c for c in recent if remote and c.commit == remote.revision), None)
+        return Fleet(
+            sites=await sites(conn, now),
+            changes=recent,
+            published=await publications.current(conn),
+            remote=remote,
+            newest=newest,
+            read_at=now,
+        )
+
+
+async def told_sites(conn: Connection) -> dict[SiteId, int]:
+    """Suspended, retired and gone sites whose box has accepted the head that says so, and that head's generation."""
+    rows = await conn.execute(
+        "select s.site, s.generation from sites s join reports r on r.site = s.site"
+        " where (s.gone or s.state <> 'active') and r.head_generation >= s.generation"
+    )
+    return dict(await rows.fetchall())
+
+
+async def detail(conn: Connection, name: SiteId, now: datetime) -> tuple[SiteView, list[Event]] | None:
+    """One site and what happened on it, newest first."""
+    view = await site(conn, name, now)
+    return (view, await reports.events_of(conn, name)) if view else None
+
+
+def standings(views: Sequence[SiteView]) -> dict[str, int]:
+    """How many sites stand how; every word is there, also with 0."""
+    counts: dict[str, int] = dict.fromkeys(STANDINGS, 0)
+    for view in views:
+        counts[view.verdict.standing] += 1
+    return counts
+
+
+def status_of(fleet: Fleet) -> FleetStatus:
+    """The fleet as the command line and other programs read it."""
+    return FleetStatus(
+        commit=fleet.published.revision if fleet.published else None,
+        published_at=fleet.published.published_at if fleet.published else None,
+        remote_error=fleet.remote.error if fleet.remote else "",
+        standings=standings(fleet.sites),
+        changes=fleet.changes,
+        sites=[summary_of(view) for view in fleet.sites],
+    )
+
+
+def summary_of(view: SiteView) -> SiteSummary:
+    """A site in one line."""
+    return SiteSummary(**_summary(view))
+
+
+def detail_of(view: SiteView, events: list[Event]) -> SiteDetail:
+    """A site, whole."""
+    said = view.report
+    if said is None:
+        return SiteDetail(**_summary(view), manifest=view.manifest, events=events)
+    return SiteDetail(
+        **_summary(view),
+        manifest=view.manifest,
+        conditions=said.conditions,
+        differences=said.differences,
+        waiting=said.waiting,
+        metrics=said.metrics,
+        events=events,
+    )
+
+
+def running_release(view: SiteView) -> RunningRelease | None:
+    """The release that the box said is active."""
+    return view.report.release if view.report else None
+
+
+def _summary(view: SiteView) -> dict[str, Any]:
+    return {
+        "site": view.site,
+        "name": view.name,
+        "standing": view.verdict.standing,
+        "reason": view.verdict.reason,
+        "message": view.verdict.message,
+        "desired_release": view.desired_release,
+        "release": running_release(view),
+        "commit": view.commit,
+        "generation": view.generation,
+        "reported_generation": view.report.generation if view.report else None,
+        "last_report_at": view.received_at,
+    }
+
+
+def _site_view(row: Sequence[Any], now: datetime) -> SiteView:
+    name, title, state, gone, has_identity, generation, manifest, commit, published_at, release, facts, at, body = row
+    said = _REPORT.decode(body) if body is not None else None
+    desired = Desired(
+        state=state, gone=gone, has_identity=has_identity, generation=generation, published_at=published_at
+    )
+    return SiteView(
+        site=name,
+        name=title,
+        state=state,
+        gone=gone,
+        has_identity=has_identity,
+        generation=generation,
+        manifest=manifest,
+        commit=commit,
+        published_at=published_at,
+        desired_release=release,
+        facts=facts,
+        received_at=at,
+        report=said,
+        verdict=judge(desired, _reported(at, said), now),
+    )
+
+
+def _reported(at: datetime | None, said: StatusReport | None) -> Reported | None:
+    if at is None or said is None:
+        return None
+    return Reported(
+        received_at=at,
+        generation=said.generation,
+        head_generation=said.head_generation,
+        conditions=said.conditions,
+        waiting=said.waiting,
+    )
+
+
+# A box that went straight to a newer generation has passed this one too; an ended site is there once it is told.
+_PROGRESS: Final[LiteralString] = (
+    " select c.revision, c.subject, c.author, c.committed_at, c.verdict, c.problems, c.published_at, c.sites,"
+    " p.reached, p.missing from c left join lateral ("
+    "  select count(*) filter (where there) reached, array_agg(site order by site) filter (where not there) missing"
+    "  from (select g.site, coalesce(r.generation >= g.generation"
+    "    or ((s.gone or s.state <> 'active') and r.head_generation >= g.generation), false) there"
+    "   from generations g left join reports r on r.site = g.site left join sites s on s.site = g.site"
+    "   where g.revision = c.revision) g) p on c.verdict = 'published'"
+    " order by c.seen_at desc, c.committed_at desc, c.revision"
+)
+
+
+async def _changes(conn: Connection, which: LiteralString, key: object) -> list[Change]:
+    rows = await conn.execute("with c as materialized (" + which + ")" + _PROGRESS, (key,))
+    return [_change(row) for row in await rows.fetchall()]
+
+
+def _change(row: Sequence[Any]) -> Change:
+    revision, subject, author, committed_at, verdict, problems, published_at, count, reached, missing = row
+    return Change(
+        commit=revision,
+        subject=subject,
+        author=author,
+        committed_at=committed_at,
+        verdict=verdict,
+        problems=problems,
+        published_at=published_at,
+        sites=max(count, (reached or 0) + len(missing or ())),
+        converged=reached or 0,
+        missing=missing or [],
+    )
