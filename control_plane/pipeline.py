@@ -22,7 +22,7 @@ from control_plane.git_source import CommitInfo, GitSource, Tree
 from control_plane.objects import ObjectStore
 from control_plane.signer import Signer
 from control_plane.store import publications, remotes
-from control_plane.store.pool import Pool, connection
+from control_plane.store.pool import Connection, Pool, connection
 from control_plane.store.publications import CommitLook, Published, SignedHead, TrustRow, Word
 from schemas.desired import Revoked
 from schemas.manifest import FileTree, ListRef, SiteHead
@@ -89,8 +89,9 @@ class Pipeline:
                 outcome = await self._look(seen)
             except DatabaseUnavailable:
                 raise
-            except FleetError as problem:
-                await self._note(seen, str(problem))
+            except Exception as problem:
+                said = str(problem) if isinstance(problem, FleetError) else f"a bug in the server: {problem!r}"
+                await self._note(seen, said)
                 raise
             await self._note(seen, "")
             return outcome
@@ -233,7 +234,7 @@ class Pipeline:
     def _sign_anew(self, batch: Sequence[Word], trust: _Trust, now: datetime) -> dict[SiteId, SignedHead]:
         return {word.site: self._sign(word, trust, now) for word in batch}
 
-    async def _published_trust(self, conn: publications.Connection) -> _Trust | None:
+    async def _published_trust(self, conn: Connection) -> _Trust | None:
         envelopes = await publications.newest_trust(conn)
         if envelopes is None:
             return None

@@ -7,7 +7,7 @@ paths of files, or come by the environment; nothing here prints a value.
 import difflib
 import tomllib
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -45,6 +45,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     s3_access_key_file: Path | None = None
     s3_secret_key_file: Path | None = None
     s3_presign: bool = False
+    """Boxes reach the endpoint themselves: they are sent there for large files."""
+    s3_ca_file: Path | None = None
 
     remote: str = ""
     ref: str = "main"
@@ -158,27 +160,45 @@ def _decode(_path: type, raw: Any) -> Any:
 
 def _require_sense(settings: Settings, given: Mapping[str, _Value]) -> None:
     """What no single field can tell; SettingsInvalid names the key that is to be changed."""
-
-    def refuse(key: str, why: str) -> None:
+    for key, why in (*_network_sense(settings), *_storage_sense(settings, given)):
         raise SettingsInvalid(f"cannot use {given[key].origin if key in given else key}: {why}")
 
-    if settings.address[1] > 65_535:
-        refuse("listen", "a port is at most 65535")
+
+def _network_sense(settings: Settings) -> Iterator[tuple[str, str]]:
+    host, port = settings.address
+    if port > 65_535:
+        yield "listen", "a port is at most 65535"
     try:
         settings.trusted_networks  # noqa: B018 — read only to be checked
     except ValueError as problem:
-        refuse("trusted_proxy", f"{problem}")
+        yield "trusted_proxy", f"{problem}"
+    if not (_is_loopback(host) or settings.tls_certificate or settings.trusted_proxy):
+        yield (
+            "listen",
+            "without TLS only a loopback address will do; set tls_certificate and tls_key, "
+            "or trusted_proxy if a proxy in front ends TLS",
+        )
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         key = "tls_key" if settings.tls_key else "tls_certificate"
-        refuse(key, "tls_certificate and tls_key are set together or not at all")
+        yield key, "tls_certificate and tls_key are set together or not at all"
+
+
+def _storage_sense(settings: Settings, given: Mapping[str, _Value]) -> Iterator[tuple[str, str]]:
     if settings.database_url and settings.database_url_file:
-        refuse("database_url_file", "database_url is set too; set one of them")
+        yield "database_url_file", "database_url is set too; set one of them"
     if "database_url" in given and given["database_url"].typed and _holds_password(settings.database_url):
-        refuse("database_url", "it holds a password; put it into a file that database_url_file names")
+        yield "database_url", "it holds a password; put it into a file that database_url_file names"
     if settings.objects != "folder":
         for key in ("s3_endpoint", "s3_access_key_file", "s3_secret_key_file"):
             if not getattr(settings, key):
-                refuse("objects", f"{key} is not set")
+                yield "objects", f"{key} is not set"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _holds_password(conninfo: str) -> bool:

@@ -1,0 +1,276 @@
+"""The control plane, wired: what is opened in which order, and closed in the opposite one."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from litestar import Litestar
+from msgspec import Struct
+
+from control_plane import serving
+from control_plane.api.app import make_api
+from control_plane.errors import DatabaseUnavailable, FleetError, SettingsInvalid
+from control_plane.git_source import GitSource
+from control_plane.jobs import running_jobs
+from control_plane.logs import log_to_stderr
+from control_plane.objects import FolderStore, ObjectStore, S3Store
+from control_plane.pipeline import Clock, Pipeline
+from control_plane.settings import Settings, read_secret
+from control_plane.signer import Signer
+from control_plane.store.embedded import EmbeddedPostgres, running_conninfo
+from control_plane.store.migrate import migrate
+from control_plane.store.pool import Pool, connection, open_pool
+
+THREADS: Final = 16
+_THREADS_PATIENCE_S: Final = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class Services(Struct, frozen=True, kw_only=True):
+    """Everything that the control plane holds while it runs."""
+
+    settings: Settings
+    pool: Pool
+    git: GitSource
+    objects: ObjectStore
+    signer: Signer
+    pipeline: Pipeline
+    clock: Clock
+
+
+def utc_now() -> datetime:
+    """The clock of the real world."""
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def open_app(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[Services]:
+    """The services, with the database at this program's schema; a FleetError says what cannot be used.
+
+    What needs no database is opened first, so that a wrong key or path leaves nothing half-done. The Git remote is not
+    asked: it may be away.
+    """
+    _make_folder(settings.data_dir)
+    signer = Signer.load(_required("manifest_key", settings.manifest_key, "make it with: neopro keys init"))
+    git = _git(settings)
+    objects = _objects(settings)
+    async with open_database(settings) as conninfo, open_pool(conninfo, settings.database_pool) as pool:
+        async with connection(pool) as conn:
+            for name in await migrate(conn):
+                logger.info("migrated", extra={"migration": name})
+        pipeline = Pipeline(pool, git, objects, signer, clock)
+        yield Services(
+            settings=settings, pool=pool, git=git, objects=objects, signer=signer, pipeline=pipeline, clock=clock
+        )
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[str]:
+    """The connection string of the database, embedded or not; it may hold a password.
+
+    An embedded one that another process runs already (`neopro serve`) is used as it is; else it is started, and
+    stopped with the context.
+    """
+    if settings.database_url or settings.database_url_file:
+        yield settings.database_url or read_secret(_required("database_url_file", settings.database_url_file))
+        return
+    folder = settings.data_dir / "postgres"
+    try:
+        running: str | None = await asyncio.to_thread(running_conninfo, folder)
+    except DatabaseUnavailable:
+        running = None
+    if running:
+        yield running
+        return
+    embedded = EmbeddedPostgres(folder, settings.postgres_binaries)
+    starting = asyncio.create_task(embedded.start())
+    try:
+        yield await asyncio.shield(starting)
+    finally:
+        await asyncio.wait({starting})  # whoever is cancelled meanwhile leaves no server behind
+        await embedded.stop()
+
+
+def make_application(services: Services) -> Litestar:
+    """The web application on these services."""
+    return make_api(settings=services.settings, pool=services.pool, objects=services.objects, clock=services.clock)
+
+
+class Running(Struct, frozen=True, kw_only=True):
+    """A control plane that answers at `url`."""
+
+    services: Services
+    application: Litestar
+    url: str
+
+
+@asynccontextmanager
+async def running_server(
+    settings: Settings, clock: Clock = utc_now, *, stop: asyncio.Event | None = None, jobs: bool = True
+) -> AsyncIterator[Running]:
+    """The whole control plane, answering and at work, until the context is left; `stop` is set when it cannot go on.
+
+    The address is taken first: a server that runs already is found before anything of its data is touched. `jobs`
+    off: whoever opened it calls the pipeline.
+    """
+    stop = stop or asyncio.Event()
+    if settings.tls_certificate and settings.tls_key:
+        serving.require_certificate(settings.tls_certificate, settings.tls_key)
+    with contextlib.closing(serving.bind(*settings.address)) as listener:
+        url = _url(settings, listener.getsockname()[1])
+        async with open_app(settings, clock) as services:
+            application = make_application(services)
+            answering = asyncio.create_task(_answer(application, settings, listener, stop))
+            answering.add_done_callback(lambda _: stop.set())
+            try:
+                async with _jobs(services) if jobs else contextlib.nullcontext():
+                    yield Running(services=services, application=application, url=url)
+            finally:
+                stop.set()
+                await answering
+
+
+async def _answer(application: Litestar, settings: Settings, listener: socket.socket, stop: asyncio.Event) -> None:
+    trusted = settings.trusted_networks
+    await serving.serve(
+        serving.Forwarded(application, trusted) if trusted else application,
+        application.lifespan(),
+        listener,
+        stop,
+        certificate=settings.tls_certificate,
+        key=settings.tls_key,
+    )
+
+
+def _jobs(services: Services) -> AbstractAsyncContextManager[None]:
+    return running_jobs(
+        services.pipeline,
+        services.pool,
+        services.clock,
+        poll_s=services.settings.poll_s,
+        keep_events_s=services.settings.keep_events_s,
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, or until the web server fails."""
+    loop, task, stop = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    async with running_server(settings, stop=stop) as running:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        logger.info("serving", extra={"url": running.url})
+        await stop.wait()
+        logger.info("stopping")
+
+
+def main(settings: Settings) -> int:
+    """`neopro serve`: the exit status is 0 after a signal, 2 when it could not start or go on."""
+    log_to_stderr(settings.log_level)
+    status = 0
+    try:
+        with asyncio.Runner() as runner:
+            runner.get_loop().set_default_executor(_Threads(THREADS, thread_name_prefix=_Threads.NAME))
+            runner.run(run(settings))
+    except FleetError as problem:
+        print(problem, file=sys.stderr)
+        status = 2
+    except asyncio.CancelledError:
+        logger.info("stopped before it served")
+    _leave_threads(status)
+    return status
+
+
+def load_and_run(path: Path | None, env: Mapping[str, str]) -> int:
+    """Read the settings, then `main`."""
+    try:
+        settings = Settings.load(path, env)
+    except SettingsInvalid as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    return main(settings)
+
+
+class _Threads(ThreadPoolExecutor):
+    """Threads that nobody waits for at the end: one of them may sit for a minute on a remote that does not answer."""
+
+    NAME: Final = "neopro"
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        """Let the idle ones end."""
+        super().shutdown(wait=False, cancel_futures=True)
+
+
+def _leave_threads(status: int) -> None:
+    """Give them a second; Python itself would wait for ever, so then the process ends here. All else is closed."""
+    deadline = time.monotonic() + _THREADS_PATIENCE_S
+    for thread in threading.enumerate():
+        if thread.name.startswith(_Threads.NAME):
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                sys.stderr.flush()
+                os._exit(status)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as problem:
+        raise SettingsInvalid(f"cannot make data_dir {folder}: {problem.strerror}; set data_dir") from None
+
+
+def _required(key: str, path: Path | None, advice: str = "") -> Path:
+    if path is None:
+        raise SettingsInvalid(f"cannot start: {key} is not set{'; ' + advice if advice else ''}")
+    return path
+
+
+def _git(settings: Settings) -> GitSource:
+    if not settings.remote:
+        raise SettingsInvalid("cannot start: remote is not set; it is the Git repository that holds the desired state")
+    return GitSource(
+        settings.remote,
+        settings.ref,
+        settings.data_dir / "clone.git",
+        ca_file=settings.git_ca_file,
+        ssh_key=settings.git_ssh_key,
+        known_hosts=settings.git_known_hosts,
+        username=settings.git_username,
+        password_file=settings.git_password_file,
+    )
+
+
+def _objects(settings: Settings) -> ObjectStore:
+    if settings.objects == "folder":
+        return FolderStore(settings.data_dir / "objects")
+    return S3Store(
+        endpoint=settings.s3_endpoint,
+        bucket=settings.objects.removeprefix("s3://"),
+        access_key=read_secret(_required("s3_access_key_file", settings.s3_access_key_file)),
+        secret_key=read_secret(_required("s3_secret_key_file", settings.s3_secret_key_file)),
+        secure=settings.s3_secure,
+        region=settings.s3_region,
+        presign=settings.s3_presign,
+        ca_file=settings.s3_ca_file,
+    )
+
+
+def _url(settings: Settings, port: int) -> str:
+    host = settings.address[0]
+    scheme = "https" if settings.tls_certificate else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,0 +1,92 @@
+"""Which pipeline function runs, and how often. A run that fails is one line in the log, and runs again in its time."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from control_plane.errors import FleetError
+from control_plane.pipeline import Clock, Outcome, Pipeline
+from control_plane.store import reports
+from control_plane.store.pool import Pool, connection
+
+RENEW_EVERY_S: Final = 3600
+PRUNE_EVERY_S: Final = 3600
+
+logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def running_jobs(
+    pipeline: Pipeline, pool: Pool, clock: Clock, *, poll_s: int, keep_events_s: int
+) -> AsyncIterator[None]:
+    """Every job runs now and then in its interval, none of them twice at a time, until the context is left."""
+    jobs = Jobs(pipeline, pool, clock, timedelta(seconds=keep_events_s))
+    scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
+    for job, every_s in ((jobs.poll, poll_s), (jobs.renew, RENEW_EVERY_S), (jobs.prune, PRUNE_EVERY_S)):
+        scheduler.add_job(
+            job, IntervalTrigger(seconds=every_s, timezone=UTC), next_run_time=datetime.now(UTC), max_instances=1
+        )
+    scheduler.start()
+    try:
+        yield
+    finally:
+        scheduler.shutdown(wait=False)
+
+
+class Jobs:
+    """The jobs themselves; a trouble that goes on is told when it begins, changes and ends, not at every run."""
+
+    def __init__(self, pipeline: Pipeline, pool: Pool, clock: Clock, keep_events: timedelta) -> None:
+        self._pipeline, self._pool, self._clock, self._keep_events = pipeline, pool, clock, keep_events
+        self._troubles: dict[str, str] = {}
+        self._refused = ""
+
+    async def poll(self) -> None:
+        """Look at the Git remote."""
+        await self._run("poll", self._poll)
+
+    async def renew(self) -> None:
+        """Sign heads that grow old."""
+        await self._run("renew", self._renew)
+
+    async def prune(self) -> None:
+        """Forget old events."""
+        await self._run("prune", self._prune)
+
+    async def _poll(self) -> None:
+        outcome = await self._pipeline.ingest()
+        if outcome.verdict == "published":
+            logger.info("published", extra=_words(outcome))
+        elif outcome.verdict == "refused" and outcome.revision != self._refused:
+            first = next((p for p in outcome.problems if ": error " in p), "")
+            logger.warning("refused", extra=_words(outcome) | {"problems": len(outcome.problems), "first": first})
+        self._refused = outcome.revision if outcome.verdict == "refused" else ""
+
+    async def _renew(self) -> None:
+        if renewed := await self._pipeline.renew():
+            logger.info("renewed", extra={"heads": renewed})
+
+    async def _prune(self) -> None:
+        async with connection(self._pool) as conn:
+            if pruned := await reports.prune_events(conn, self._clock() - self._keep_events):
+                logger.info("pruned", extra={"events": pruned})
+
+    async def _run(self, name: str, job: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await job()
+        except FleetError as problem:
+            if self._troubles.get(name) != str(problem):
+                logger.error("failed", extra={"job": name, "reason": problem.reason, "why": str(problem)})
+            self._troubles[name] = str(problem)
+        else:
+            if self._troubles.pop(name, None):
+                logger.info("recovered", extra={"job": name})
+
+
+def _words(outcome: Outcome) -> dict[str, object]:
+    return {"revision": outcome.revision[:12], "sites": outcome.sites, "took_s": round(outcome.seconds, 3)}
