@@ -25,9 +25,10 @@ _KEYS: Final = {
 class Settings(Struct, frozen=True, kw_only=True):
     """What site.conf says, checked.
 
-    `owner`: the user that the box's files belong to, empty to leave them to whoever runs the agent. `clock`: `auto` asks
-    the kernel whether the clock is synchronised, `trusted` says that it always is. An empty `admin_url` or `page_url`:
-    there is none on this box. `heal_s`: seconds between two rounds without news; `report_s`: between two reports.
+    `owner`: the user that the box's files belong to, empty to leave them to whoever runs the agent. `clock`: `auto`
+    asks the kernel whether the clock is synchronised, `trusted` says that it always is. An empty `admin_url` or
+    `page_url`: there is none on this box. `heal_s`: seconds between two rounds without news; `report_s`: between two
+    reports.
     """
 
     site: SiteId
@@ -116,9 +117,9 @@ def _services(text: str) -> str:
 
 
 def _clock(text: str) -> Literal["auto", "trusted"]:
-    if text == "auto" or text == "trusted":
-        return text
-    raise ValueError(f"[box] clock is {text!r}; write auto or trusted")
+    if text not in ("auto", "trusted"):
+        raise ValueError(f"[box] clock is {text!r}; write auto or trusted")
+    return "trusted" if text == "trusted" else "auto"
 
 
 def _seconds(section: Mapping[str, str], key: str, default: float) -> float:
@@ -141,7 +142,7 @@ def _local(section: Mapping[str, str], key: str, default: str) -> str:
 
 def _central(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname or parts.scheme == "http" and is_loopback(url):
+    if (parts.scheme == "https" and parts.hostname) or (parts.scheme == "http" and is_loopback(url)):
         return url.rstrip("/")
     raise ValueError(f"[central] url is {url!r}; write https://HOST (plain http only to this machine)")
 
