@@ -23,7 +23,7 @@ from msgspec import Struct
 from pygit2.enums import ConfigLevel, CredentialType, ObjectType
 from pygit2.remotes import TransferProgress
 
-from control_plane.core.compile import TreeEntry
+from control_plane.core.layout import TreeEntry
 from control_plane.errors import CommitRefused, NotFastForward, RemoteUnreachable
 from schemas.names import Revision
 

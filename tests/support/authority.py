@@ -1,0 +1,55 @@
+"""A private certificate authority for servers on the loopback."""
+
+import datetime
+import ipaddress
+import ssl
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+
+class Authority:
+    """A CA and one certificate of its for localhost and 127.0.0.1, in files `NAME-ca.pem` and `NAME-server.pem`."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+        issuer = _name(f"Test CA {name}")
+        authority = _builder(issuer, issuer, authority_key).add_extension(x509.BasicConstraints(True, None), True)
+        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        server = _builder(_name("localhost"), issuer, server_key)
+        server = server.add_extension(x509.SubjectAlternativeName(names), False)
+        self.ca_file = folder / f"{name}-ca.pem"
+        self.ca_file.write_bytes(authority.sign(authority_key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        self.server_file = folder / f"{name}-server.pem"
+        self.server_file.write_bytes(
+            server.sign(authority_key, hashes.SHA256()).public_bytes(Encoding.PEM)
+            + server_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
+
+    def server_context(self) -> ssl.SSLContext:
+        """TLS 1.3 with the server's certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_cert_chain(self.server_file)
+        return context
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+    )
