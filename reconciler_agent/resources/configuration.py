@@ -1,0 +1,176 @@
+"""The box's configuration, converged: the club's parts kept, the central ones made right, the screen told.
+
+    read, with patience while it does not parse · merge · equal: write nothing · wait until it has been quiet ·
+    read again, from the start if it changed · exchange with a synced new one · look at the displaced one after a
+    second, and carry what a late writer did there · tell the screen
+
+What is remembered of it lies beside it (`configuration_file`), so that a run that ends anywhere is taken up.
+"""
+
+from datetime import date
+from typing import Any, Final, NamedTuple, Protocol
+
+from msgspec import Struct
+
+from reconciler_agent.core.changes import carry, referenced_paths, same
+from reconciler_agent.core.merge import Merged, merge
+from reconciler_agent.durable import Disk
+from reconciler_agent.errors import ConfigurationUnreadable
+from reconciler_agent.resources.configuration_file import (
+    NAME,
+    PATH,
+    READ_PATIENCE_S,
+    Clock,
+    ConfigurationFile,
+    Late,
+    Standing,
+)
+from schemas.manifest import SiteManifest
+from schemas.status import Difference
+
+BUSY_S: Final = 60.0
+"""How long other writers may keep `apply` from finding a quiet second before it gives up until the next round."""
+
+
+class Screen(Protocol):
+    """Who is told that the configuration changed."""
+
+    def notify(self) -> bool:
+        """Tell, and say whether the notice was seen to be delivered."""
+
+
+class Observation(Struct, frozen=True, kw_only=True):
+    """`settled`: `apply` has nothing to do. `references`: every file under the root that the configuration names."""
+
+    settled: bool
+    differences: list[Difference] = []
+    renamed: dict[str, str] = {}
+    references: frozenset[str] = frozenset()
+
+
+class Applied(Struct, frozen=True, kw_only=True):
+    """`notified`: no notice is due any more. If one is, `observe` says that it is not settled, and `apply` tries again.
+
+    `renamed`: club categories whose id a central one took, or whose videos moved out of one; old id: new id.
+    """
+
+    changed: bool
+    notified: bool
+    differences: list[Difference] = []
+    renamed: dict[str, str] = {}
+
+
+class _Computed(NamedTuple):
+    """A merge and what it was made of, by identity, so that an unchanged round need not merge again."""
+
+    standing: Standing
+    manifest: SiteManifest
+    today: date
+    installed: frozenset[str]
+    merged: Merged
+    equal: bool
+    references: frozenset[str]
+
+
+class Configuration:
+    """The configuration of the box whose root is that of `disk`."""
+
+    def __init__(self, disk: Disk, screen: Screen, clock: Clock) -> None:
+        self._file = ConfigurationFile(disk, clock)
+        self._screen = screen
+        self._clock = clock
+        self._computed: _Computed | None = None
+        self._late: list[Late] = []
+        self._notice_due = False
+
+    def recover(self) -> None:
+        """Take up what an earlier run left undone; once, at start, under the lock."""
+        record = self._file.recover()
+        if record is not None:
+            self._late, self._notice_due = record.late, True
+
+    def observe(self, manifest: SiteManifest, today: date, installed: frozenset[str]) -> Observation:
+        """How the file differs from what `manifest` wants on the local day `today`; nothing of the box is changed.
+
+        `installed` as in `merge`. Pass the same manifest again while it is the same: an unchanged round costs a few
+        stat calls. ConfigurationUnreadable while the file is missing or does not parse, for a minute.
+        """
+        standing = self._file.look(patience_s=0.0)
+        self._file.keep_good(standing)
+        computed = self._compute(standing, manifest, today, installed)
+        differences = list(computed.merged.differences)
+        in_place = self._file.is_in_place(standing)
+        if not in_place:
+            differences.append(Difference(kind="configuration", what=NAME, observed="lost, or not where it belongs"))
+        return Observation(
+            settled=computed.equal and in_place and not self._late and not self._notice_due,
+            differences=differences,
+            renamed=computed.merged.renamed,
+            references=computed.references,
+        )
+
+    def references(self) -> frozenset[str]:
+        """Every file that the configuration names now; ConfigurationUnreadable when that cannot be told."""
+        return referenced_paths(self._file.look(READ_PATIENCE_S).value)
+
+    def apply(self, manifest: SiteManifest, today: date, installed: frozenset[str]) -> Applied:
+        """Make it as it should be without losing a save of any other writer; then tell the screen, if it changed.
+
+        ConfigurationUnreadable when it does not parse for long, or is never left alone.
+        """
+        before = self._file.look(READ_PATIENCE_S)
+        merged = merge(before.value, manifest, today, installed)
+        changed = self._converge(manifest, today, installed)
+        self._file.link()
+        self._notice_due = self._notice_due or changed
+        notified = self._tell()
+        return Applied(changed=changed, notified=notified, differences=merged.differences, renamed=merged.renamed)
+
+    def _converge(self, manifest: SiteManifest, today: date, installed: frozenset[str]) -> bool:
+        """Exchange the file until it is as it should be and no late writer is left; whether anything was changed."""
+        deadline_s, changed = self._clock.monotonic() + BUSY_S, False
+        while self._clock.monotonic() < deadline_s:
+            standing = self._file.look(READ_PATIENCE_S)
+            if standing.path != PATH:
+                if self._file.wait_until_quiet(standing):
+                    self._late += self._file.take_over(standing)
+                continue
+            target = merge(self._carried(standing.value), manifest, today, installed).configuration
+            if standing.signature is not None and same(target, standing.value):
+                self._late = []
+                return changed
+            if not self._file.wait_until_quiet(standing):
+                continue
+            late = self._file.exchange(standing, target, self._late)
+            if late is not None:
+                self._late, changed = late, True
+        raise ConfigurationUnreadable(f"cannot write {NAME}: others have been writing it for {BUSY_S:.0f} s")
+
+    def _carried(self, value: dict[str, Any]) -> dict[str, Any]:
+        for late in self._late:
+            value = carry(late.base, late.changed, value)
+        return value
+
+    def _compute(self, standing: Standing, manifest: SiteManifest, today: date, installed: frozenset[str]) -> _Computed:
+        known = self._computed
+        if (
+            known is None
+            or known.standing.value is not standing.value
+            or known.manifest is not manifest
+            or (known.today, known.installed) != (today, installed)
+        ):
+            merged = merge(standing.value, manifest, today, installed)
+            equal = same(merged.configuration, standing.value)
+            references = referenced_paths(standing.value)
+            known = _Computed(standing, manifest, today, installed, merged, equal, references)
+            self._computed = known
+        return known
+
+    def _tell(self) -> bool:
+        """Whether no notice is due any more; a notice that cannot be delivered is remembered across restarts."""
+        if not self._notice_due or self._screen.notify():
+            self._notice_due = False
+            self._file.finish()
+            return True
+        self._file.await_notice(self._late)
+        return False
