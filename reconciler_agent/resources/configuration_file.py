@@ -257,7 +257,7 @@ class ConfigurationFile:
         return self._look_at_displaced(standing)
 
     def take_over(self, standing: Standing) -> list[Late]:
-        """Make a file found where the applications look the truth, and its place a link again; answers as `exchange`."""
+        """Make a file found where the applications look the truth, and its place a link; answers as `exchange`."""
         folder = posixpath.dirname(standing.path)
         self._disk.write_file(PATH, standing.data, 0o644)
         self._write_record(Record(base=standing.value))
