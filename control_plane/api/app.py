@@ -12,12 +12,15 @@ from prometheus_client import CollectorRegistry
 
 from control_plane.api import problems
 from control_plane.api.access import Access
+from control_plane.api.blobs import Blobs
 from control_plane.api.boxes import Boxes
+from control_plane.api.grants import Grants
 from control_plane.api.heads import Heads
 from control_plane.api.inbox import Inbox
 from control_plane.api.operations import Operations
 from control_plane.api.operators import Operators
 from control_plane.api.perimeter import Perimeter
+from control_plane.api.spool import Spool
 from control_plane.objects import ObjectStore
 from control_plane.settings import Settings
 from control_plane.store.lookout import Lookout
@@ -34,6 +37,8 @@ def make_api(*, settings: Settings, pool: Pool, objects: ObjectStore, clock: Cal
     access = Access(heads, pool, clock, metrics)
     perimeter = Perimeter(settings, access)
     lookout = Lookout(pool, clock)
+    spool = Spool(settings.data_dir / "uploads", objects)
+    blobs = Blobs(access, Grants(pool, objects), spool, objects, pool)
     boxes = Boxes(heads=heads, access=access, inbox=Inbox(pool), pool=pool, clock=clock, metrics=metrics)
     operators = Operators(access, pool, lookout, clock)
     operations = Operations(
@@ -43,11 +48,12 @@ def make_api(*, settings: Settings, pool: Pool, objects: ObjectStore, clock: Cal
     @asynccontextmanager
     async def following(app: Litestar) -> AsyncIterator[None]:
         app.state.heads = heads
+        spool.forget_old()
         async with heads.following():
             yield
 
     return Litestar(
-        route_handlers=[*boxes.routes(), *operators.routes(), *operations.routes()],
+        route_handlers=[*boxes.routes(), *blobs.routes(), *operators.routes(), *operations.routes()],
         exception_handlers=problems.handlers(),
         lifespan=[following],
         openapi_config=_openapi(),

@@ -1,11 +1,19 @@
 """Request bodies: raw bytes, bounded before and while they are read, never decompressed."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 from litestar import Request
 from litestar.exceptions import HTTPException
-from litestar.status_codes import HTTP_413_REQUEST_ENTITY_TOO_LARGE, HTTP_415_UNSUPPORTED_MEDIA_TYPE
+from litestar.status_codes import (
+    HTTP_408_REQUEST_TIMEOUT,
+    HTTP_413_REQUEST_ENTITY_TOO_LARGE,
+    HTTP_415_UNSUPPORTED_MEDIA_TYPE,
+)
+
+IDLE_S: Final = 60.0
+"""How long a sender may be silent in the middle of a body."""
 
 
 def chunks(request: Request[Any, Any, Any], max_bytes: int) -> AsyncIterator[bytes]:
@@ -31,8 +39,14 @@ def too_large(max_bytes: int) -> HTTPException:
 
 
 async def _bounded(request: Request[Any, Any, Any], max_bytes: int) -> AsyncIterator[bytes]:
-    read = 0
-    async for chunk in request.stream():
+    read, stream = 0, request.stream()
+    while True:
+        try:
+            chunk = await asyncio.wait_for(anext(stream, b""), IDLE_S)
+        except TimeoutError:
+            raise HTTPException("cannot wait longer for the body", status_code=HTTP_408_REQUEST_TIMEOUT) from None
+        if not chunk:
+            return
         read += len(chunk)
         if read > max_bytes:
             raise too_large(max_bytes)

@@ -1,0 +1,154 @@
+"""Blobs by their digest: read by boxes and operators, uploaded by operators. RFC 9110: ETag, Range, conditionals."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final
+
+from litestar import Request, Response, get, put, route
+from litestar.exceptions import ClientException, HTTPException, NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
+from litestar.status_codes import HTTP_411_LENGTH_REQUIRED, HTTP_416_REQUESTED_RANGE_NOT_SATISFIABLE
+
+from control_plane.api.access import Access, bearer
+from control_plane.api.bodies import chunks, too_large
+from control_plane.api.grants import Grants
+from control_plane.api.ranges import Part, Piece, Unsatisfiable, parse_content_range, parse_range
+from control_plane.api.spool import Spool
+from control_plane.errors import Forbidden
+from control_plane.objects import ObjectStore
+from control_plane.store import publications, tokens
+from control_plane.store.pool import Pool, connection
+from schemas.api import UploadState
+from schemas.names import Digest
+
+MAX_BLOB_BYTES: Final = 8 << 30
+Asked = Request[Any, Any, Any]
+_DIGEST: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+_Reader = Callable[[Part], AsyncIterator[bytes]]
+_IMMUTABLE: Final = "private, max-age=31536000, immutable"
+
+
+class Blobs:
+    """The routes of blobs."""
+
+    def __init__(self, access: Access, grants: Grants, spool: Spool, objects: ObjectStore, pool: Pool) -> None:
+        self._access, self._grants, self._spool = access, grants, spool
+        self._objects, self._pool = objects, pool
+
+    def routes(self) -> Sequence[HTTPRouteHandler]:
+        """The handlers, bound to this object."""
+        return [
+            route(
+                "/v1/blobs/{digest:str}", http_method=["GET", "HEAD"], operation_id="getBlob", tags=["box", "operator"]
+            )(self.read),
+            put(
+                "/v1/blobs/{digest:str}",
+                operation_id="putBlob",
+                tags=["operator"],
+                request_max_body_size=None,
+            )(self.write),
+            get("/v1/uploads/{digest:str}", operation_id="getUpload", tags=["operator"])(self.upload),
+        ]
+
+    async def read(self, request: Asked, digest: str) -> Response[Any]:
+        """The bytes: 200, 206 for a single `Range`, 304, 416, or 307 to the object store.
+
+        A box may read its manifest and what that names; an operator's token with the scope read, everything.
+        """
+        name = _digest(digest)
+        body = await self._authorised_manifest(request, name)
+        if body is not None:
+            return _answer(request, name, len(body), lambda part: _slice(body, part), "application/json")
+        link = await self._objects.link(name) if request.method == "GET" else None
+        if link is not None:
+            return Response(b"", status_code=307, headers={"Location": link, "Cache-Control": "no-store"})
+        size = await self._objects.size_bytes(name)
+        return _answer(request, name, size, lambda part: self._objects.read(name, *part), "application/octet-stream")
+
+    async def _authorised_manifest(self, request: Asked, digest: Digest) -> bytes | None:
+        """Let nobody else in; and the body, if it is a manifest: those are in the database."""
+        if (bearer(request) or "").startswith(tokens.PREFIX):
+            await self._access.operator(request, "read")
+            async with connection(self._pool) as conn:
+                return await publications.manifest_body(conn, digest)
+        head = self._access.box(request)
+        if not await self._grants.allows(head.manifest, digest):
+            raise Forbidden(f"cannot read {digest}: the manifest of {head.site} does not name it")
+        return (await self._grants.of(head.manifest)).body if digest == head.manifest else None
+
+    async def upload(self, request: Asked, digest: str) -> UploadState:
+        """How much of a blob is here."""
+        await self._access.operator(request, "write")
+        return await self._spool.state(_digest(digest))
+
+    async def write(self, request: Asked, digest: str) -> Response[UploadState]:
+        """A whole blob, or a piece of it by `Content-Range: bytes FIRST-LAST/TOTAL`: 201 once it is complete, else 202.
+
+        Go on from `offset_bytes` of the answer, or of `GET /v1/uploads/{digest}`.
+        """
+        await self._access.operator(request, "write")
+        name, piece = _digest(digest), _piece(request)
+        if piece.total > MAX_BLOB_BYTES:
+            raise too_large(MAX_BLOB_BYTES)
+        body = chunks(request, MAX_BLOB_BYTES)
+        known = await self._spool.state(name)
+        if known.complete:
+            return Response(known)
+        state = await self._spool.append(name, piece, body)
+        return Response(state, status_code=201 if state.complete else 202)
+
+
+def _digest(text: str) -> Digest:
+    """The Digest in a URL, with or without `sha256:`; 404 when it is none, so that nothing else ever names a file."""
+    found = _DIGEST.fullmatch(text)
+    if found is None:
+        raise NotFoundException("cannot find it: a blob is named by 64 hexadecimal digits")
+    return "sha256:" + found[1]
+
+
+def _piece(request: Asked) -> Piece:
+    announced = request.headers.get("content-range")
+    if announced is not None:
+        piece = parse_content_range(announced)
+        if piece is None:
+            raise ClientException("cannot read Content-Range: write bytes FIRST-LAST/TOTAL")
+        return piece
+    length = request.headers.get("content-length", "")
+    if not re.fullmatch(r"\d{1,15}", length):
+        raise HTTPException("cannot take a body of unknown length", status_code=HTTP_411_LENGTH_REQUIRED)
+    return Piece(0, int(length), int(length))
+
+
+def _answer(request: Asked, digest: Digest, size: int, read: _Reader, media_type: str) -> Response[Any]:
+    etag = f'"{digest.removeprefix("sha256:")}"'
+    headers = {"ETag": etag, "Cache-Control": _IMMUTABLE, "Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff"}
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(b"", status_code=304, headers=headers)
+    part = _part(request, size, etag)
+    if part is not None:
+        headers["Content-Range"] = f"bytes {part.offset}-{part.offset + part.length - 1}/{size}"
+    length = part.length if part else size
+    headers["Content-Length"] = str(length)
+    status = 200 if part is None else 206
+    if request.method == "HEAD" or length == 0:
+        return Response(b"", status_code=status, headers=headers, media_type=media_type)
+    return Stream(read(part or Part(0, size)), status_code=status, headers=headers, media_type=media_type)
+
+
+def _part(request: Asked, size: int, etag: str) -> Part | None:
+    """The range to answer with; If-Range with anything but our strong tag asks for the whole (RFC 9110, 13.1.5)."""
+    if request.headers.get("if-range", etag) != etag or request.method == "HEAD":
+        return None
+    try:
+        return parse_range(request.headers.get("range"), size)
+    except Unsatisfiable:
+        raise HTTPException(
+            f"cannot give that range: there are {size} bytes",
+            status_code=HTTP_416_REQUESTED_RANGE_NOT_SATISFIABLE,
+            headers={"Content-Range": f"bytes */{size}"},
+        ) from None
+
+
+async def _slice(body: bytes, part: Part) -> AsyncIterator[bytes]:
+    yield body[part.offset : part.offset + part.length]
