@@ -6,7 +6,7 @@ Colour follows the terminal and NO_COLOR; progress is shown on a terminal only, 
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
@@ -29,6 +29,11 @@ class Output:
         self._err = err or sys.stderr
 
     @property
+    def is_terminal(self) -> bool:
+        """Whether a person looks on: text on a terminal."""
+        return self._out.isatty() and not self.json
+
+    @property
     def width(self) -> int:
         """Columns that a table may take: the terminal's, or as many as it wants when piped."""
         return os.get_terminal_size(self._out.fileno()).columns if self._out.isatty() else 10_000
@@ -47,22 +52,30 @@ class Output:
         if self.json:
             print(msgspec.json.format(msgspec.json.encode(value)).decode(), file=self._out, flush=True)
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Rows under a heading, cut to the terminal where there is one."""
-        if not self.json:
-            for line in layout(columns, rows, self.width):
-                print(line, file=self._out)
-            self._out.flush()
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Mapping[str, str] | None = None
+    ) -> None:
+        """Rows under a heading, cut to the terminal where there is one; `styles`: a cell's text -> its ANSI style."""
+        if self.json:
+            return
+        for cells in layout(columns, rows, self.width):
+            line = "  ".join(self.style(cell, (styles or {}).get(cell.rstrip(), "")) for cell in cells)
+            print(line.rstrip(), file=self._out)
+        self._out.flush()
+
+    def clear(self) -> None:
+        """An empty terminal."""
+        print("\x1b[H\x1b[2J", end="", file=self._out)
 
     def style(self, text: str, code: str) -> str:
         """`text` in an ANSI style, where colours are wanted."""
         coloured = self._out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        return f"\x1b[{code}m{text}\x1b[0m" if coloured else text
+        return f"\x1b[{code}m{text}\x1b[0m" if coloured and code else text
 
     @contextmanager
     def step(self, doing: str) -> Iterator[None]:
         """A step with its name while it runs (terminal only), and a check mark with its time when done."""
-        live = self._out.isatty() and not self.json
+        live = self.is_terminal
         if live:
             print(f"  … {doing}", end="\r", file=self._out, flush=True)
         started = time.monotonic()
@@ -84,15 +97,16 @@ class Output:
             yield lambda done: bars.advance(task, done)
 
 
-def layout(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
-    """The lines of a table: columns as wide as their widest cell, the last one cut so that a line fits `width`."""
-    cells = [list(columns), *(list(row) for row in rows)]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
+def layout(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
+    """The cells of a table, each as wide as its column, two blanks apart; the last column is cut so that all fits."""
+    table = [list(columns), *(list(row) for row in rows)]
+    widths = [max(len(row[index]) for row in table) for index in range(len(columns))]
+    left = max(1, width - sum(widths[:-1]) - 2 * (len(widths) - 1))
     return [
-        _cut("  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip(), width)
-        for row in cells
+        [*(cell.ljust(size) for cell, size in zip(row, widths[:-1], strict=False)), _cut(row[-1], left)]
+        for row in table
     ]
 
 
-def _cut(line: str, width: int) -> str:
-    return line if len(line) <= width else line[: width - 1] + "…"
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

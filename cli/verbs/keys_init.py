@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cyclopts import Parameter
 
 from cli.checkout import Checkout
 from cli.errors import CommandFailed
+from cli.flags import Flag
 from cli.output import Output
 from cli.trust_documents import make_release_list, make_root
 from control_plane.errors import KeyUnusable
@@ -25,14 +25,16 @@ def keys_init(
     /,
     *,
     keys: Path,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: Flag = False,
 ) -> None:
     """Make the root, release and manifest keys of a new fleet, and the trust folder of its repository.
 
     Keep the root key offline and the release key with whoever signs releases; the manifest key goes to the control
     plane. Commit the trust folder; give boxes trust/root-1.json when they are installed.
 
-    Example: neopro keys init fleet-state --keys ~/neopro-keys
+    Example:
+
+    - `neopro keys init fleet-state --keys ~/neopro-keys`
 
     Parameters
     ----------

@@ -1,0 +1,140 @@
+"""`neopro`: finds the verb, imports it alone, and turns what happens into an exit status.
+
+0 done · 1 the answer is no (problems, not converged) · 2 it could not run · 130 interrupted. Every failure is one
+sentence on standard error.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+VERBS: Final = {
+    "demo": ("cli.verbs.demo:demo", "start a control plane and six boxes on this machine"),
+    "serve": ("cli.verbs.serve:serve", "run the control plane"),
+    "validate": ("cli.verbs.validate:validate", "check a fleet-state repository: every problem, with its line"),
+    "status": ("cli.verbs.status:status", "show every site: in sync or not, and why"),
+    "video add": ("cli.verbs.video_add:video_add", "upload videos, add them to the library and to a set"),
+    "release add": ("cli.verbs.release_add:release_add", "upload a release, sign it into the release list"),
+    "site add": ("cli.verbs.site_add:site_add", "add a new club's box"),
+    "keys init": ("cli.verbs.keys_init:keys_init", "make the keys of a new fleet and its trust folder"),
+    "token add": ("cli.verbs.token_add:token_add", "make a personal token (on the server)"),
+    "token list": ("cli.verbs.token_list:token_list", "list personal tokens (on the server)"),
+    "token revoke": ("cli.verbs.token_revoke:token_revoke", "revoke a personal token (on the server)"),
+}
+"""Words of a verb -> the function behind it, and what it does."""
+
+SUBJECTS: Final = {
+    "video": "videos of the library",
+    "release": "releases of the box's applications",
+    "site": "sites: one box each",
+    "keys": "the fleet's keys",
+    "token": "operators' personal tokens",
+}
+
+EXAMPLES: Final = """\
+Examples:
+  neopro demo                                               see it all at work
+  neopro video add clip.mp4 --set annonces-nationales       then: git commit, git push
+  neopro validate && git push
+  neopro status --watch
+
+Exit status: 0 done, 1 the answer is no, 2 it could not run. `neopro VERB --help` says more."""
+
+
+def overview() -> str:
+    """The help of `neopro` itself; it imports nothing, so it is there at once."""
+    verbs = [f"  {words:<14} {purpose}" for words, (_, purpose) in VERBS.items()]
+    title = "neopro: operate a fleet of boxes that converge on a Git repository"
+    return "\n".join([title, "", "Usage: neopro VERB …", "", *verbs, "", EXAMPLES])
+
+
+def overview_of(subject: str) -> str:
+    """The help of `neopro SUBJECT`."""
+    verbs = [f"  neopro {words:<14} {what}" for words, (_, what) in VERBS.items() if words.startswith(f"{subject} ")]
+    return "\n".join([SUBJECTS[subject], "", *verbs, "", f"`neopro {subject} VERB --help` says more."])
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the verb that `words` name; its exit status."""
+    if not words or list(words) in (["--help"], ["-h"], ["help"]):
+        print(overview())
+        return 0
+    if words[0] in SUBJECTS and list(words[1:]) in ([], ["--help"], ["-h"]):
+        print(overview_of(words[0]))
+        return 0
+    try:
+        return _run_verb(words)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    except BrokenPipeError:
+        # Whoever read our output has left; Python would complain once more when it closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def main() -> None:
+    """The entry point of the command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def _run_verb(words: Sequence[str]) -> int:
+    from cli.errors import CommandFailed
+    from control_plane.errors import FleetError
+
+    try:
+        status = _call(words)
+    except CommandFailed as problem:
+        return _complain(str(problem), problem.status)
+    except FleetError as problem:
+        return _complain(str(problem), 2)
+    return status if isinstance(status, int) else 0
+
+
+def _call(words: Sequence[str]) -> Any:
+    verb = _named_verb(words)
+    from cyclopts import App, CycloptsError
+
+    app = App(name="neopro", help="Operate a fleet.", version=_version)
+    groups = {name: App(name=name) for name in SUBJECTS}
+    for group in groups.values():
+        app.command(group)
+    for name, (path, _) in VERBS.items():
+        subject, _, word = name.rpartition(" ")
+        (groups[subject] if subject else app).command(path, name=word)
+    try:
+        return app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as problem:
+        from cli.errors import CommandFailed
+
+        why = " ".join(str(problem).split()).rstrip(".")
+        raise CommandFailed(f"cannot run {verb}: {why}; see: {verb} --help") from None
+
+
+def _named_verb(words: Sequence[str]) -> str:
+    """`neopro VERB` as far as `words` name one; CommandFailed, with the nearest one, where they do not."""
+    from cli.errors import CommandFailed
+
+    wanted = " ".join(words[:2]) if words[0] in SUBJECTS else words[0]
+    if wanted in VERBS or wanted in SUBJECTS or words[0].startswith("-"):
+        return f"neopro {wanted}"
+    from difflib import get_close_matches
+
+    near = get_close_matches(wanted, [*VERBS, *SUBJECTS], 1)
+    hint = f"did you mean neopro {near[0]}?" if near else "see: neopro --help"
+    raise CommandFailed(f"cannot run neopro {wanted}: there is no such verb; {hint}")
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("neopro-fleet")
+
+
+def _complain(sentence: str, status: int) -> int:
+    print(f"neopro: {sentence}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""The control plane as the command line sees it: a few calls over HTTPS, with a personal token.
+
+Uploads go in parts and ask first how much is there, so that an interrupted one goes on where it was.
+"""
+
+import json
+import os
+import ssl
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+import httpx
+import msgspec
+
+from cli.checkout import Checkout
+from cli.errors import CommandFailed
+from cli.output import Advance
+from schemas.api import FleetStatus, ProblemDetails, UploadState
+from schemas.names import Digest
+
+T = TypeVar("T")
+
+PART_BYTES: Final = 4 << 20
+PARALLEL_UPLOADS: Final = 4
+TRIES: Final = 4
+MAX_ANSWER_BYTES: Final = 64 << 20
+CLIENT_FILE: Final = Path("neopro", "client.toml")
+"""Under XDG_CONFIG_HOME or ~/.config: `url`, `token_file`, `ca`."""
+
+
+class Target(NamedTuple):
+    """Which control plane, and by which token; `ca`: a PEM file of whom to trust beside the system's."""
+
+    url: str
+    token: str
+    ca: str | None = None
+
+
+class Blob(NamedTuple):
+    """Something to upload: its digest, its size, and its bytes or the file that holds them."""
+
+    digest: Digest
+    size_bytes: int
+    content: bytes | Path
+
+
+def find_target(env: Mapping[str, str], checkout: Checkout | None) -> Target:
+    """NEOPRO_URL and NEOPRO_TOKEN (or NEOPRO_TOKEN_FILE), else `git config neopro.url` and `neopro.tokenfile` of the
+    checkout, else the client's file; CommandFailed says which is missing."""
+    git = checkout.git_settings() if checkout else {}
+    file = _client_file(env)
+    url = env.get("NEOPRO_URL") or git.get("url") or file.get("url")
+    if not url:
+        raise CommandFailed(
+            "cannot tell which control plane: set NEOPRO_URL, or in the checkout: git config neopro.url https://…"
+        )
+    _require_safe(url)
+    token = env.get("NEOPRO_TOKEN") or _token_file(
+        env.get("NEOPRO_TOKEN_FILE") or git.get("tokenfile") or file.get("token_file")
+    )
+    return Target(url.rstrip("/"), token, env.get("NEOPRO_CA") or git.get("ca") or file.get("ca"))
+
+
+class Remote:
+    """An open connection to a control plane; use it as a context."""
+
+    def __init__(self, target: Target) -> None:
+        self._url = target.url
+        # No environment: a proxy or a key log that somebody set must not see the token.
+        self._client = httpx.Client(
+            base_url=target.url,
+            headers={"Authorization": f"Bearer {target.token}", "Accept-Encoding": "identity"},
+            trust_env=False,
+            verify=_trust(target),
+            timeout=httpx.Timeout(30, connect=10),
+        )
+
+    def __enter__(self) -> "Remote":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def fleet(self) -> FleetStatus:
+        """The whole fleet."""
+        return self._ask("read the fleet", "GET", "/v1/fleet", FleetStatus)
+
+    def is_ready(self) -> bool:
+        """Whether it answers and can work."""
+        with suppress(httpx.HTTPError):
+            return self._client.get("/readyz").status_code == 200
+        return False
+
+    def upload_all(self, blobs: Sequence[Blob], advance: Advance) -> int:
+        """Upload what is not there yet, several at once; how many bytes were sent. `advance` counts every byte."""
+        unique = list({blob.digest: blob for blob in blobs}.values())
+        with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
+            futures = [pool.submit(self.upload, blob, advance) for blob in unique]
+            try:
+                return sum(future.result() for future in futures)
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                raise
+
+    def upload(self, blob: Blob, advance: Advance) -> int:
+        """Upload one blob from where an earlier try stopped; how many bytes were sent."""
+        sent = 0
+        for attempt in range(TRIES):
+            try:
+                state = self._upload_state(blob)
+                advance(state.offset_bytes if sent == 0 else 0)
+                for done in self._parts(blob, state):
+                    sent += done
+                    advance(done)
+                return sent
+            except httpx.TransportError as problem:
+                if attempt == TRIES - 1:
+                    raise self._unreachable(problem) from None
+        raise AssertionError("the loop returns or raises")
+
+    def _upload_state(self, blob: Blob) -> UploadState:
+        answer = self._client.get(f"/v1/uploads/{blob.digest}")
+        return self._read("upload", answer, UploadState)
+
+    def _parts(self, blob: Blob, state: UploadState) -> Iterator[int]:
+        with _opened(blob) as read:
+            while not state.complete:
+                part = read(state.offset_bytes)
+                answer = self._client.put(
+                    f"/v1/blobs/{blob.digest}", content=part, headers=_range(state.offset_bytes, part, blob.size_bytes)
+                )
+                after = self._read("upload", answer, UploadState)
+                if not after.complete and after.offset_bytes <= state.offset_bytes:
+                    raise CommandFailed(f"cannot upload {blob.digest}: the control plane does not keep what it is sent")
+                yield len(part)
+                state = after
+
+    def _ask(self, what: str, method: str, path: str, kind: type[T]) -> T:
+        try:
+            answer = self._client.request(method, path)
+        except httpx.TransportError as problem:
+            raise self._unreachable(problem) from None
+        return self._read(what, answer, kind)
+
+    def _read(self, what: str, answer: httpx.Response, kind: type[T]) -> T:
+        if answer.is_success:
+            with suppress(msgspec.DecodeError):
+                return msgspec.json.decode(answer.content[:MAX_ANSWER_BYTES], type=kind)
+            raise CommandFailed(f"cannot {what}: {self._url} does not answer like a control plane of NEOPRO Fleet")
+        raise CommandFailed(f"cannot {what}: {_why(answer)}")
+
+    def _unreachable(self, problem: Exception) -> CommandFailed:
+        why = str(problem) or type(problem).__name__
+        return CommandFailed(f"cannot reach the control plane at {self._url}: {why}; is it running, is the URL right?")
+
+
+def _why(answer: httpx.Response) -> str:
+    """The detail of a problem document (RFC 9457), or the bare status of something else that answered."""
+    with suppress(msgspec.DecodeError):
+        details = msgspec.json.decode(answer.content, type=ProblemDetails)
+        return details.detail.removeprefix("cannot ") if details.detail else details.title
+    return f"it answered {answer.status_code} {answer.reason_phrase}"
+
+
+@contextmanager
+def _opened(blob: Blob) -> Iterator[Any]:
+    """A function that reads a part from an offset on."""
+    if isinstance(blob.content, bytes):
+        data = blob.content
+        yield lambda offset: data[offset : offset + PART_BYTES]
+        return
+    with blob.content.open("rb") as file:
+        descriptor = file.fileno()
+        yield lambda offset: os.pread(descriptor, PART_BYTES, offset)
+
+
+def _range(offset: int, part: bytes, total: int) -> dict[str, str]:
+    headers = {"Content-Type": "application/octet-stream"}
+    if part:
+        headers["Content-Range"] = f"bytes {offset}-{offset + len(part) - 1}/{total}"
+    elif offset < total:
+        raise CommandFailed("cannot upload: the file became shorter meanwhile")
+    return headers
+
+
+def _require_safe(url: str) -> None:
+    """Plain HTTP carries a token for everyone to read: only to this machine."""
+    parts = httpx.URL(url)
+    if parts.scheme == "https" and parts.host:
+        return
+    if parts.scheme == "http" and _is_loopback(parts.host):
+        return
+    raise CommandFailed(f"cannot use {url}: it must be https://…, or http:// to this machine only")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    with suppress(ValueError):
+        return ip_address(host.strip("[]")).is_loopback
+    return False
+
+
+def _trust(target: Target) -> ssl.SSLContext | bool:
+    if not target.url.startswith("https:"):
+        return True
+    context = ssl.create_default_context()
+    if target.ca:
+        try:
+            context.load_verify_locations(Path(target.ca).expanduser())
+        except (OSError, ssl.SSLError) as problem:
+            raise CommandFailed(f"cannot use the CA file {target.ca}: {problem}") from None
+    return context
+
+
+def _token_file(path: str | None) -> str:
+    if not path:
+        raise CommandFailed(
+            "cannot tell who is asking: set NEOPRO_TOKEN or NEOPRO_TOKEN_FILE, or in the checkout: "
+            "git config neopro.tokenfile PATH (on the server: neopro token add NAME)"
+        )
+    try:
+        return Path(path).expanduser().read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise CommandFailed(f"cannot read the token file {path}: {problem}") from None
+
+
+def _client_file(env: Mapping[str, str]) -> Mapping[str, str]:
+    folder = Path(env.get("XDG_CONFIG_HOME") or Path(env.get("HOME", "/")) / ".config")
+    try:
+        document = tomllib.loads((folder / CLIENT_FILE).read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as problem:
+        raise CommandFailed(f"cannot read {folder / CLIENT_FILE}: {problem}") from None
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in document.items()}

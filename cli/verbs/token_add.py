@@ -1,0 +1,62 @@
+"""`neopro token add`: a personal token for an operator."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cli.database import with_database
+from cli.errors import CommandFailed
+from cli.flags import Flag, Several
+from cli.output import Output
+from control_plane.store.pool import Connection
+from control_plane.store.tokens import Scope, add_token
+
+MAX_DAYS = 3650
+
+
+def token_add(
+    name: str,
+    /,
+    *,
+    scope: Several[Scope] = None,
+    days: int = 90,
+    config: Path | None = None,
+    json: Flag = False,
+) -> None:
+    """Make a personal token, on the server's own machine; it is shown this once.
+
+    The server may be running. Give it to `neopro` as NEOPRO_TOKEN, or in a file that NEOPRO_TOKEN_FILE names.
+
+    Examples:
+
+    - `neopro token add marie --config /etc/neopro/server.toml`
+    - `neopro token add ci --scope read --scope write --days 365`
+
+    Parameters
+    ----------
+    name
+        Whose it is.
+    scope
+        What it may do: read, write; without it, read alone.
+    days
+        How long it lives.
+    config
+        The server's settings.
+    json
+        Print it as JSON.
+    """
+    if not 1 <= days <= MAX_DAYS:
+        raise CommandFailed(f"cannot make a token for {days} days: from 1 to {MAX_DAYS}")
+    scopes: list[Scope] = sorted(set(scope or ["read"]))
+    now = datetime.now(UTC)
+    expires_at = now + timedelta(days=days)
+
+    async def add(conn: Connection) -> str:
+        return await add_token(conn, name, scopes, now=now, expires_at=expires_at)
+
+    text = asyncio.run(with_database(config, add))
+    output = Output(json)
+    output.data({"name": name, "scopes": scopes, "expires_at": expires_at, "token": text})
+    output.say(text)
+    if not json:
+        output.note(f"the token of {name} ({', '.join(scopes)}) until {expires_at:%Y-%m-%d}; it is not shown again")
