@@ -1,0 +1,184 @@
+"""A whole commit -> a whole fleet: every Problem, and if there is no error, every site's manifest.
+
+`compile_commit` is pure: the same entries and blobs give the same bytes, whatever came before. What it is given as
+`previous` only saves work.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from control_plane.core.identities import NO_IDENTITIES, Identities, check_identities, take_identities
+from control_plane.core.layout import TreeEntry
+from control_plane.core.parse import Locator
+from control_plane.core.problems import Finding, KeyPath, Problem, sort_problems
+from control_plane.core.reading import EMPTY, Changes, Reading, problems_of_names, read_tree
+from control_plane.core.render import CompiledSite, Rendering, render
+from control_plane.core.resolve import Origins, Resolved, apply_layer, merge_base
+from control_plane.core.sites import NO_SITES, Sites, check_sites, site_source, sources_of, take_sites
+from control_plane.core.trust import TrustDocument
+from control_plane.core.validate import (
+    References,
+    check_categories,
+    check_fleet,
+    check_references,
+    check_releases,
+    revoked_of,
+)
+from schemas.desired import Revoked, Site
+from schemas.names import Digest, SiteId
+from schemas.trust import ReleaseList, TrustRoot
+
+__all__ = [
+    "CompiledFleet",
+    "CompiledSite",
+    "Origin",
+    "Problem",
+    "TreeEntry",
+    "TrustDocument",
+    "compile_commit",
+    "explain",
+]
+
+
+class _State(Struct, frozen=True):
+    """What the next compilation starts from."""
+
+    reading: Reading
+    references: References
+    identities: Identities
+    sites: Sites
+    rendering: Rendering
+    blobs: Mapping[str, bytes]
+
+
+class CompiledFleet(Struct, frozen=True, kw_only=True):
+    """A compiled commit. `sites` is empty when there are errors; `revoked` and the trust documents are there if readable."""
+
+    sites: Mapping[SiteId, CompiledSite]
+    problems: tuple[Problem, ...]
+    root: TrustRoot | None
+    release_list: ReleaseList | None
+    trust_documents: tuple[TrustDocument, ...]
+    revoked: Revoked
+    state: _State
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether the commit must be refused."""
+        return any(problem.severity == "error" for problem in self.problems)
+
+    @property
+    def blobs(self) -> frozenset[Digest]:
+        """Every content file and release listing that a manifest names."""
+        prefixes = {id(site.content.prefix): site.content.prefix for site in self.sites.values()}
+        return frozenset().union(*(prefix.digests for prefix in prefixes.values()))
+
+
+class Origin(Struct, frozen=True, kw_only=True):
+    """Where a resolved value is written; `key` is dotted, `layer` is `fleet`, `group ID` or `site`."""
+
+    key: str
+    value: Any
+    file: str
+    line: int
+    column: int
+    layer: str
+
+
+def compile_commit(
+    entries: Sequence[TreeEntry], blobs: Mapping[str, bytes], previous: CompiledFleet | None = None
+) -> CompiledFleet:
+    """Compile the files of a commit; `blobs` maps Git object ids to bytes and may read lazily."""
+    before = None if previous is None else previous.state
+    reading, changes = read_tree(entries, blobs, EMPTY if before is None else before.reading)
+    references = check_references(reading, changes, None if before is None else before.references)
+    identities = _take_identities(reading, changes, before)
+    sites, dirty = take_sites(reading, changes, NO_SITES if before is None else before.sites)
+    revoked = revoked_of(reading)
+    findings = [
+        *check_fleet(reading),
+        *(finding for found in references.findings.values() for finding in found),
+        *check_releases(reading, references.facts),
+        *check_categories(reading),
+        *check_identities(identities, revoked),
+        *check_sites(sites),
+    ]
+    problems = _problems(reading, findings, blobs)
+    failed = any(problem.severity == "error" for problem in problems)
+    rendering = render(reading, changes, sites, dirty, None if before is None else before.rendering, failed=failed)
+    return CompiledFleet(
+        sites={} if failed else rendering.sites,
+        problems=problems,
+        root=reading.trust.root,
+        release_list=reading.trust.release_list,
+        trust_documents=reading.trust.documents,
+        revoked=revoked,
+        state=_State(reading, references, identities, sites, rendering, blobs),
+    )
+
+
+def _take_identities(reading: Reading, changes: Changes, before: _State | None) -> Identities:
+    paths = [path for path in changes.paths if path.startswith("sites/")]
+    old = {} if before is None else before.reading.files
+    return take_identities(
+        NO_IDENTITIES if before is None else before.identities,
+        {path: file.document for path in paths if (file := old.get(path)) and isinstance(file.document, Site)},
+        {
+            path: file.document
+            for path in paths
+            if (file := reading.files.get(path)) and isinstance(file.document, Site)
+        },
+    )
+
+
+class _Texts:
+    """The bytes of documents by path."""
+
+    def __init__(self, reading: Reading, blobs: Mapping[str, bytes]) -> None:
+        self._reading = reading
+        self._blobs = blobs
+
+    def __getitem__(self, path: str) -> bytes:
+        file = self._reading.files.get(path)
+        return b"" if file is None else self._blobs[file.blob]
+
+
+def _problems(reading: Reading, findings: list[Finding], blobs: Mapping[str, bytes]) -> tuple[Problem, ...]:
+    located = Locator(_Texts(reading, blobs)).problems(findings)
+    of_files = (problem for found in reading.problems.values() for problem in found)
+    return sort_problems([*of_files, *problems_of_names(reading), *reading.trust.problems, *located])
+
+
+def explain(compiled: CompiledFleet, site: SiteId) -> list[Origin]:
+    """Where each value that a site resolves to is written, sorted by key; empty for a site that is not known.
+
+    Keys are dotted (`config.scoreOverlay.position`); a video set is `video_sets.ID`. It is computed by the very merge
+    that compiled the site, and needs the blobs of the compiled commit.
+    """
+    state = compiled.state
+    record = state.sites.records.get(site)
+    if record is None:
+        return []
+    origins: Origins = {}
+    base = merge_base(*sources_of(state.reading, state.sites, record.groups), origins)
+    resolved = apply_layer(base.resolved, site_source(record), origins)
+    locator = Locator(_Texts(state.reading, state.blobs))
+    found = []
+    for path, (source, within) in sorted(origins.items(), key=lambda item: [str(part) for part in item[0]]):
+        line, column = locator.place(source.file, (*source.at, *within), at_key=False)
+        key = ".".join(str(part) for part in path)
+        value = _resolved_value(resolved, path)
+        found.append(Origin(key=key, value=value, file=source.file, line=line, column=column, layer=source.name))
+    return found
+
+
+def _resolved_value(resolved: Resolved, path: KeyPath) -> Any:
+    if path[0] == "video_sets":
+        return True
+    value: Any = msgspec.to_builtins(getattr(resolved, str(path[0])))
+    for key in path[1:]:
+        value = value[key]
+    return value

@@ -1,0 +1,109 @@
+"""A file of a commit -> a document and everything that is wrong with it alone.
+
+The common case is one native YAML call, one msgspec conversion and a few comparisons; whatever that cannot vouch for
+goes to the precise reader, which gives each Problem its place. A file's result depends on its path and bytes alone, so
+it is kept as long as its Git object stays.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from control_plane.core.problems import Finding, KeyPath, Problem
+from control_plane.core.references import Reference, references_of
+from control_plane.core.rules import findings_of
+from control_plane.core.shapes import check_shape
+from control_plane.core.yaml_nodes import Composed, compose, place_of, value_of
+from control_plane.core.yaml_strict import Doubtful, load_plain, require_plain_config
+from schemas.desired import Document, Fleet, Layer
+
+
+class ParsedFile(Struct, frozen=True):
+    """A document and what is wrong with its file alone; `document` is None when it could not be read as its kind."""
+
+    path: str
+    folder: str
+    id: str
+    blob: str
+    document: Document | None
+    problems: tuple[Problem, ...] = ()
+    references: tuple[Reference, ...] = ()
+
+
+def parse_file(path: str, folder: str, stem: str, kind: type[Any], blob: str, data: bytes) -> ParsedFile:
+    """Read one document of `kind`."""
+    try:
+        document, problems = _parse_plain(kind, data), ()
+    except (Doubtful, msgspec.ValidationError):
+        document, problems = _parse_precisely(path, kind, data)
+    if document is None:
+        return ParsedFile(path, folder, stem, blob, None, problems)
+    findings = findings_of(path, stem, document)
+    if findings:
+        problems += Locator({path: data}).problems(findings)
+    return ParsedFile(path, folder, stem, blob, document, problems, references_of(document))
+
+
+def _parse_plain(kind: type[Any], data: bytes) -> Document:
+    document: Document = msgspec.convert(load_plain(data), kind, strict=True)
+    if isinstance(document, Layer):
+        if document.config:
+            require_plain_config(document.config, data, 2)
+    elif isinstance(document, Fleet) and document.defaults.config:
+        require_plain_config(document.defaults.config, data, 3)
+    return document
+
+
+def _parse_precisely(path: str, kind: type[Any], data: bytes) -> tuple[Document | None, tuple[Problem, ...]]:
+    composed = compose(path, data)
+    problems = composed.problems
+    if composed.root is not None or not problems:
+        problems += tuple(check_shape(path, composed.root, kind))
+    if problems or composed.root is None:
+        return None, problems
+    try:
+        return msgspec.convert(value_of(composed.root), kind, strict=True), ()
+    except msgspec.ValidationError as error:
+        # The shape check and the types agree but for what nobody has thought of yet: refuse, at the file's first line.
+        message = f"this does not fit: {error}"
+        return None, (Problem(file=path, line=1, column=1, severity="error", code="BadValue", message=message),)
+
+
+class Locator:
+    """Finds places of key paths in files, by the precise reader, each file read at most once.
+
+    `texts` maps paths to bytes and may be lazy.
+    """
+
+    def __init__(self, texts: "msgspec.structs.Any | Any") -> None:
+        self._texts = texts
+        self._composed: dict[str, Composed] = {}
+
+    def place(self, file: str, path: KeyPath, at_key: bool) -> tuple[int, int]:
+        """Line and column, both from 1."""
+        data: bytes = self._texts[file]
+        if at_key and len(path) == 1:
+            # A key of a block map at the top stands at the start of a line: no need to read the whole document.
+            found = re.search(rb"^%b[ \t]*:" % re.escape(str(path[0])).encode(), data, re.MULTILINE)
+            if found is not None:
+                return data.count(b"\n", 0, found.start()) + 1, 1
+        if file not in self._composed:
+            self._composed[file] = compose(file, data)
+        return place_of(self._composed[file].root, path, at_key)
+
+    def problems(self, findings: list[Finding]) -> tuple[Problem, ...]:
+        """The findings as Problems."""
+        return tuple(self._problem(finding) for finding in findings)
+
+    def _problem(self, finding: Finding) -> Problem:
+        line, column = self.place(finding.file, finding.path, finding.at_key)
+        return Problem(
+            file=finding.file,
+            line=line,
+            column=column,
+            severity=finding.severity,
+            code=finding.code,
+            message=finding.message,
+        )

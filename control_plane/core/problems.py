@@ -1,0 +1,55 @@
+"""What is wrong with a commit: every Problem has a stable code, a place, and a sentence that says what to do."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Literal
+
+from msgspec import Struct
+
+Severity = Literal["error", "warning"]
+KeyPath = tuple[str | int, ...]
+"""Where in a document: keys of maps and indices of lists, from the top."""
+
+
+class Problem(Struct, frozen=True, kw_only=True, order=True):
+    """A problem at `file`:`line`:`column` (both from 1); `code` is a CamelCase word for programs. Sorts by place."""
+
+    file: str
+    line: int
+    column: int
+    severity: Severity
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.severity} {self.code}: {self.message}"
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """A Problem whose place is still a key path in `file`; `at_key` points at the key and not at its value."""
+
+    file: str
+    path: KeyPath
+    code: str
+    message: str
+    severity: Severity = "error"
+    at_key: bool = False
+
+
+def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """By place, each once."""
+    return tuple(sorted(set(problems)))
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """` (did you mean X?)` for the nearest known name, or nothing when none is near."""
+    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (did you mean `{close[0]}`?)" if close else ""
+
+
+def listed(words: Sequence[str], last: str = "or") -> str:
+    """`a`, `b` or `c`."""
+    quoted = [f"`{word}`" for word in words]
+    if len(quoted) < 2:
+        return "".join(quoted)
+    return f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"

@@ -1,0 +1,186 @@
+"""Resolved sites -> compiled sites, each shared part encoded once."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+from msgspec import Struct
+
+from control_plane.core.manifests import (
+    Body,
+    Library,
+    Prefix,
+    PrefixKey,
+    make_body,
+    make_prefix,
+    make_suffix,
+    prefix_key,
+)
+from control_plane.core.reading import Changes, Reading
+from control_plane.core.sites import GroupKeys, SiteRecord, Sites
+from schemas.desired import Release, SiteState, Video, VideoSet
+from schemas.names import Digest, PublicKeyLine, SiteId, Version
+
+
+class CompiledSite(Struct, frozen=True, kw_only=True):
+    """What one site is to be; `facts` (club, city, region, country, sports, groups) are for pages."""
+
+    site: SiteId
+    name: str
+    state: SiteState
+    identity: PublicKeyLine | None
+    release: Version | None
+    facts: dict[str, Any]
+    content: Body
+
+    @property
+    def manifest(self) -> Digest:
+        """The digest of `body`."""
+        return self.content.digest
+
+    @property
+    def body(self) -> bytes:
+        """The manifest's exact bytes, joined anew each time: sites share most of them."""
+        return self.content.join()
+
+
+class Rendering(Struct, frozen=True):
+    """Compiled sites; `stale` are those that are not yet what the newest reading says, because it had errors."""
+
+    sites: dict[SiteId, CompiledSite]
+    stale: frozenset[SiteId]
+    prefixes: dict[PrefixKey, Prefix]
+
+
+NO_RENDERING: Final = Rendering({}, frozenset(), {})
+
+
+def render(
+    reading: Reading, changes: Changes, sites: Sites, dirty: set[SiteId], previous: Rendering | None, *, failed: bool
+) -> Rendering:
+    """Compile the sites that are other than before; none when the commit has `failed`."""
+    before = NO_RENDERING if previous is None else previous
+    touched = _touched_sets(reading, changes)
+    versions = {name for folder, name in changes.documents if folder == "releases"}
+    prefixes = {
+        key: prefix for key, prefix in before.prefixes.items() if key[2] not in versions and touched.isdisjoint(key[3])
+    }
+    stale = before.stale | dirty | _holding(sites, touched)
+    if failed:
+        return Rendering(before.sites, stale, prefixes)
+    if len(prefixes) > 2 * len(before.sites) + 64:
+        live = {prefix_key(record.resolved, record.document.timezone) for record in sites.records.values()}
+        prefixes = {key: prefix for key, prefix in prefixes.items() if key in live}
+    renderer = _Renderer(reading, prefixes)
+    compiled = before.sites.copy()
+    for name in sorted(stale):
+        record = sites.records.get(name)
+        if record is None:
+            compiled.pop(name, None)
+        else:
+            compiled[name] = renderer.site(name, record)
+    return Rendering(compiled, frozenset(), prefixes)
+
+
+def _touched_sets(reading: Reading, changes: Changes) -> set[str]:
+    """Video sets that changed, or that hold a video that did."""
+    videos = {name for folder, name in changes.documents if folder == "videos"}
+    touched = {name for folder, name in changes.documents if folder == "video-sets"}
+    if videos:
+        for folder, name in reading.names:
+            document = reading.document(folder, name) if folder == "video-sets" else None
+            if isinstance(document, VideoSet) and not videos.isdisjoint(_videos_of(document)):
+                touched.add(name)
+    return touched
+
+
+def _videos_of(video_set: VideoSet) -> Iterator[str]:
+    return (item if isinstance(item, str) else item.video for item in video_set.videos)
+
+
+def _holding(sites: Sites, touched: set[str]) -> set[SiteId]:
+    """Sites that resolve to one of these sets; each combination of sets is looked at once."""
+    if not touched:
+        return set()
+    hit: dict[tuple[str, ...], bool] = {}
+    found = set()
+    for name, record in sites.records.items():
+        combination = record.resolved.video_sets
+        if combination not in hit:
+            hit[combination] = not touched.isdisjoint(combination)
+        if hit[combination]:
+            found.add(name)
+    return found
+
+
+T = TypeVar("T", Release, VideoSet, Video)
+
+
+class _Folder(Mapping[str, T]):
+    """The documents of a folder by id; only for names that have been checked to exist."""
+
+    def __init__(self, reading: Reading, folder: str, kind: type[T]) -> None:
+        self._reading = reading
+        self._folder = folder
+        self._kind = kind
+
+    def __getitem__(self, name: str) -> T:
+        document = self._reading.document(self._folder, name)
+        if not isinstance(document, self._kind):
+            raise KeyError(name)
+        return document
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for folder, name in self._reading.names if folder == self._folder)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class _Renderer:
+    """Compiles the sites of one reading."""
+
+    def __init__(self, reading: Reading, prefixes: dict[PrefixKey, Prefix]) -> None:
+        self._library = Library(
+            _Folder(reading, "releases", Release),
+            _Folder(reading, "video-sets", VideoSet),
+            _Folder(reading, "videos", Video),
+        )
+        self._prefixes = prefixes
+        self._bodies: dict[tuple[GroupKeys, str], Body] = {}
+
+    def site(self, name: SiteId, record: SiteRecord) -> CompiledSite:
+        """Compile one site."""
+        document = record.document
+        place = document.location
+        return CompiledSite(
+            site=name,
+            name=document.name,
+            state=document.state,
+            identity=document.identity,
+            release=record.resolved.release,
+            facts={
+                "club": document.club,
+                "city": place.city,
+                "region": place.region,
+                "country": place.country,
+                "sports": document.sports,
+                "groups": [group for _, group in record.groups],
+            },
+            content=self._body(record),
+        )
+
+    def _body(self, record: SiteRecord) -> Body:
+        if not record.shares:
+            return self._make(record)
+        key = (record.groups, record.document.timezone)
+        body = self._bodies.get(key)
+        if body is None:
+            body = self._bodies[key] = self._make(record)
+        return body
+
+    def _make(self, record: SiteRecord) -> Body:
+        key = prefix_key(record.resolved, record.document.timezone)
+        prefix = self._prefixes.get(key)
+        if prefix is None:
+            prefix = self._prefixes[key] = make_prefix(key, self._library)
+        return make_body(prefix, make_suffix(record.resolved))

@@ -1,0 +1,197 @@
+"""Layers -> what a site resolves to: fleet, then groups by ascending priority, then the site itself.
+
+One merge serves both uses: resolving, and telling where a value comes from (`origins`, asked for by `neopro why`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations, groupby
+from typing import Any, Final
+
+from msgspec import Struct
+
+from control_plane.core.problems import KeyPath
+from schemas.desired import Backup, Bandwidth, Connectivity, Hotspot, Layer, Maintenance, Poll
+from schemas.names import DocumentId, Version
+
+SCALAR_KEYS: Final = (
+    "release",
+    "agent",
+    "maintenance",
+    "poll",
+    "bandwidth",
+    "connectivity",
+    "rollout",
+    "hotspot",
+    "backup",
+)
+"""Keys of which the highest layer that sets one wins."""
+
+
+class Source(Struct, frozen=True):
+    """A layer and where it is written: `at` is its key path in `file`."""
+
+    name: str
+    file: str
+    at: KeyPath
+    layer: Layer
+    priority: int = -1
+
+
+class Resolved(Struct, frozen=True):
+    """What the layers of a site come to; `video_sets` in the order in which they were added, lowest layer first."""
+
+    release: Version | None = None
+    agent: Version | None = None
+    maintenance: Maintenance | None = None
+    poll: Poll | None = None
+    bandwidth: Bandwidth | None = None
+    connectivity: Connectivity | None = None
+    rollout: DocumentId | None = None
+    hotspot: Hotspot | None = None
+    backup: Backup | None = None
+    video_sets: tuple[DocumentId, ...] = ()
+    config: dict[str, Any] = {}
+
+
+class Conflict(Struct, frozen=True):
+    """Two groups of one priority that set `path` differently, and no higher layer that decides."""
+
+    path: KeyPath
+    one: Source
+    other: Source
+
+
+class Base(Struct, frozen=True):
+    """Fleet and groups merged: shared by every site that is in the same groups."""
+
+    resolved: Resolved
+    conflicts: tuple[Conflict, ...] = ()
+
+
+NOTHING: Final = Resolved()
+Origins = dict[KeyPath, tuple[Source, KeyPath]]
+"""Resolved key path -> the layer that set it, and the key path of the value within that layer."""
+
+
+def sets_nothing(layer: Layer) -> bool:
+    """Whether the layer leaves everything as it is."""
+    return not (
+        layer.config
+        or layer.video_sets
+        or layer.without_video_sets
+        or layer.release is not None
+        or layer.maintenance is not None
+        or layer.poll is not None
+        or layer.bandwidth is not None
+        or layer.connectivity is not None
+        or layer.agent is not None
+        or layer.rollout is not None
+        or layer.hotspot is not None
+        or layer.backup is not None
+    )
+
+
+def apply_layer(low: Resolved, source: Source, origins: Origins | None = None) -> Resolved:
+    """`low` with a higher layer on top; with `origins`, it is told who set what."""
+    layer = source.layer
+    if sets_nothing(layer):
+        return low
+    values: dict[str, Any] = {}
+    for key in SCALAR_KEYS:
+        value = getattr(layer, key)
+        values[key] = getattr(low, key) if value is None else value
+        if value is not None and origins is not None:
+            origins[(key,)] = (source, (key,))
+    video_sets, config = low.video_sets, low.config
+    if layer.video_sets or layer.without_video_sets:
+        video_sets = _merge_sets(low.video_sets, source, origins)
+    if layer.config:
+        config = _merge_maps(low.config, layer.config, ("config",), source, origins)
+    return Resolved(**values, video_sets=video_sets, config=config)
+
+
+def _merge_sets(low: tuple[DocumentId, ...], source: Source, origins: Origins | None) -> tuple[DocumentId, ...]:
+    without = source.layer.without_video_sets
+    kept = [name for name in low if name not in without]
+    added = [name for name in dict.fromkeys(source.layer.video_sets) if name not in kept]
+    if origins is not None:
+        for name in without:
+            origins.pop(("video_sets", name), None)
+        for name in added:
+            origins["video_sets", name] = (source, ("video_sets", source.layer.video_sets.index(name)))
+    return (*kept, *added)
+
+
+def _merge_maps(
+    low: Mapping[str, Any], high: Mapping[str, Any], at: KeyPath, source: Source, origins: Origins | None
+) -> dict[str, Any]:
+    """Maps merge deeply, lists and scalars replace, null takes away; a map that manages nothing is not there."""
+    merged = dict(low)
+    for key, value in high.items():
+        path = (*at, key)
+        below = merged.get(key)
+        if isinstance(value, dict):
+            if not isinstance(below, dict):
+                _forget(path, origins)
+                below = {}
+            value = _merge_maps(below, value, path, source, origins) or None
+        else:
+            _forget(path, origins)
+            if value is not None and origins is not None:
+                origins[path] = (source, path)
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _forget(path: KeyPath, origins: Origins | None) -> None:
+    for known in [known for known in origins or () if known[: len(path)] == path]:
+        del (origins or {})[known]
+
+
+def merge_base(fleet: Source | None, groups: Sequence[Source], origins: Origins | None = None) -> Base:
+    """Fleet and groups (in the order of their layers) merged, and the conflicts among groups of one priority."""
+    resolved = NOTHING if fleet is None else apply_layer(NOTHING, fleet, origins)
+    conflicts: list[Conflict] = []
+    for _, same in groupby(groups, key=lambda source: source.priority):
+        level = list(same)
+        for source in level:
+            resolved = apply_layer(resolved, source, origins)
+        conflicts = undecided(conflicts, level)
+        conflicts += [c for one, other in combinations(level, 2) for c in _differences(one, other)]
+    return Base(resolved, tuple(conflicts))
+
+
+def undecided(conflicts: Iterable[Conflict], higher: Iterable[Source]) -> list[Conflict]:
+    """The conflicts that no higher layer decides by setting the same key itself."""
+    decided = {path for source in higher for path in _settings(source.layer)}
+    return [c for c in conflicts if not any(c.path[: len(path)] == path for path in decided)]
+
+
+def _settings(layer: Layer) -> dict[KeyPath, Any]:
+    """What a layer sets, flat; maps of `config` leaf by leaf, sets as present or not."""
+    found: dict[KeyPath, Any] = {(key,): value for key in SCALAR_KEYS if (value := getattr(layer, key)) is not None}
+    found |= {("video_sets", name): True for name in layer.video_sets}
+    found |= {("video_sets", name): False for name in layer.without_video_sets}
+    _flatten(layer.config, ("config",), found)
+    return found
+
+
+def _flatten(config: Mapping[str, Any], at: KeyPath, found: dict[KeyPath, Any]) -> None:
+    for key, value in config.items():
+        if isinstance(value, dict):
+            _flatten(value, (*at, key), found)
+        else:
+            found[(*at, key)] = value
+
+
+def _differences(one: Source, other: Source) -> list[Conflict]:
+    """What two layers of one rank set differently: other values, or a value where the other has a map."""
+    first, second = _settings(one.layer), _settings(other.layer)
+    found = [path for path in first.keys() & second.keys() if first[path] != second[path]]
+    for these, those in ((first, second), (second, first)):
+        longer = {path[:n] for path in those for n in range(1, len(path))}
+        found += [path for path in these if path in longer]
+    return [Conflict(path, one, other) for path in sorted(set(found), key=str)]

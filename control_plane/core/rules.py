@@ -1,0 +1,193 @@
+"""Rules within one document that its types cannot say: contradictions, periods, windows, names that are taken."""
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Final
+
+from control_plane.core.problems import Finding, KeyPath, listed, suggestion
+from control_plane.core.select import KEYS as SELECT_KEYS
+from schemas.desired import (
+    AgentRelease,
+    Document,
+    Fleet,
+    Group,
+    Layer,
+    Maintenance,
+    Not,
+    Operation,
+    Release,
+    Site,
+    VideoItem,
+    VideoSet,
+    Window,
+)
+from schemas.names import duration_s
+
+REFUSED_CONFIG: Final = {
+    "categories": "they come from video sets",
+    "sponsors": "they come from video sets with a `loop`",
+    "auth": "it is the club's own",
+}
+_LATER_KEYS: Final = ("agent", "maintenance", "bandwidth", "connectivity", "rollout", "hotspot", "backup")
+_LATER_FLEET: Final = ("rollouts", "alerts", "guards", "tenants")
+MAX_POLL_S: Final = 86_400
+
+
+def findings_of(file: str, stem: str, document: Document) -> list[Finding]:
+    """What is wrong within a document whose shape is right, and warnings of what has no effect yet."""
+    match document:
+        case Site():
+            return _of_site(file, document)
+        case Group():
+            return [*_of_layer(file, document, ()), *_of_group(file, document)]
+        case Fleet():
+            return [*_of_layer(file, document.defaults, ("defaults",)), *_later(file, document, _LATER_FLEET, ())]
+        case VideoSet():
+            return list(_of_set(file, document))
+        case Release() | AgentRelease():
+            return _of_release(file, stem, document)
+        case Operation():
+            return _of_operation(file, document)
+        case _:
+            return []
+
+
+def _of_site(file: str, site: Site) -> list[Finding]:
+    found = _of_layer(file, site, ())
+    if site.tenant is not None:
+        found += _later(file, site, ("tenant",), ())
+    return found
+
+
+def _of_layer(file: str, layer: Layer, at: KeyPath) -> list[Finding]:
+    found = []
+    if layer.config:
+        for key in REFUSED_CONFIG.keys() & layer.config.keys():
+            message = f"`{key}` cannot be set in config: {REFUSED_CONFIG[key]}; delete it"
+            path = (*at, "config", key)
+            found.append(Finding(file=file, path=path, code="ConfigKeyRefused", message=message, at_key=True))
+    if layer.without_video_sets:
+        for i, name in enumerate(layer.without_video_sets):
+            if name in layer.video_sets:
+                message = f"`{name}` is added and taken away by the same layer; delete one of the two"
+                path = (*at, "without_video_sets", i)
+                found.append(Finding(file=file, path=path, code="Contradiction", message=message))
+    if layer.maintenance is not None:
+        found += _of_maintenance(file, layer.maintenance, (*at, "maintenance"))
+    if layer.bandwidth is not None and layer.bandwidth.hours is not None:
+        found += _of_hours(file, layer.bandwidth.hours, (*at, "bandwidth", "hours"))
+    if layer.poll is not None and duration_s(layer.poll.interval) > MAX_POLL_S:
+        message = "a box must ask at least once a day; write at most 24h"
+        found.append(Finding(file=file, path=(*at, "poll", "interval"), code="BadValue", message=message))
+    return found + _later(file, layer, _LATER_KEYS, at)
+
+
+def _later(file: str, holder: object, keys: tuple[str, ...], at: KeyPath) -> list[Finding]:
+    """Warnings for keys that are accepted and checked, and have no effect yet."""
+    return [
+        Finding(
+            file=file,
+            path=(*at, key),
+            code="NotYetInForce",
+            message=f"`{key}` is not yet in force: it is checked, and has no effect on the boxes",
+            severity="warning",
+            at_key=True,
+        )
+        for key in keys
+        if getattr(holder, key)
+    ]
+
+
+def _of_maintenance(file: str, maintenance: Maintenance, at: KeyPath) -> Iterator[Finding]:
+    if not maintenance.windows and maintenance.max_deferral is None:
+        message = "without a window no update can ever run; write windows: [at_boot], or hours of the week"
+        yield Finding(file=file, path=at, code="WindowNeverOpens", message=message)
+    for i, window in enumerate(maintenance.windows):
+        reason = None if window == "at_boot" else _never_opens(window)
+        if reason is not None:
+            yield Finding(file=file, path=(*at, "windows", i), code="WindowNeverOpens", message=reason)
+
+
+def _never_opens(window: Window) -> str | None:
+    weekly = (window.days, window.from_, window.to)
+    if window.idle is not None:
+        return None if weekly == (None, None, None) else "write `idle` and weekly hours as two windows"
+    if window.from_ is None or window.to is None:
+        return "a window needs `from` and `to`, or `idle`"
+    if window.from_ == window.to:
+        return "the window opens and closes at the same time; for the whole day write two windows of half a day"
+    if window.days == []:
+        return "the window is on no day; write days: daily"
+    return None
+
+
+def _of_hours(file: str, hours: str, at: KeyPath) -> Iterator[Finding]:
+    first, _, last = hours.partition("-")
+    if first == last or max(first, last) > "23:59" or max(first[3:], last[3:]) > "59":
+        message = f"`{hours}` are no hours of a day; write them as 08:00-22:00"
+        yield Finding(file=file, path=at, code="BadValue", message=message)
+
+
+def _of_group(file: str, group: Group) -> Iterator[Finding]:
+    if (group.select is None) == (group.sites is None):
+        message = "a group needs exactly one of `select` and `sites`"
+        yield Finding(file=file, path=(), code="SelectOrSites", message=message)
+    for key, wanted in (group.select or {}).items():
+        if key not in SELECT_KEYS and not (key.startswith("labels.") and len(key) > len("labels.")):
+            known = [*SELECT_KEYS, "labels.NAME"]
+            message = f"sites cannot be selected by `{key}`{suggestion(key, known)}; known are {listed(known, 'and')}"
+            yield Finding(file=file, path=("select", key), code="UnknownKey", message=message, at_key=True)
+        values = wanted.not_ if isinstance(wanted, Not) else wanted
+        if values in ([], ""):
+            message = f"`{key}` selects by nothing; write a value, or delete it"
+            yield Finding(file=file, path=("select", key), code="BadValue", message=message)
+    if group.select == {}:
+        message = "an empty selector; what holds for every site belongs to `defaults` in fleet.yaml"
+        yield Finding(file=file, path=("select",), code="BadValue", message=message)
+
+
+def _of_set(file: str, video_set: VideoSet) -> Iterator[Finding]:
+    items = [item if isinstance(item, VideoItem) else VideoItem(video=item) for item in video_set.videos]
+    for i, item in enumerate(items):
+        if item.from_ is not None and item.until is not None and item.from_ > item.until:
+            message = f"`until` ({item.until}) lies before `from` ({item.from_}); swap them"
+            yield Finding(file=file, path=("videos", i, "until"), code="EmptyPeriod", message=message)
+    seen: dict[str, list[int]] = {}
+    for i, item in enumerate(items):
+        seen.setdefault(item.video, []).append(i)
+    for video, places in seen.items():
+        for first, second in combinations(places, 2):
+            if _overlap(items[first], items[second]):
+                message = (
+                    f"`{video}` is in this set already at the same time, as number {first + 1}; delete one of them"
+                )
+                yield Finding(file=file, path=("videos", second), code="SamePlace", message=message)
+                break
+
+
+def _overlap(one: VideoItem, other: VideoItem) -> bool:
+    """Whether some day is in both periods; an open end lasts for ever."""
+    starts = [item.from_ for item in (one, other) if item.from_ is not None]
+    ends = [item.until for item in (one, other) if item.until is not None]
+    return not starts or not ends or max(starts) <= min(ends)
+
+
+def _of_release(file: str, stem: str, release: Release | AgentRelease) -> list[Finding]:
+    if release.version == stem:
+        return []
+    message = f"the file is named {stem}.yaml and holds version {release.version}; make them the same"
+    return [Finding(file=file, path=("version",), code="NameMismatch", message=message)]
+
+
+def _of_operation(file: str, operation: Operation) -> list[Finding]:
+    message = "operations are not yet in force: this file is checked, and nothing runs"
+    found = [
+        Finding(file=file, path=("action",), code="NotYetInForce", message=message, severity="warning", at_key=True)
+    ]
+    if (operation.target.site is None) == (operation.target.group is None):
+        message = "a target is exactly one of `site` and `group`"
+        found.append(Finding(file=file, path=("target",), code="BadValue", message=message))
+    if operation.action == "restart_service" and operation.service is None:
+        message = "`service` is missing; say which service is to be restarted"
+        found.append(Finding(file=file, path=("action",), code="MissingKey", message=message))
+    return found

@@ -1,0 +1,280 @@
+"""Every site of a commit: its groups, what it resolves to, and what is wrong with that.
+
+Sites in the same groups share one merge of fleet and groups. With previous sites, only those whose own file, groups or
+layers changed are looked at again.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from control_plane.core.problems import Finding
+from control_plane.core.reading import Changes, Reading
+from control_plane.core.resolve import (
+    Base,
+    Conflict,
+    Resolved,
+    Source,
+    apply_layer,
+    merge_base,
+    sets_nothing,
+    undecided,
+)
+from control_plane.core.select import GroupKey, Selectors
+from control_plane.core.validate import fleet_of
+from schemas.desired import Group, Release, Site
+from schemas.names import DocumentId, SiteId
+
+GroupKeys = tuple[GroupKey, ...]
+
+
+class SiteRecord(Struct, frozen=True):
+    """A site of a commit. `shares` says that it sets nothing of its own: what it resolves to is its groups'."""
+
+    path: str
+    document: Site
+    groups: GroupKeys
+    resolved: Resolved
+    shares: bool
+    findings: tuple[Finding, ...] = ()
+
+
+class Sites(Struct, frozen=True):
+    """All sites, the merges that they share, and how many are in each group."""
+
+    records: dict[SiteId, SiteRecord]
+    bases: dict[GroupKeys, Base]
+    groups: dict[DocumentId, Group]
+    group_paths: dict[DocumentId, str]
+    members: dict[DocumentId, int]
+
+
+NO_SITES: Final = Sites({}, {}, {}, {}, {})
+
+
+def take_sites(reading: Reading, changes: Changes, previous: Sites) -> tuple[Sites, set[SiteId]]:
+    """The sites of this reading, and which of them (or of the previous ones) are other than before."""
+    groups, group_paths, changed_groups = _take_groups(reading, changes, previous)
+    all_bases = ("", "fleet.yaml") in changes.documents
+    bases = {
+        keys: base
+        for keys, base in previous.bases.items()
+        if not all_bases and not any(name in changed_groups for _, name in keys)
+    }
+    if len(bases) > 2 * len(previous.records) + 64:
+        live = {record.groups for record in previous.records.values()}
+        bases = {keys: base for keys, base in bases.items() if keys in live}
+    resolver = _Resolver(reading, bases, groups, group_paths)
+    records = previous.records.copy()
+    dirty = _take_changed(reading, changes, records, Selectors(groups), resolver)
+    if changed_groups or all_bases:
+        moved = {name: groups[name] for name in changed_groups if name in groups}
+        dirty |= _take_moved(records, dirty, changed_groups, Selectors(moved), resolver, previous.bases)
+    versions = {name for folder, name in changes.documents if folder == "releases"}
+    if versions:
+        dirty |= _take_released(records, versions, resolver)
+    members = previous.members
+    if dirty or changed_groups:
+        members = _count(records.values())
+    return Sites(records, bases, groups, group_paths, members), dirty
+
+
+def _take_groups(
+    reading: Reading, changes: Changes, previous: Sites
+) -> tuple[dict[DocumentId, Group], dict[DocumentId, str], set[DocumentId]]:
+    changed = {name for folder, name in changes.documents if folder == "groups"}
+    if not changed:
+        return previous.groups, previous.group_paths, changed
+    groups, paths = previous.groups.copy(), previous.group_paths.copy()
+    for name in changed:
+        document = reading.document("groups", name)
+        if isinstance(document, Group):
+            groups[name] = document
+            paths[name] = reading.names["groups", name][0]
+        else:
+            groups.pop(name, None)
+            paths.pop(name, None)
+    return groups, paths, changed
+
+
+def _take_changed(
+    reading: Reading,
+    changes: Changes,
+    records: dict[SiteId, SiteRecord],
+    selectors: Selectors,
+    resolver: "_Resolver",
+) -> set[SiteId]:
+    """Sites whose own file changed, came or went."""
+    dirty = set()
+    for folder, name in changes.documents:
+        if folder != "sites":
+            continue
+        dirty.add(name)
+        paths = reading.names.get((folder, name))
+        document = reading.files[paths[0]].document if paths else None
+        if paths and isinstance(document, Site):
+            records[name] = resolver.record(paths[0], name, document, selectors.groups_of(name, document))
+        else:
+            records.pop(name, None)
+    return dirty
+
+
+def _take_moved(
+    records: dict[SiteId, SiteRecord],
+    done: set[SiteId],
+    changed_groups: set[DocumentId],
+    moved: Selectors,
+    resolver: "_Resolver",
+    previous_bases: Mapping[GroupKeys, Base],
+) -> set[SiteId]:
+    """Sites that other groups now hold, or whose groups' merge changed."""
+    dirty = set()
+    kept = {keys: tuple(key for key in keys if key[1] not in changed_groups) for keys in previous_bases}
+    for name, record in records.items():
+        if name in done:
+            continue
+        groups = kept.get(record.groups, record.groups)
+        joined = moved.groups_of(name, record.document)
+        if joined:
+            groups = tuple(sorted((*groups, *joined)))
+        if groups != record.groups or groups not in resolver.known:
+            again = resolver.record(record.path, name, record.document, groups)
+            if again != record:
+                dirty.add(name)
+                records[name] = again
+    return dirty
+
+
+def _take_released(records: dict[SiteId, SiteRecord], versions: set[str], resolver: "_Resolver") -> set[SiteId]:
+    """Sites that are to run a release whose document changed."""
+    dirty = {name for name, record in records.items() if record.resolved.release in versions}
+    for name in dirty:
+        record = records[name]
+        records[name] = resolver.record(record.path, name, record.document, record.groups)
+    return dirty
+
+
+def _count(records: Iterable[SiteRecord]) -> dict[DocumentId, int]:
+    by_keys: dict[GroupKeys, int] = {}
+    for record in records:
+        by_keys[record.groups] = by_keys.get(record.groups, 0) + 1
+    members: dict[DocumentId, int] = {}
+    for keys, count in by_keys.items():
+        for _, name in keys:
+            members[name] = members.get(name, 0) + count
+    return members
+
+
+def sources_of(reading: Reading, sites: Sites, keys: GroupKeys) -> tuple[Source | None, list[Source]]:
+    """The layers of fleet and groups."""
+    fleet = fleet_of(reading)
+    lowest = None if fleet is None else Source("fleet", "fleet.yaml", ("defaults",), fleet.defaults)
+    return lowest, [
+        Source(f"group {name}", sites.group_paths[name], (), sites.groups[name], priority) for priority, name in keys
+    ]
+
+
+def site_source(record: SiteRecord) -> Source:
+    """The highest layer."""
+    return Source("site", record.path, (), record.document)
+
+
+class _Resolver:
+    """Resolves sites of one reading; merges of fleet and groups are made once each."""
+
+    def __init__(
+        self,
+        reading: Reading,
+        bases: dict[GroupKeys, Base],
+        groups: Mapping[DocumentId, Group],
+        group_paths: Mapping[DocumentId, str],
+    ) -> None:
+        self._reading = reading
+        self._bases = bases
+        self._parts = Sites({}, {}, dict(groups), dict(group_paths), {})
+        self.known = frozenset(bases)
+
+    def record(self, path: str, name: SiteId, document: Site, groups: GroupKeys) -> SiteRecord:
+        """Resolve one site."""
+        base = self._bases.get(groups)
+        if base is None:
+            base = self._bases[groups] = merge_base(*sources_of(self._reading, self._parts, groups))
+        shares = sets_nothing(document)
+        resolved = base.resolved if shares else apply_layer(base.resolved, Source("site", path, (), document))
+        findings = tuple(self._check(path, document, groups, resolved))
+        return SiteRecord(path, document, groups, resolved, shares, findings)
+
+    def _check(self, path: str, site: Site, groups: GroupKeys, resolved: Resolved) -> Iterator[Finding]:
+        if resolved.release is None:
+            if not groups:
+                message = "this site is in no group and has no release; write `release: VERSION`, or put it in a group"
+                yield Finding(file=path, path=(), code="SiteWithoutRelease", message=message)
+            return
+        release = self._reading.document("releases", resolved.release)
+        if isinstance(release, Release):
+            yield from _check_requirements(path, site, resolved, release)
+
+
+def _check_requirements(path: str, site: Site, resolved: Resolved, release: Release) -> Iterator[Finding]:
+    wanted = release.requires.hardware
+    if wanted and site.hardware is not None and site.hardware not in wanted:
+        message = f"release {release.version} needs {' or '.join(wanted)}, this site has {site.hardware}"
+        yield Finding(
+            file=path, path=("hardware",), code="RequirementNotMet", message=f"{message}; give it another release"
+        )
+    agent = release.requires.agent
+    if agent is not None and resolved.agent is not None and not _at_least(resolved.agent, agent):
+        message = f"release {release.version} needs agent {agent}, this site is to run {resolved.agent}"
+        yield Finding(file=path, path=(), code="RequirementNotMet", message=f"{message}; raise `agent`")
+
+
+def _at_least(version: str, bound: str) -> bool:
+    """Whether a version meets `>=X.Y.Z`; a pre-release comes before its release (SemVer 2.0.0, 11.3)."""
+    core, _, prerelease = version.partition("+")[0].partition("-")
+    numbers = tuple(int(part) for part in core.split("."))
+    wanted = tuple(int(part) for part in bound.removeprefix(">=").split("."))
+    wanted += (0,) * (3 - len(wanted))
+    return numbers > wanted or (numbers == wanted and not prerelease)
+
+
+def check_sites(sites: Sites) -> Iterator[Finding]:
+    """What is wrong with how sites resolve, and groups that hold no site."""
+    for record in sites.records.values():
+        yield from record.findings
+    if any(base.conflicts for base in sites.bases.values()):
+        yield from _check_conflicts(sites)
+    for name, group in sites.groups.items():
+        if name not in sites.members and group.select:
+            message = "the selector matches no site; check its values, which are compared exactly"
+            path = ("select",)
+            file = sites.group_paths[name]
+            yield Finding(
+                file=file, path=path, code="SelectorMatchesNothing", message=message, severity="warning", at_key=True
+            )
+
+
+def _check_conflicts(sites: Sites) -> Iterator[Finding]:
+    found: dict[tuple[str, str, tuple[str | int, ...]], tuple[Conflict, list[SiteId]]] = {}
+    for name, record in sites.records.items():
+        base = sites.bases[record.groups]
+        if base.conflicts:
+            for conflict in undecided(base.conflicts, [site_source(record)]):
+                key = (conflict.one.file, conflict.other.file, conflict.path)
+                found.setdefault(key, (conflict, []))[1].append(name)
+    for conflict, names in found.values():
+        yield _conflict_finding(conflict, names)
+
+
+def _conflict_finding(conflict: Conflict, names: list[SiteId]) -> Finding:
+    layer = conflict.other.layer
+    path, key = conflict.path, ".".join(str(part) for part in conflict.path)
+    if path[0] == "video_sets":
+        holder = "video_sets" if path[1] in layer.video_sets else "without_video_sets"
+        path = (holder, getattr(layer, holder).index(path[1]))
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    message = (
+        f"{conflict.one.name} and {conflict.other.name} have the same priority ({conflict.other.priority}) and set "
+        f"`{key}` differently for {min(names)}{more}; give one of them another priority"
+    )
+    return Finding(file=conflict.other.file, path=path, code="EqualPriorityConflict", message=message)

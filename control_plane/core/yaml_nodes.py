@@ -1,0 +1,280 @@
+"""The precise reader: a YAML 1.2 text as nodes with their places, and every way in which it is not strict enough.
+
+Slow (milliseconds a document) and complete: it never stops at the first fault where it can go on. It composes from
+parser events without recursion, so that hostile nesting costs nothing.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+from ruamel.yaml.reader import ReaderError
+
+from control_plane.core.problems import KeyPath, Problem
+from control_plane.core.yaml_scalars import plain_value
+from control_plane.core.yaml_strict import INVISIBLE, MAX_BYTES, MAX_DEPTH
+
+
+class Scalar(Struct, frozen=True):
+    """A scalar: its text as parsed, its value, and whether it stood there plain (unquoted)."""
+
+    line: int
+    column: int
+    text: str
+    plain: bool
+    value: Any
+
+
+class Sequence(Struct):
+    """A list of nodes."""
+
+    line: int
+    column: int
+    items: list["Node"]
+
+
+class Mapping(Struct):
+    """A map: pairs in the order of the text, duplicates included."""
+
+    line: int
+    column: int
+    pairs: list[tuple[Scalar, "Node"]]
+
+    def get(self, key: str) -> "Node | None":
+        """The first value under `key`."""
+        return next((node for name, node in self.pairs if name.value == key), None)
+
+
+Node = Scalar | Sequence | Mapping
+
+
+class Composed(Struct, frozen=True, kw_only=True):
+    """The root (None when there is no document that can be read) and what is wrong with the text."""
+
+    root: Node | None
+    problems: tuple[Problem, ...]
+
+
+def compose(file: str, data: bytes) -> Composed:
+    """Compose one document; never raises for what the text may hold."""
+    if len(data) > MAX_BYTES:
+        message = f"the file has {len(data)} bytes, more than {MAX_BYTES}; split it"
+        return Composed(root=None, problems=(_problem(file, 0, 0, "FileTooLarge", message),))
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode()
+        message = "these bytes are not UTF-8; save the file as UTF-8"
+        return Composed(root=None, problems=(_problem(file, *_place(before, len(before)), "NotUtf8", message),))
+    composer = _Composer(file)
+    cleaned = composer.without_invisible(text)
+    composer.run(cleaned)
+    return Composed(root=composer.root, problems=tuple(composer.problems))
+
+
+def value_of(node: Node) -> Any:
+    """The plain Python value of a node that was composed without problems."""
+    match node:
+        case Scalar():
+            return node.value
+        case Sequence():
+            return [value_of(item) for item in node.items]
+        case Mapping():
+            return {key.value: value_of(value) for key, value in node.pairs}
+
+
+def place_of(root: Node | None, path: KeyPath, at_key: bool) -> tuple[int, int]:
+    """Line and column (from 1) of the value at `path`, of its key, or of the deepest node on the way that is there."""
+    if root is None:
+        return 1, 1
+    node, line, column = root, root.line, root.column
+    for step, key in enumerate(path):
+        found: Node | None = None
+        match node:
+            case Mapping():
+                pair = next((p for p in node.pairs if p[0].value == key), None)
+                if pair is not None:
+                    found = pair[1]
+                    line, column = pair[0].line, pair[0].column
+            case Sequence() if isinstance(key, int) and key < len(node.items):
+                found = node.items[key]
+                line, column = found.line, found.column
+        if found is None:
+            return line + 1, column + 1
+        node = found
+        if step == len(path) - 1 and not at_key:
+            line, column = node.line, node.column
+    return line + 1, column + 1
+
+
+def _problem(file: str, line: int, column: int, code: str, message: str) -> Problem:
+    return Problem(file=file, line=line + 1, column=column + 1, severity="error", code=code, message=message)
+
+
+def _place(text: str, position: int) -> tuple[int, int]:
+    """Line and column (from 0) of a character position."""
+    return text.count("\n", 0, position), position - (text.rfind("\n", 0, position) + 1)
+
+
+class _Stop(Exception):  # noqa: N818 - it ends the reading, the problem is noted
+    pass
+
+
+class _Composer:
+    """Builds nodes from events; `problems` and `root` are its result."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.root: Node | None = None
+        self._documents = 0
+        # The open collections, and for each open map the key that waits for its value.
+        self._open: list[Sequence | Mapping] = []
+        self._keys: list[Scalar | None] = []
+        self._first_lines: list[dict[Any, int]] = []
+
+    def without_invisible(self, text: str) -> str:
+        """The text with each invisible character noted and replaced, so that the places of the rest hold."""
+        for match in INVISIBLE.finditer(text):
+            name = f"U+{ord(match[0]):04X}"
+            message = f"the invisible character {name} is not allowed; delete it, or write it visibly in another way"
+            self._note(*_place(text, match.start()), "InvisibleCharacter", message)
+        return INVISIBLE.sub("?", text)
+
+    def run(self, text: str) -> None:
+        """Read every event of the text."""
+        try:
+            for event in _events(text):
+                self._take(event)
+        except _Stop:
+            self.root = None
+        except ReaderError as error:
+            self.root = None
+            self._note(*_place(text, error.position), "YamlSyntax", "this character is not allowed in YAML; delete it")
+        except MarkedYAMLError as error:
+            self.root = None
+            mark = error.problem_mark or error.context_mark
+            place = (mark.line, mark.column) if mark is not None else (0, 0)
+            self._note(*place, "YamlSyntax", _syntax_sentence(error))
+
+    def _note(self, line: int, column: int, code: str, message: str) -> None:
+        self.problems.append(_problem(self.file, line, column, code, message))
+
+    def _note_at(self, event: Event, code: str, message: str) -> None:
+        self._note(event.start_mark.line, event.start_mark.column, code, message)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case DocumentStartEvent():
+                self._start_document(event)
+            case AliasEvent():
+                self._note_at(event, "AnchorOrAlias", "aliases (`*name`) are not allowed; write the value out")
+                self._add(Scalar(event.start_mark.line, event.start_mark.column, "", False, None))
+            case ScalarEvent():
+                self._check_node(event)
+                self._add_scalar(event)
+            case MappingStartEvent():
+                self._check_node(event)
+                self._enter(Mapping(event.start_mark.line, event.start_mark.column, []))
+            case SequenceStartEvent():
+                self._check_node(event)
+                self._enter(Sequence(event.start_mark.line, event.start_mark.column, []))
+            case MappingEndEvent() | SequenceEndEvent():
+                closed = self._open.pop()
+                self._keys.pop()
+                self._first_lines.pop()
+                self._add(closed)
+
+    def _start_document(self, event: DocumentStartEvent) -> None:
+        self._documents += 1
+        if event.version is not None or event.tags:
+            self._note_at(event, "Directive", "directives (`%…`) are not allowed; delete the line")
+        if self._documents > 1:
+            self._note_at(event, "SeveralDocuments", "one file holds one document; move the second to its own file")
+            raise _Stop
+
+    def _check_node(self, event: NodeEvent) -> None:
+        if event.anchor is not None:
+            message = f"anchors (`&{event.anchor}`) are not allowed; write the value out where it is needed"
+            self._note_at(event, "AnchorOrAlias", message)
+        if event.ctag is not None:
+            message = "tags (`!…`) are not allowed; delete the tag, and quote the value if it is to be text"
+            self._note_at(event, "TagNotAllowed", message)
+
+    def _add_scalar(self, event: ScalarEvent) -> None:
+        plain = event.style is None or event.style == ""
+        hidden = None if plain else INVISIBLE.search(event.value)
+        if hidden is not None:
+            message = f"the escape stands for the invisible character U+{ord(hidden[0]):04X}; leave it out"
+            self._note_at(event, "InvisibleCharacter", message)
+        value = plain_value(event.value) if plain else event.value
+        self._add(Scalar(event.start_mark.line, event.start_mark.column, event.value, plain, value))
+
+    def _enter(self, node: Sequence | Mapping) -> None:
+        if len(self._open) >= MAX_DEPTH:
+            self._note(node.line, node.column, "TooDeep", f"nested deeper than {MAX_DEPTH}; write it flatter")
+            raise _Stop
+        self._open.append(node)
+        self._keys.append(None)
+        self._first_lines.append({})
+
+    def _add(self, node: Node) -> None:
+        """Put a finished node where it belongs: root, list item, key or value."""
+        if not self._open:
+            self.root = node
+            return
+        parent = self._open[-1]
+        if isinstance(parent, Sequence):
+            parent.items.append(node)
+            return
+        key = self._keys[-1]
+        if key is None:
+            self._keys[-1] = self._key(node)
+        else:
+            parent.pairs.append((key, node))
+            self._keys[-1] = None
+
+    def _key(self, node: Node) -> Scalar:
+        """The node as a key; what cannot be one is noted and stood in for by its text."""
+        if not isinstance(node, Scalar):
+            self._note(node.line, node.column, "KeyNotText", "a list or map cannot be a key; write a word")
+            return Scalar(node.line, node.column, "?", False, "?")
+        if node.plain and node.text == "<<":
+            self._note(node.line, node.column, "MergeKey", "merge keys (`<<`) are not allowed; write the keys out")
+        elif not isinstance(node.value, str):
+            message = f"a key must be text; quote it: '{node.text}'" if node.text else "a key is missing before the `:`"
+            self._note(node.line, node.column, "KeyNotText", message)
+            node = Scalar(node.line, node.column, node.text, False, node.text)
+        lines = self._first_lines[-1]
+        if node.value in lines:
+            first = lines[node.value]
+            message = f"`{node.text}` stands here already, in line {first + 1}; keep one of them"
+            self._note(node.line, node.column, "DuplicateKey", message)
+        lines.setdefault(node.value, node.line)
+        return node
+
+
+def _events(text: str) -> Iterator[Event]:
+    reader = YAML(typ="safe", pure=True)
+    events: Iterator[Event] = reader.parse(text)
+    return events
+
+
+def _syntax_sentence(error: MarkedYAMLError) -> str:
+    parts = [str(part) for part in (error.context, error.problem) if part]
+    return (
+        f"this is not YAML: {', '.join(parts)}; look at this line and the one above for a missing quote, `:` or space"
+    )

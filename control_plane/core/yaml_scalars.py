@@ -1,0 +1,66 @@
+"""Plain scalars by the YAML 1.2 core schema (10.3.2), and what to write instead where versions of YAML disagree."""
+
+import re
+from math import isfinite
+from typing import Any, Final
+
+from control_plane.core.yaml_strict import AMBIGUOUS, MAX_JSON_INTEGER
+
+_NULL: Final = frozenset(("", "~", "null", "Null", "NULL"))
+_BOOL: Final = {
+    "true": True, "True": True, "TRUE": True,
+    "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+# A leading zero makes it text here: what looks like a telephone or a postal code is none of the numbers.
+_INT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+_OCTAL: Final = re.compile(r"0o([0-7]+)")
+_HEX: Final = re.compile(r"0x([0-9a-fA-F]+)")
+_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_SPECIAL_FLOAT: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_TRUE_WORDS: Final = frozenset(("y", "yes", "on"))
+_FALSE_WORDS: Final = frozenset(("n", "no", "off"))
+
+
+def plain_value(text: str) -> Any:
+    """The value of a plain scalar: null, bool, int, float or, for everything else, the text."""
+    if text in _NULL:
+        return None
+    if text in _BOOL:
+        return _BOOL[text]
+    if _INT.fullmatch(text):
+        return int(text) if len(text) < 400 else text
+    if match := _OCTAL.fullmatch(text):
+        return int(match[1], 8)
+    if match := _HEX.fullmatch(text):
+        return int(match[1], 16)
+    if _FLOAT.fullmatch(text):
+        number = float(text)
+        return number if isfinite(number) else text
+    if _SPECIAL_FLOAT.fullmatch(text):
+        return float(text.replace(".", "", 1))
+    return text
+
+
+def objection(text: str, value: Any) -> str | None:
+    """Why a plain scalar may not stand in a free map: it means different things to different readers; else None."""
+    if AMBIGUOUS.fullmatch(text):
+        return f"`{text}` means different things to different readers of YAML; {_instead(text, value)}"
+    if isinstance(value, float) and not isfinite(value):
+        return f"`{text}` cannot be sent to a box; write a number"
+    if isinstance(value, int | float) and abs(value) > MAX_JSON_INTEGER:
+        return f"`{text}` is too large for a number that a box can read; quote it: '{text}'"
+    return None
+
+
+def _instead(text: str, value: Any) -> str:
+    word = text.lower()
+    if word in _TRUE_WORDS:
+        return f"quote it ('{text}') or write true"
+    if word in _FALSE_WORDS:
+        return f"quote it ('{text}') or write false"
+    if isinstance(value, int | float):
+        return f"quote it ('{text}') or write {value}"
+    digits = text.replace("_", "").lstrip("+")
+    if re.fullmatch(r"-?0*[0-9]+", digits):
+        return f"quote it ('{text}') or write {int(digits)}"
+    return f"quote it: '{text}'"
