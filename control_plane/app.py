@@ -119,28 +119,37 @@ class Running(Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def running_server(
-    settings: Settings, clock: Clock = utc_now, *, stop: asyncio.Event | None = None, jobs: bool = True
+    settings: Settings, clock: Clock = utc_now, *, stop: asyncio.Event | None = None
 ) -> AsyncIterator[Running]:
     """The whole control plane, answering and at work, until the context is left; `stop` is set when it cannot go on.
 
-    The address is taken first: a server that runs already is found before anything of its data is touched. `jobs`
-    off: whoever opened it calls the pipeline.
+    The address is taken first: a server that runs already is found before anything of its data is touched.
     """
-    stop = stop or asyncio.Event()
     if settings.tls_certificate and settings.tls_key:
         serving.require_certificate(settings.tls_certificate, settings.tls_key)
     with contextlib.closing(serving.bind(*settings.address)) as listener:
-        url = _url(settings, listener.getsockname()[1])
-        async with open_app(settings, clock) as services:
-            application = make_application(services)
-            answering = asyncio.create_task(_answer(application, settings, listener, stop))
-            answering.add_done_callback(lambda _: stop.set())
-            try:
-                async with _jobs(services) if jobs else contextlib.nullcontext():
-                    yield Running(services=services, application=application, url=url)
-            finally:
-                stop.set()
-                await answering
+        async with (
+            open_app(settings, clock) as services,
+            answering(services, listener, stop or asyncio.Event()) as running,
+        ):
+            yield running
+
+
+@asynccontextmanager
+async def answering(
+    services: Services, listener: socket.socket, stop: asyncio.Event, *, jobs: bool = True
+) -> AsyncIterator[Running]:
+    """These services on this socket, which is closed in the end; without `jobs` the caller runs the pipeline."""
+    url = _url(services.settings, listener)
+    application = make_application(services)
+    task = asyncio.create_task(_answer(application, services.settings, listener, stop))
+    task.add_done_callback(lambda _: stop.set())
+    try:
+        async with _jobs(services) if jobs else contextlib.nullcontext():
+            yield Running(services=services, application=application, url=url)
+    finally:
+        stop.set()
+        await task
 
 
 async def _answer(application: Litestar, settings: Settings, listener: socket.socket, stop: asyncio.Event) -> None:
@@ -270,7 +279,7 @@ def _objects(settings: Settings) -> ObjectStore:
     )
 
 
-def _url(settings: Settings, port: int) -> str:
-    host = settings.address[0]
+def _url(settings: Settings, listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
     scheme = "https" if settings.tls_certificate else "http"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

@@ -149,7 +149,7 @@ class Pipeline:
                 base,
                 look,
                 now=now,
-                bodies={m.manifest: compiled.sites[s].body for s, m in numbering.heads.items() if not m.gone},
+                bodies=_bodies(numbering, compiled),
                 heads=heads,
                 rows=numbering.rows,
                 trust=[TrustRow(d.kind, d.version, d.envelope) for d in compiled.trust_documents],
@@ -300,6 +300,15 @@ class Pipeline:
     async def _note(self, seen: Sequence[Revision], error: str) -> None:
         async with connection(self._pool) as conn:
             await remotes.record_look(conn, self._clock(), seen[0] if seen else None, error)
+
+
+def _bodies(numbering: Numbering, compiled: CompiledFleet) -> dict[Digest, bytes]:
+    """The manifests that the new heads name, each once. That of a site that is gone was published before."""
+    found: dict[Digest, bytes] = {}
+    for site, mark in numbering.heads.items():
+        if mark.manifest not in found and not mark.gone:
+            found[mark.manifest] = compiled.sites[site].body
+    return found
 
 
 def _look_of(commit: CommitInfo, problems: Iterable[object]) -> CommitLook:

@@ -1,0 +1,379 @@
+"""A small control plane to test on: a real Git remote with a valid fleet, keys, blobs, database and open services.
+
+    async with open_world(tmp_path, database) as world:
+        await world.ingest()
+        world.commit({"sites/ajaccio.yaml": world.site_file("ajaccio", name="AC Ajaccio")}, "Add Ajaccio")
+        outcome = await world.ingest()
+        async with world.serve() as url:
+            …
+
+Tests of synchronous programs take `served_world`, which runs all of it in a thread.
+"""
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import pygit2
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from control_plane import serving
+from control_plane.app import Services, answering, open_app
+from control_plane.objects import ObjectStore
+from control_plane.pipeline import Outcome
+from control_plane.settings import Settings
+from control_plane.signer import read_private_key, write_private_key
+from control_plane.store.pool import Connection, connection
+from schemas import dsse, site_token
+from schemas.manifest import FileTree, TreeFile, encode_canonical
+from schemas.names import Digest, Revision, SiteId, digest_of
+from schemas.trust import (
+    RELEASE_LIST_TYPE,
+    ROOT_TYPE,
+    AllowedRelease,
+    ReleaseList,
+    Role,
+    Roles,
+    TrustRoot,
+)
+
+T = TypeVar("T")
+Changes = dict[str, str | None]
+"""Path in the fleet-state repository -> new text, or None to take the file away."""
+
+SITES = ("brest", "nantes", "rennes")
+AUTHOR = pygit2.Signature("Ada Operator", "ada@example.org", 1_767_225_600, 60)
+
+
+class ShiftedClock:
+    """The real clock, moved by `offset`."""
+
+    def __init__(self) -> None:
+        self.offset = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.offset
+
+
+class TrustKeys:
+    """The keys of the three roles, and the trust documents that they sign."""
+
+    def __init__(self, clock: ShiftedClock) -> None:
+        self.root, self.release, self.manifest = (Ed25519PrivateKey.generate() for _ in range(3))
+        self._clock = clock
+        self.root_version = 0
+        self.list_version = 0
+        self.allowed: dict[str, AllowedRelease] = {}
+
+    def next_root(self, *, signed_by: tuple[Ed25519PrivateKey, ...] = ()) -> Changes:
+        """The next version of the root, with the keys that are set now; a new root key needs the old one beside it."""
+        self.root_version += 1
+        lines = {
+            role: dsse.public_line(key.public_key())
+            for role, key in (("root", self.root), ("release", self.release), ("manifest", self.manifest))
+        }
+        ids = {role: dsse.key_id(line) for role, line in lines.items()}
+        root = TrustRoot(
+            version=self.root_version,
+            issued_at=self._clock(),
+            expires_at=self._clock() + timedelta(days=365),
+            keys={ids[role]: line for role, line in lines.items()},
+            roles=Roles(**{role: Role(keys=[key], threshold=1) for role, key in ids.items()}),
+        )
+        envelope = dsse.sign(ROOT_TYPE, encode_canonical(root), [self.root, *signed_by])
+        return {f"trust/root-{self.root_version}.json": envelope.decode()}
+
+    def next_list(self) -> Changes:
+        """The next version of the release list, with what `allowed` holds."""
+        self.list_version += 1
+        listed = ReleaseList(
+            version=self.list_version,
+            issued_at=self._clock(),
+            expires_at=self._clock() + timedelta(days=365),
+            releases=[self.allowed[version] for version in sorted(self.allowed)],
+        )
+        envelope = dsse.sign(RELEASE_LIST_TYPE, encode_canonical(listed), [self.release])
+        return {f"trust/release-list-{self.list_version}.json": envelope.decode()}
+
+
+class World:
+    """What `open_world` yields; everything in it may be used and changed."""
+
+    def __init__(self, folder: Path, clock: ShiftedClock) -> None:
+        self.folder, self.clock = folder, clock
+        self.remote = folder / "fleet.git"
+        self.keys = TrustKeys(clock)
+        self.manifest_key_file = folder / "manifest.key"
+        self.services: Services
+        self._site_keys: dict[SiteId, Ed25519PrivateKey] = {}
+        self._repository = pygit2.init_repository(str(self.remote), bare=True, initial_head="main")
+
+    # -- the desired state ---------------------------------------------------------------------------------------
+
+    def commit(self, changes: Mapping[str, str | None], message: str = "Change the fleet") -> Revision:
+        """A commit on the remote's `main` with these files written or taken away."""
+        head = self._repository.references.get("refs/heads/main")
+        parent = head.peel(pygit2.Commit) if head else None
+        index = pygit2.Index()
+        if parent:
+            index.read_tree(parent.tree)
+        for path, text in changes.items():
+            if text is None:
+                index.remove(path)
+            else:
+                blob = self._repository.create_blob(text.encode())
+                index.add(pygit2.IndexEntry(path, blob, pygit2.enums.FileMode.BLOB))
+        tree = index.write_tree(self._repository)
+        parents = [parent.id] if parent else []
+        made = self._repository.create_commit("refs/heads/main", AUTHOR, AUTHOR, message, tree, parents)
+        return str(made)
+
+    def rewind(self, revision: Revision) -> None:
+        """Point `main` somewhere else, as a forced push does."""
+        self._repository.references.create("refs/heads/main", pygit2.Oid(hex=revision), force=True)
+
+    def file(self, path: str) -> str:
+        """The text of a file at the tip of `main`."""
+        tree = self._repository.references["refs/heads/main"].peel(pygit2.Commit).tree
+        blob = tree / path
+        assert isinstance(blob, pygit2.Blob)
+        return blob.data.decode()
+
+    def site_key(self, site: SiteId) -> Ed25519PrivateKey:
+        """The key of the site's box; its public line is what `site_file` writes."""
+        return self._site_keys.setdefault(site, Ed25519PrivateKey.generate())
+
+    def site_file(self, site: SiteId, *, identity: bool = True, **keys: Any) -> str:
+        """`sites/ID.yaml`; `keys` are any of the document's (values as JSON, which is YAML)."""
+        document: dict[str, Any] = {
+            "name": site.title(),
+            "club": f"Club {site.title()}",
+            "location": {"city": site.title(), "region": "Bretagne"},
+            "sports": ["football"],
+        }
+        if identity:
+            document["identity"] = dsse.public_line(self.site_key(site).public_key())
+        return as_yaml(document | keys)
+
+    def video_files(self, video: str, data: bytes, **keys: Any) -> Changes:
+        """`videos/ID.yaml` of these bytes, which are not uploaded."""
+        document = {"name": video.title(), "digest": digest_of(data), "size_bytes": len(data)}
+        return {f"videos/{video}.yaml": as_yaml(document | keys)}
+
+    def add_video(self, video: str, data: bytes, **keys: Any) -> Changes:
+        """Upload the bytes; the change to commit (a set that names the video is another)."""
+        self.upload(data)
+        return self.video_files(video, data, **keys)
+
+    def release_files(self, version: str, files: Mapping[str, bytes], **keys: Any) -> Changes:
+        """`releases/VERSION.yaml` and the next release list that allows it; nothing is uploaded."""
+        tree = file_tree(files)
+        listing = encode_canonical(tree)
+        self.keys.allowed[version] = AllowedRelease(kind="app", version=version, tree=digest_of(listing))
+        document = {
+            "version": version,
+            "tree": digest_of(listing),
+            "size_bytes": sum(map(len, files.values())),
+            "changelog": f"Release {version}",
+        }
+        return {f"releases/{version}.yaml": as_yaml(document | keys)} | self.keys.next_list()
+
+    def add_release(self, version: str, files: Mapping[str, bytes], **keys: Any) -> Changes:
+        """Upload a release's files and listing, allow it; the change to commit."""
+        for data in (*files.values(), encode_canonical(file_tree(files))):
+            self.upload(data)
+        return self.release_files(version, files, **keys)
+
+    def upload(self, data: bytes) -> Digest:
+        """Put bytes into the object store."""
+        digest = digest_of(data)
+        staged = self.folder / "upload"
+        staged.write_bytes(data)
+        run_apart(self.objects.put(digest, staged))
+        return digest
+
+    def first_files(self) -> Changes:
+        """A valid fleet: three sites, a group by region, a set of two videos, release 1.0.0, root and release list."""
+        fleet = {"schema": 1, "defaults": {"release": "1.0.0", "video_sets": ["national"]}}
+        region = {"name": "Bretagne", "type": "geography", "select": {"region": "Bretagne"}, "priority": 100}
+        national = {
+            "name": "National",
+            "category": {"id": "annonces", "name": "ANNONCES"},
+            "blocks": ["before", "after"],
+            "loop": "sponsors",
+            "videos": ["clip-a", "clip-b"],
+        }
+        return {
+            "fleet.yaml": as_yaml(fleet),
+            "groups/bretagne.yaml": as_yaml(region),
+            "video-sets/national.yaml": as_yaml(national),
+            **{f"sites/{site}.yaml": self.site_file(site) for site in SITES},
+            **self.add_video("clip-a", b"first clip" * 100),
+            **self.add_video("clip-b", b"second clip" * 100),
+            **self.add_release("1.0.0", {"VERSION": b"1.0.0\n", "server/app.py": b"print('one')\n"}),
+            **self.keys.next_root(),
+        }
+
+    # -- the control plane ---------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        return self.services.settings
+
+    @property
+    def objects(self) -> ObjectStore:
+        return self.services.objects
+
+    async def ingest(self) -> Outcome:
+        """Look at the remote, as the job does."""
+        return await self.services.pipeline.ingest()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection to the database."""
+        async with connection(self.services.pool) as conn:
+            yield conn
+
+    @asynccontextmanager
+    async def serve(self, *, jobs: bool = False) -> AsyncIterator[str]:
+        """The web server on a free port of loopback, in this event loop; `jobs`: it polls the remote by itself."""
+        with closing(serving.bind("127.0.0.1", 0)) as listener:
+            async with answering(self.services, listener, asyncio.Event(), jobs=jobs) as running:
+                yield running.url
+
+    def token(self, site: SiteId) -> str:
+        """A fresh token of the site's box."""
+        return site_token.make(site, self.site_key(site), self.clock())
+
+    def headers(self, site: SiteId) -> dict[str, str]:
+        """The headers by which the site's box proves who it is."""
+        return {"Authorization": f"Bearer {self.token(site)}"}
+
+
+@asynccontextmanager
+async def open_world(folder: Path, database: str, *, first: bool = True, **settings: Any) -> AsyncIterator[World]:
+    """A world in `folder` on the database with this connection string; `settings` go over the usual ones.
+
+    With `first`, the first commit is made and the blobs are uploaded; nothing was ingested yet.
+    """
+    clock = ShiftedClock()
+    world = World(folder, clock)
+    write_private_key(world.manifest_key_file)
+    world.keys.manifest = read_private_key(world.manifest_key_file)
+    usual: dict[str, Any] = {
+        "data_dir": folder / "server",
+        "database_url": database,
+        "remote": str(world.remote),
+        "manifest_key": world.manifest_key_file,
+        "listen": "127.0.0.1:0",
+        "poll_s": 1,
+    }
+    async with open_app(Settings(**usual | settings), clock) as services:
+        world.services = services
+        if first:
+            world.commit(world.first_files(), "Start the fleet")
+        yield world
+
+
+@asynccontextmanager
+async def reopened(world: World, **settings: Any) -> AsyncIterator[World]:
+    """The same world with a control plane that was started anew: nothing in its memory; `settings` as changed."""
+    before = world.services
+    changed = msgspec.structs.replace(before.settings, **settings)
+    async with open_app(changed, world.clock) as services:
+        world.services = services
+        try:
+            yield world
+        finally:
+            world.services = before
+
+
+class ServedWorld:
+    """A world that is served from a thread, for synchronous programs: `url`, and the world's coroutines by `run`."""
+
+    def __init__(self, world: World, url: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.world, self.url, self._loop = world, url, loop
+
+    def run(self, coroutine: Coroutine[Any, Any, T], timeout_s: float = 30) -> T:
+        """Run it where the world lives."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout_s)
+
+    def ingest(self) -> Outcome:
+        """Look at the remote."""
+        return self.run(self.world.ingest())
+
+    def publish(self, changes: Mapping[str, str | None], message: str = "Change the fleet") -> Revision:
+        """Commit and ingest; the commit must be good."""
+        revision = self.world.commit(changes, message)
+        outcome = self.ingest()
+        assert outcome.verdict == "published", outcome.problems
+        return revision
+
+
+@contextmanager
+def served_world(folder: Path, database: str, *, jobs: bool = False, **settings: Any) -> Iterator[ServedWorld]:
+    """A world with its first commit published, answering at `url`, until the context is left."""
+    ready: concurrent.futures.Future[tuple[ServedWorld, asyncio.Event]] = concurrent.futures.Future()
+
+    async def live() -> None:
+        async with open_world(folder, database, **settings) as world:
+            outcome = await world.ingest()
+            assert outcome.verdict == "published", outcome.problems
+            async with world.serve(jobs=jobs) as url:
+                done = asyncio.Event()
+                ready.set_result((ServedWorld(world, url, asyncio.get_running_loop()), done))
+                await done.wait()
+
+    def thread() -> None:
+        try:
+            asyncio.run(live())
+        except BaseException as problem:
+            if not ready.done():
+                ready.set_exception(problem)
+            raise
+
+    runner = threading.Thread(target=thread, name="world", daemon=True)
+    runner.start()
+    served, done = ready.result(60)
+    try:
+        yield served
+    finally:
+        served.run(_set(done))
+        runner.join(20)
+
+
+async def _set(event: asyncio.Event) -> None:
+    event.set()
+
+
+def as_yaml(document: Mapping[str, Any]) -> str:
+    """Block style at the top, so that a Problem's line tells the key; JSON below, which is YAML."""
+    return "".join(f"{key}: {msgspec.json.encode(value).decode()}\n" for key, value in document.items())
+
+
+def file_tree(files: Mapping[str, bytes]) -> FileTree:
+    """The listing of these files; `scripts/…` are executable."""
+    return FileTree(
+        schema=1,
+        files=[
+            TreeFile(
+                path=path,
+                mode="0755" if path.startswith("scripts/") else "0644",
+                size_bytes=len(files[path]),
+                digest=digest_of(files[path]),
+            )
+            for path in sorted(files, key=str.encode)
+        ],
+    )
+
+
+def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that is bound to no loop, from synchronous code inside or outside one."""
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        return executor.submit(asyncio.run, coroutine).result()
