@@ -8,19 +8,21 @@ one fetch at a time. A CA that was once loaded stays trusted until the process e
 """
 
 import asyncio
-import contextlib
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import pygit2
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from msgspec import Struct
-from pygit2.enums import ConfigLevel, CredentialType, ObjectType
+from pygit2.enums import ConfigLevel, CredentialType
 from pygit2.remotes import TransferProgress
 
 from control_plane.core.layout import TreeEntry
@@ -37,8 +39,10 @@ _TIP: Final = "refs/neopro/tip"
 _SEEN: Final = "refs/neopro/seen"
 _ENTRY: Final = re.compile(rb"([0-7]{5,6}) ([^\0]+)\0(.{20})", re.DOTALL)
 _TREE_MODE: Final = 0o040000
+_LAST_INSTANT: Final = 253_402_300_799  # the end of the year 9999
 _libgit2_settings = threading.Lock()
 _Folder = tuple[str, bytes]  # where it lies, and its tree's id
+_Reading = Callable[[], AbstractContextManager[pygit2.Repository]]
 
 
 class CommitInfo(Struct, frozen=True, kw_only=True):
@@ -71,15 +75,18 @@ class GitSource:
         known_hosts: Path | None = None,
         username: str | None = None,
         password_file: Path | None = None,
+        timeout_s: float = READ_TIMEOUT_S,
     ) -> None:
         """`remote`: a path, https://… or ssh://…; `ref`: a branch's name or `refs/…`.
 
+        `timeout_s`: the longest silence of a remote in the middle of an answer.
         `ca_file`: trusted beside the system's authorities; `known_hosts`: the only host keys that are trusted.
         """
         self._remote, self._clone = remote, clone
         self._ref = ref if ref.startswith("refs/") else f"refs/heads/{ref}"
         self._ca_file, self._ssh_key, self._known_hosts = ca_file, ssh_key, known_hosts
         self._username, self._password_file = username, password_file
+        self._timeout_s, self._damaged = timeout_s, False
         self._folders: dict[_Folder, list[TreeEntry]] = {}
 
     async def fetch(self) -> Revision:
@@ -100,19 +107,23 @@ class GitSource:
 
     def _fetch(self) -> Revision:
         try:
-            return self._fetch_once()
+            if not self._damaged:
+                return self._fetch_once()
         except _CloneBroken:
-            shutil.rmtree(self._clone, ignore_errors=True)  # it is a copy: a fresh one mends it
+            pass
+        shutil.rmtree(self._clone, ignore_errors=True)  # it is a copy: a fresh one mends it
         try:
-            return self._fetch_once()
+            revision = self._fetch_once()
         except _CloneBroken as problem:
             raise RemoteUnreachable(f"cannot keep a clone in {self._clone}: {problem}") from None
+        self._damaged, self._folders = False, {}
+        return revision
 
     def _fetch_once(self) -> Revision:
-        repository = self._open()
         access = _Access(self._remote, self._username, self._password_file, self._ssh_key)
         with _libgit2_settings:
             self._configure()
+            repository = self._open()
             # Without this, a branch that is gone from the remote would leave the old tip in place, unnoticed.
             _delete_reference(repository, _TIP)
             try:
@@ -144,8 +155,8 @@ class GitSource:
 
     def _configure(self) -> None:
         settings = pygit2.settings
-        settings.server_connect_timeout = CONNECT_TIMEOUT_S * 1000
-        settings.server_timeout = READ_TIMEOUT_S * 1000
+        settings.server_connect_timeout = int(min(CONNECT_TIMEOUT_S, self._timeout_s) * 1000)
+        settings.server_timeout = int(self._timeout_s * 1000)
         settings.enable_fsync_gitdir(True)
         for level in (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL, ConfigLevel.PROGRAMDATA):
             settings.search_path[level] = ""  # no insteadOf, proxy or credential helper of whoever starts us
@@ -171,32 +182,43 @@ class GitSource:
             return access.refusal
         return re.sub(r"\s+", " ", str(problem))[:300]
 
+    @contextmanager
+    def _reading(self) -> Iterator[pygit2.Repository]:
+        """The clone, to read from; when an object of it cannot be read, the next fetch makes it anew."""
+        try:
+            yield pygit2.Repository(str(self._clone))
+        except (pygit2.GitError, KeyError, ValueError, OSError) as problem:
+            self._damaged = True
+            raise RemoteUnreachable(f"cannot read the clone {self._clone}: {problem}; it will be made anew") from None
+
     def _require_descendant(self, revision: Revision, of: Revision) -> None:
-        repository = pygit2.Repository(str(self._clone))
-        if revision == of or (of in repository and repository.descendant_of(revision, of)):
-            return
+        with self._reading() as repository:
+            if revision == of or (of in repository and repository.descendant_of(revision, of)):
+                return
         raise NotFastForward(
             f"cannot publish {revision[:12]}: {self._ref} of {self._shown()} does not continue what is published "
             f"({of[:12]}); history was rewritten. Push a commit on top of {of[:12]} instead, for instance a git revert"
         )
 
     def _commit_info(self, revision: Revision) -> CommitInfo:
-        commit = _commit(pygit2.Repository(str(self._clone)), revision)
-        message = commit.raw_message.decode("utf-8", "replace")
-        author = f"{_text(commit.author.raw_name)} <{_text(commit.author.raw_email)}>"
-        return CommitInfo(
-            revision=revision,
-            author=author[:200],
-            subject=next(iter(message.strip().splitlines()), "")[:200],
-            committed_at=_instant(commit),
-        )
+        with self._reading() as repository:
+            commit = repository[revision].peel(pygit2.Commit)
+            message = commit.raw_message.decode("utf-8", "replace")
+            author = f"{_text(commit.author.raw_name)} <{_text(commit.author.raw_email)}>"
+            return CommitInfo(
+                revision=revision,
+                author=author[:200],
+                subject=next(iter(message.strip().splitlines()), "")[:200],
+                # An author may write any date; one that no calendar has becomes the nearest that one has.
+                committed_at=datetime.fromtimestamp(min(max(commit.commit_time, 0), _LAST_INSTANT), UTC),
+            )
 
     def _tree(self, revision: Revision) -> Tree:
-        repository = pygit2.Repository(str(self._clone))
-        walk = _Walk(repository, self._folders)
-        entries = walk.entries(("", _commit(repository, revision).tree_id.raw), MAX_DEPTH)
+        with self._reading() as repository:
+            walk = _Walk(repository, self._folders)
+            entries = walk.entries(("", repository[revision].peel(pygit2.Commit).tree_id.raw), MAX_DEPTH)
         self._folders = walk.visited  # folders that this commit shares with the next one are not read again
-        return Tree(entries=entries, blobs=_Blobs(repository, entries))
+        return Tree(entries=entries, blobs=_Blobs(self._reading, entries))
 
 
 class _CloneBroken(Exception):
@@ -225,7 +247,7 @@ class _Access(pygit2.RemoteCallbacks):
         if urlsplit(url).hostname not in (None, self._host):
             raise self._refuse(f"it sends us on to {urlsplit(url).hostname}, which asks for credentials")
         if CredentialType.SSH_KEY in allowed_types and self._ssh_key is not None:
-            _read_secret(self._ssh_key, "the SSH key")
+            self._require_key(self._ssh_key)
             return pygit2.Keypair(name, None, str(self._ssh_key), "")
         if CredentialType.USERPASS_PLAINTEXT in allowed_types and self._password_file is not None:
             return pygit2.UserPass(name, _read_secret(self._password_file, "the password").decode().strip())
@@ -242,6 +264,12 @@ class _Access(pygit2.RemoteCallbacks):
     def transfer_progress(self, stats: TransferProgress) -> None:
         if stats.received_bytes > MAX_FETCH_BYTES:
             raise self._refuse(f"it sends more than {MAX_FETCH_BYTES >> 20} MiB; videos do not belong into Git")
+
+    def _require_key(self, file: Path) -> None:
+        try:
+            load_ssh_private_key(_read_secret(file, "the SSH key"), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise self._refuse(f"{file} is not an OpenSSH private key without passphrase") from None
 
     def _refuse(self, why: str) -> Exception:
         self.refusal = why
@@ -288,18 +316,23 @@ class _Walk:
 class _Blobs(Mapping[str, bytes]):
     """Blobs of a commit by id, read when asked for."""
 
-    def __init__(self, repository: pygit2.Repository, entries: list[TreeEntry]) -> None:
-        self._odb, self._entries = repository.odb, entries
+    def __init__(self, reading: _Reading, entries: list[TreeEntry]) -> None:
+        self._reading, self._entries = reading, entries
+        with reading() as repository:
+            self._odb = repository.odb
 
     def __getitem__(self, blob: str) -> bytes:
         oid = pygit2.Oid(hex=blob)
-        kind, size = self._odb.read_header(oid)
-        if kind != ObjectType.BLOB:
-            raise KeyError(blob)
-        if size > MAX_BLOB_BYTES:
-            path = next((e.path for e in self._entries if e.blob == blob), blob)
-            raise _refused(f"{path}: {size} bytes, more than {MAX_BLOB_BYTES}; videos do not belong into Git")
-        return self._odb.read(oid)[1]
+        try:
+            size = self._odb.read_header(oid)[1]
+            if size <= MAX_BLOB_BYTES:
+                return self._odb.read(oid)[1]
+        except (pygit2.GitError, KeyError):
+            with self._reading() as repository:  # says what is wrong with it
+                repository.odb.read(oid)
+            raise
+        path = next((e.path for e in self._entries if e.blob == blob), blob)
+        raise _refused(f"{path}: {size} bytes, more than {MAX_BLOB_BYTES}; videos do not belong into Git")
 
     def __iter__(self) -> Iterator[str]:
         return iter({e.blob: None for e in self._entries})
@@ -315,20 +348,6 @@ def _parse_tree(raw: bytes, prefix: str) -> list[tuple[bytes, bytes, bytes]]:
     return rows
 
 
-def _commit(repository: pygit2.Repository, revision: Revision) -> pygit2.Commit:
-    try:
-        return repository[revision].peel(pygit2.Commit)
-    except (KeyError, ValueError, pygit2.GitError):
-        raise _refused(f"{revision[:12]}: there is no such commit in the clone") from None
-
-
-def _instant(commit: pygit2.Commit) -> datetime:
-    try:
-        return datetime.fromtimestamp(commit.commit_time, UTC)
-    except (ValueError, OverflowError, OSError):
-        raise _refused(f"{str(commit.id)[:12]}: its date cannot be") from None
-
-
 def _refused(problem: str) -> CommitRefused:
     return CommitRefused(f"cannot read the commit: {problem}", [problem])
 
@@ -338,7 +357,7 @@ def _text(raw: bytes) -> str:
 
 
 def _delete_reference(repository: pygit2.Repository, name: str) -> None:
-    with contextlib.suppress(KeyError):
+    with suppress(KeyError):
         repository.references.delete(name)
 
 

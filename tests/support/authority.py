@@ -4,6 +4,7 @@ import datetime
 import ipaddress
 import ssl
 from pathlib import Path
+from uuid import uuid4
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -17,7 +18,7 @@ class Authority:
 
     def __init__(self, folder: Path, name: str) -> None:
         authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-        issuer = _name(f"Test CA {name}")
+        issuer = _name(f"Test CA {name} {uuid4().hex}")  # OpenSSL takes two authorities of one name for one
         authority = _builder(issuer, issuer, authority_key).add_extension(x509.BasicConstraints(True, None), True)
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         server = _builder(_name("localhost"), issuer, server_key)

@@ -67,11 +67,17 @@ class BareRemote:
         return bytes.fromhex(said.stdout.decode())
 
     def commit_tree(
-        self, tree: bytes, message: str = "m", *, parents: Sequence[str] = (), ref: str = "refs/heads/main"
+        self,
+        tree: bytes,
+        message: str = "m",
+        *,
+        parents: Sequence[str] = (),
+        ref: str = "refs/heads/main",
+        at: int = _WHEN,
     ) -> str:
         """Commit a tree that may not even be one; the commit's id."""
         lines = [f"tree {tree.hex()}", *(f"parent {p}" for p in parents)]
-        lines += [f"{role} Ann Öst <ann@example.org> {_WHEN} +0200" for role in ("author", "committer")]
+        lines += [f"{role} Ann Öst <ann@example.org> {at} +0200" for role in ("author", "committer")]
         raw = "\n".join([*lines, "", message, ""]).encode()
         commit = self.raw_object(ObjectType.COMMIT, raw).hex()
         self.repository.references.create(ref, commit, force=True)
