@@ -1,0 +1,259 @@
+"""What a box asks of its control plane: head, trust documents, blobs; and its report. See `docs/protocol.md`.
+
+The box proves who it is by a token of its own key. Its clock may be off: when the control plane does not accept a
+token, the offset is learned from its `Date`, for tokens alone, and the request is sent once more.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+import httpx
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from reconciler_agent.download import Download, Sink, TokenBucket
+from reconciler_agent.errors import AccessDenied, DigestMismatch, NetworkTrouble
+from reconciler_agent.transport import (
+    ANSWER_S,
+    Answer,
+    Ask,
+    FloorAt,
+    fetch,
+    is_safe_url,
+    load_certificates,
+    media_type,
+    open_client,
+    parse_date,
+    read_answer,
+    require_safe_url,
+    retry_after_s,
+    stream,
+    trouble,
+)
+from schemas import site_token
+from schemas.names import Digest, SiteId, digest_of
+from schemas.status import StatusReport
+from schemas.trust import MAX_DOCUMENT_BYTES, MAX_HEAD_BYTES
+
+MAX_ERROR_BYTES: Final = 64 << 10
+MIN_OFFSET: Final = timedelta(seconds=30)
+"""A clock that differs by less is not why a token was refused: it has a minute of leeway."""
+PROBLEM: Final = "application/problem+json"
+MAX_DETAIL: Final = 300
+
+
+class Clock(Protocol):
+    """How time is told and passes."""
+
+    def now(self) -> datetime:
+        """The wall clock, UTC, right or wrong."""
+
+    def monotonic(self) -> float:
+        """Seconds since some point; never goes back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class HeadAnswer(NamedTuple):
+    """A head that changed: the envelope, not verified, and the tag to ask with the next time."""
+
+    envelope: bytes
+    etag: str
+
+
+class Client:
+    """The control plane at `url`, as `site` sees it; for any number of threads. Close it."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        site: SiteId,
+        key: Ed25519PrivateKey,
+        clock: Clock,
+        ca: Path | None = None,
+        floor_at: FloorAt = lambda: None,
+    ) -> None:
+        """`floor_at`: the time floor while the clock is not synchronised, else None. SettingsInvalid for a bad URL."""
+        self._site = site
+        self._key = key
+        self._clock = clock
+        self._ca, self._floor_at = ca, floor_at
+        self._offset = timedelta()
+        self._own = open_client(load_certificates(ca, floor_at), require_safe_url(url))
+        self._store: httpx.Client | None = None
+
+    def close(self) -> None:
+        """End every connection; a request that is under way fails with NetworkTrouble."""
+        self._own.close()
+        if self._store is not None:
+            self._store.close()
+
+    def head(self, etag: str = "", wait_s: float = 0.0) -> HeadAnswer | None:
+        """The site's newest head, or None when it still is the one with `etag`.
+
+        With `wait_s` the server holds the request until there is news, at most so long (it may be less).
+        """
+        headers = {"If-None-Match": etag} if etag else {}
+        if wait_s > 0:
+            headers["Prefer"] = f"wait={wait_s:.0f}"
+        answer = self._call("GET", f"/v1/sites/{self._site}/head", MAX_HEAD_BYTES, headers, answer_s=wait_s + ANSWER_S)
+        if answer.status == 304 and etag:
+            return None
+        self._require("fetch the head", answer, 200)
+        envelope = self._envelope("fetch the head", answer)
+        return HeadAnswer(envelope, str(answer.headers.get("etag", "")))
+
+    def trust(self, version: int) -> bytes | None:
+        """The trust root of that version, not verified; None when there is none yet."""
+        return self._document(f"fetch trust root {version}", f"/v1/trust/{version}")
+
+    def release_list(self, version: int) -> bytes | None:
+        """The release list of that version, not verified; None when there is none."""
+        return self._document(f"fetch release list {version}", f"/v1/release-list/{version}")
+
+    def blob(self, digest: Digest, max_bytes: int) -> bytes:
+        """A small blob whole (a manifest, a listing); DigestMismatch when other bytes came."""
+        with self._open_blob(digest, 0) as response:
+            answer = read_answer(response, max_bytes)
+        self._require(f"fetch {digest[:19]}…", answer, 200)
+        if digest_of(answer.body) != digest:
+            if media_type(answer.headers) == "text/html":
+                raise trouble(f"fetch {digest[:19]}…", answer, self._clock.now())
+            raise DigestMismatch(f"cannot accept {digest[:19]}…: {len(answer.body)} other bytes were sent for it")
+        return answer.body
+
+    def download(
+        self,
+        digest: Digest,
+        size_bytes: int,
+        sink: Sink,
+        on_bytes: Callable[[int], None] | None = None,
+        bucket: TokenBucket | None = None,
+    ) -> None:
+        """Fill `sink` (a draft, which may hold the beginning already) with a blob, resuming where a request broke off.
+
+        `on_bytes` gets each number of bytes that came, and may raise to stop. NetworkTrouble leaves what came in the
+        sink, to be taken up; DigestMismatch leaves it empty.
+        """
+        Download(digest, size_bytes, sink, self._clock, bucket).run(
+            lambda offset: self._open_content(digest, offset), on_bytes
+        )
+
+    def report(self, report: StatusReport) -> None:
+        """Hand a report over; it was kept when this returns. Sending the same one again does no harm."""
+        body = msgspec.json.encode(report)
+        path, headers = f"/v1/sites/{self._site}/status", {"Content-Type": "application/json"}
+        answer = self._call("POST", path, MAX_ERROR_BYTES, headers, content=body)
+        self._require("report", answer, 204)
+
+    # Requests
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        max_bytes: int,
+        headers: dict[str, str],
+        *,
+        content: bytes | None = None,
+        answer_s: float = ANSWER_S,
+    ) -> Answer:
+        """A request with our token; once more with a better one when the clock turns out to be off."""
+        for last in (False, True):
+            ask = Ask(method, path, headers | self._authorization(), content, answer_s)
+            answer = fetch(self._own, ask, max(max_bytes, MAX_ERROR_BYTES))
+            if last or not self._learn_offset(answer.status, answer.headers):
+                break
+        if len(answer.body) > max_bytes and answer.status < 300:
+            raise NetworkTrouble(f"cannot read the answer: more than {max_bytes} bytes came")
+        return answer
+
+    @contextmanager
+    def _open_content(self, digest: Digest, offset: int) -> Iterator[httpx.Response]:
+        """The rest of a blob, to be streamed; statuses that mean no content leave as errors."""
+        with self._open_blob(digest, offset) as response:
+            if response.status_code not in (200, 206, 412, 416):
+                self._require(f"download {digest[:19]}…", read_answer(response, MAX_ERROR_BYTES), 200)
+            yield response
+
+    @contextmanager
+    def _open_blob(self, digest: Digest, offset: int) -> Iterator[httpx.Response]:
+        """The response for a blob from `offset` on: from the control plane, or from the object store it sends us to."""
+        part = {"Range": f"bytes={offset}-"} if offset else {}
+        location = ""
+        for last in (False, True):
+            with stream(self._own, Ask("GET", f"/v1/blobs/{digest}", part | self._authorization())) as response:
+                if not last and self._learn_offset(response.status_code, response.headers):
+                    continue
+                if response.status_code != 307:
+                    yield response
+                    return
+                location = str(response.headers.get("location", ""))
+            break
+        if not is_safe_url(location):
+            raise NetworkTrouble(f"cannot fetch {digest[:19]}…: it is at {location[:100]!r}, which is not https")
+        with stream(self._object_store(), Ask("GET", location, part)) as response:
+            yield response
+
+    def _object_store(self) -> httpx.Client:
+        """The client for where blobs may be: without our token, and with the public authorities beside our own."""
+        if self._store is None:
+            self._store = open_client(load_certificates(self._ca, self._floor_at, public=True))
+        return self._store
+
+    def _authorization(self) -> dict[str, str]:
+        token = site_token.make(self._site, self._key, self._clock.now() + self._offset)
+        return {"Authorization": f"Bearer {token}"}
+
+    def _learn_offset(self, status: int, headers: httpx.Headers) -> bool:
+        """Whether a token was refused because of our clock: then the next one is made by the control plane's."""
+        date = parse_date(headers.get("date")) if status == 401 else None
+        if date is None:
+            return False
+        offset = date - self._clock.now()
+        if abs(offset - self._offset) < MIN_OFFSET:
+            return False
+        self._offset = offset
+        return True
+
+    # Answers
+
+    def _document(self, verb: str, path: str) -> bytes | None:
+        """A signed document that anyone may read."""
+        answer = fetch(self._own, Ask("GET", path, {}), MAX_DOCUMENT_BYTES)
+        if answer.status == 404 and media_type(answer.headers) == PROBLEM:
+            return None
+        self._require(verb, answer, 200)
+        return self._envelope(verb, answer)
+
+    def _require(self, verb: str, answer: Answer, wanted: int) -> None:
+        """AccessDenied when the control plane itself refuses us; NetworkTrouble for any other answer than `wanted`."""
+        if answer.status == wanted:
+            return
+        now = self._clock.now()
+        if media_type(answer.headers) != PROBLEM:
+            raise trouble(verb, answer, now)
+        if answer.status in (401, 403):
+            raise AccessDenied(f"cannot {verb}: the control plane refuses: {_detail(answer.body)}")
+        said = f"the control plane says {answer.status}: {_detail(answer.body)}"
+        raise NetworkTrouble(f"cannot {verb}: {said}", retry_after_s(answer.headers, now))
+
+    def _envelope(self, verb: str, answer: Answer) -> bytes:
+        """The body, if it can be an envelope at all: a web page in its place is no attack on us."""
+        if not media_type(answer.headers).endswith("json") or b'"payloadType"' not in answer.body:
+            raise trouble(verb, answer, self._clock.now())
+        return answer.body
+
+
+def _detail(body: bytes) -> str:
+    """What the problem document says, in one line."""
+    try:
+        said = msgspec.json.decode(body, type=dict[str, object])
+    except msgspec.DecodeError:
+        return "it does not say why"
+    return " ".join(str(said.get("detail") or said.get("title") or "it does not say why").split())[:MAX_DETAIL]

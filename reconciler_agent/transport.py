@@ -1,0 +1,235 @@
+"""HTTP as a box may use it: verified, bounded in bytes and in time, and deaf to the environment.
+
+Certificate verification cannot be switched off; plain HTTP goes to a loopback address only; no redirect is followed, no
+proxy, netrc, CA path or key log is taken from the environment, no cookie is kept. Bodies are read raw, with a cap, and
+a Content-Encoding that nobody asked for is refused. What goes wrong is NetworkTrouble, with at most 200 bytes of what
+answered: trouble with the network is no attack, and must not look like one.
+"""
+
+import email.utils
+import ipaddress
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import certifi
+import httpx
+from cryptography import x509
+
+from reconciler_agent.errors import NetworkTrouble, SettingsInvalid
+
+CONNECT_S: Final = 10.0
+ANSWER_S: Final = 30.0
+"""How long an answer, or the next bytes of one, may take."""
+RETRY_AFTER_S: Final = (1.0, 3600.0)
+MAX_EXCERPT: Final = 200
+X509_V_FLAG_NO_CHECK_TIME: Final = 0x200000
+"""OpenSSL's flag (x509_vfy.h) that leaves the dates to the caller; the standard library has no name for it."""
+
+FloorAt = Callable[[], datetime | None]
+
+
+class Answer(NamedTuple):
+    """A response, its body read whole."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+
+class Certificates(ssl.SSLContext):
+    """Verifies chain and name, always; while the clock is not synchronised, the dates against the time floor alone.
+
+    `floor_at` answers None while the clock is synchronised: then OpenSSL checks the dates as ever.
+    """
+
+    floor_at: FloorAt
+
+    def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
+        """As in the base class; the handshake is done, and the dates are checked, when it returns."""
+        floor = self.floor_at()
+        dates = 0 if floor is None else X509_V_FLAG_NO_CHECK_TIME
+        self.verify_flags = ssl.VerifyFlags(self.verify_flags & ~X509_V_FLAG_NO_CHECK_TIME | dates)
+        connection = super().wrap_socket(*args, **options)
+        if floor is not None:
+            _require_not_expired(connection, floor)
+        return connection
+
+
+def load_certificates(ca: Path | None, floor_at: FloorAt, public: bool = False) -> Certificates:
+    """Whom to trust as servers: `ca` alone if it is given (beside the public authorities with `public`), else those."""
+    context = Certificates(ssl.PROTOCOL_TLS_CLIENT)
+    context.floor_at = floor_at
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        if ca is not None:
+            context.load_verify_locations(ca)
+        if ca is None or public:
+            context.load_verify_locations(certifi.where())
+    except (OSError, ssl.SSLError) as problem:
+        raise SettingsInvalid(f"cannot use the certificates in {ca}: {problem}; give a PEM file") from None
+    return context
+
+
+def require_safe_url(url: str) -> str:
+    """`url` without a slash at its end, if it is https, or http to a loopback address; else SettingsInvalid."""
+    if not is_safe_url(url):
+        raise SettingsInvalid(f"cannot use {url[:200]!r}: give an https URL; plain http goes to loopback only")
+    return url.rstrip("/")
+
+
+def is_safe_url(url: str) -> bool:
+    """Whether a request may be sent there at all: https, or http to a loopback address, without a user's name."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    if not host or parts.username is not None:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+
+
+def open_client(certificates: ssl.SSLContext, base_url: str = "") -> httpx.Client:
+    """A client with its own connections, for any number of threads; close it."""
+    return httpx.Client(
+        base_url=base_url,
+        verify=certificates,
+        trust_env=False,
+        follow_redirects=False,
+        headers={"Accept-Encoding": "identity", "User-Agent": "neopro-agent"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
+        limits=httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=120.0),
+    )
+
+
+class Ask(NamedTuple):
+    """A request. `answer_s`: how long the answer, and each next piece of it, may take."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    content: bytes | None = None
+    answer_s: float = ANSWER_S
+
+
+@contextmanager
+def stream(client: httpx.Client, ask: Ask) -> Iterator[httpx.Response]:
+    """A response whose body is still to be read, raw; NetworkTrouble for whatever goes wrong, inside the block too."""
+    timeout = httpx.Timeout(ask.answer_s, connect=CONNECT_S)
+    headers = dict(ask.headers)
+    try:
+        with client.stream(ask.method, ask.url, headers=headers, content=ask.content, timeout=timeout) as response:
+            _require_plain(response)
+            yield response
+    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, ssl.SSLError) as problem:
+        raise NetworkTrouble(f"cannot reach {_where(client, ask.url)}: {_words(problem)}") from None
+
+
+def fetch(client: httpx.Client, ask: Ask, max_bytes: int) -> Answer:
+    """The response with its body, of at most `max_bytes`."""
+    with stream(client, ask) as response:
+        return read_answer(response, max_bytes)
+
+
+def read_answer(response: httpx.Response, max_bytes: int) -> Answer:
+    """A response being streamed, read to its end; NetworkTrouble when it has more than `max_bytes`."""
+    body = bytearray()
+    for chunk in response.iter_raw():
+        body += chunk
+        if len(body) > max_bytes:
+            raise NetworkTrouble(f"cannot read from {response.url.host}: more than {max_bytes} bytes came")
+    return Answer(response.status_code, response.headers, bytes(body))
+
+
+def media_type(headers: httpx.Headers) -> str:
+    """The media type of a body, in lower case, without its parameters."""
+    return str(headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+
+def trouble(verb: str, answer: Answer, now: datetime) -> NetworkTrouble:
+    """What an unexpected answer means, in words for a person, with the wait that it asks for."""
+    if 300 <= answer.status < 400:
+        target = str(answer.headers.get("location", ""))[:MAX_EXCERPT]
+        return NetworkTrouble(f"cannot {verb}: a redirect to {target!r} came, which is not followed; a captive portal?")
+    kind = media_type(answer.headers)
+    portal = "; a captive portal or a proxy answered?" if kind == "text/html" else ""
+    return NetworkTrouble(
+        f"cannot {verb}: {answer.status} {kind} came{portal} {excerpt(answer.body)}".rstrip(),
+        retry_after_s(answer.headers, now),
+    )
+
+
+def excerpt(body: bytes) -> str:
+    """The beginning of a body, as one printable line of at most MAX_EXCERPT bytes."""
+    text = body[:MAX_EXCERPT].decode("ascii", "replace")
+    return " ".join("".join(c if c.isprintable() and c.isascii() else " " for c in text).split())
+
+
+def retry_after_s(headers: httpx.Headers, now: datetime) -> float | None:
+    """Retry-After (RFC 9110, 10.2.3: seconds or a date) between a second and an hour; None when there is none."""
+    text = str(headers.get("retry-after", "")).strip()
+    if text.isascii() and text.isdigit():
+        asked_s = float(text[:9])
+    elif at := parse_date(text):
+        asked_s = (at - (parse_date(headers.get("date")) or now)).total_seconds()
+    else:
+        return None
+    return min(max(asked_s, RETRY_AFTER_S[0]), RETRY_AFTER_S[1])
+
+
+def parse_date(text: str | None) -> datetime | None:
+    """An HTTP date in UTC, or None."""
+    try:
+        found = email.utils.parsedate_to_datetime(text or "")
+    except (ValueError, TypeError, IndexError):
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _require_plain(response: httpx.Response) -> None:
+    encoding = str(response.headers.get("content-encoding", "identity")).strip().lower()
+    if encoding not in ("", "identity"):
+        raise NetworkTrouble(f"cannot read the answer: it is encoded as {encoding[:40]!r}, which was not asked for")
+
+
+def _require_not_expired(connection: ssl.SSLSocket, floor: datetime) -> None:
+    """Close the connection unless every certificate of the verified chain lives on at the time floor."""
+    for der in _verified_chain(connection):
+        certificate = x509.load_der_x509_certificate(der)
+        if certificate.not_valid_after_utc < floor:
+            connection.close()
+            ended = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
+            raise ssl.SSLCertVerificationError(f"certificate has expired: {ended} is before {floor:%Y-%m-%d} at least")
+
+
+def _verified_chain(connection: ssl.SSLSocket) -> list[bytes]:
+    """The chain that OpenSSL verified, DER; Python has a public name for it from 3.13 on."""
+    if hasattr(connection, "get_verified_chain"):
+        return list(connection.get_verified_chain())
+    chain = connection._sslobj.get_verified_chain()  # type: ignore[attr-defined]
+    return [ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in chain]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _where(client: httpx.Client, url: str) -> str:
+    return client.base_url.host if url.startswith("/") else str(urlsplit(url).hostname)
+
+
+def _words(problem: Exception) -> str:
+    """What happened; httpx's own words are empty for some timeouts."""
+    if isinstance(problem, httpx.TimeoutException):
+        return "no answer in time"
+    return (str(problem) or type(problem).__name__)[:MAX_EXCERPT]
