@@ -1,11 +1,12 @@
 """The box's own application: is a match on the screen, and 'read your configuration again'.
 
 Socket.IO protocol v5 (as Socket.IO 3 and 4 speak it) over Engine.IO protocol v4, long polling alone: a few small
-requests to the application on this very machine. Nothing is kept open between calls.
+requests to the application on this very machine. No session is kept open between calls.
 """
 
 import json
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Protocol
@@ -15,7 +16,7 @@ import httpx
 
 from reconciler_agent.core.screen import ScreenState, Signal, Watched, judge, read_signal, watch
 from reconciler_agent.errors import NetworkTrouble
-from reconciler_agent.transport import Ask, fetch, load_certificates, open_client, require_safe_url
+from reconciler_agent.transport import Ask, fetch, open_client, require_safe_url
 
 PATH: Final = "/socket.io/?EIO=4&transport=polling"
 MAX_POLL_BYTES: Final = 1 << 20
@@ -45,9 +46,14 @@ class BoxApp:
     """The application at `url`, a loopback address."""
 
     def __init__(self, url: str, clock: Clock) -> None:
-        self._url = require_safe_url(url)
+        # A context that trusts nobody: the application is on this machine and speaks plain HTTP.
+        self._client = open_client(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), require_safe_url(url))
         self._clock = clock
         self._watched: Watched | None = None
+
+    def close(self) -> None:
+        """End the connections."""
+        self._client.close()
 
     def state(self) -> ScreenState | None:
         """What is on the screen; None when the application does not answer, and so shows nothing."""
@@ -81,13 +87,12 @@ class BoxApp:
 
     @contextmanager
     def _connect(self, within_s: float) -> Iterator["_Session"]:
-        with open_client(load_certificates(None, lambda: None), self._url) as client:
-            session = _Session(client, self._clock.monotonic, self._clock.monotonic() + within_s)
-            session.open()
-            try:
-                yield session
-            finally:
-                session.close()
+        session = _Session(self._client, self._clock.monotonic, self._clock.monotonic() + within_s)
+        session.open()
+        try:
+            yield session
+        finally:
+            session.close()
 
 
 class _Session:
