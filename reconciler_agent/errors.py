@@ -11,7 +11,9 @@ AgentError
 ├── DiskFault             the file system failed a write, a read or an fsync
 ├── ConfigurationUnreadable  the box's configuration.json does not parse (yet)
 ├── ServiceFailed         the service manager could not do what was asked
-└── ReleaseUnhealthy      a release did not pass its health check
+├── ReleaseUnhealthy      a release did not pass its health check
+├── ReleaseNotAdopted     files that no release of ours put there stand where its links belong
+└── Superseded            news came while a long step was running; it goes on in the next round
 
 `reason` is also the reason of the Condition that reports it.
 """
@@ -72,3 +74,11 @@ class ServiceFailed(AgentError):
 
 class ReleaseUnhealthy(AgentError):
     """A release did not pass its health check."""
+
+
+class ReleaseNotAdopted(AgentError):
+    """Files that no release of ours put there stand where its links belong."""
+
+
+class Superseded(AgentError):
+    """News came while a long step was running; it goes on in the next round."""

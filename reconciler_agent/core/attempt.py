@@ -1,0 +1,157 @@
+"""The one release attempt that may be under way: go on, go back, or hold; and what is remembered of those that failed.
+
+    fetch · verify · download · stage | activate · test | commit · clean up
+    left of the first bar nothing is kept: start over
+    between the bars the attempt is on disk before it is made. Interrupted (a boot, a kill): again, three times in all;
+    an error, the deadline or the third interruption: go back to the last good release, by the same two steps
+    the way back fails too: hold, until the manifest names another release
+
+A release that failed is remembered as bad and not tried again until the manifest names another.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from schemas.manifest import Instant, ReleaseHealth, ReleaseTarget
+from schemas.status import Message, Reason, RunId
+
+MAX_TRIES: Final = 3
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """An activation under way, by the run (the life of one agent process) that works at it."""
+
+    target: ReleaseTarget
+    phase: Literal["activating", "testing"]
+    back: bool = False
+    tries: int = 1
+    run: RunId
+
+
+class BadRelease(Struct, frozen=True, kw_only=True):
+    """A release that failed here, and how."""
+
+    target: ReleaseTarget
+    reason: Reason
+    message: Message
+    at: Instant
+
+
+class Releases(Struct, frozen=True, kw_only=True):
+    """What cannot be observed about releases: `good` passed its test last, `previous` before it.
+
+    `held`: neither the wanted release nor the way back worked; what plays is left playing.
+    """
+
+    attempt: Attempt | None = None
+    good: ReleaseTarget | None = None
+    previous: ReleaseTarget | None = None
+    bad: BadRelease | None = None
+    held: bool = False
+
+
+def choose(known: Releases, wanted: ReleaseTarget | None) -> ReleaseTarget | None:
+    """The release to converge on: the wanted one; the last good one where that is bad; None: leave releases alone."""
+    if known.held:
+        return None
+    if known.attempt is not None and known.attempt.back:
+        return known.attempt.target
+    if wanted is not None and known.bad is not None and known.bad.target.tree == wanted.tree:
+        return known.good
+    return wanted
+
+
+def face(known: Releases, wanted: ReleaseTarget | None) -> Releases:
+    """What is remembered when the manifest wants this: another tree than the bad one is a new beginning."""
+    bad = known.bad
+    if wanted is not None and bad is not None and bad.target.tree != wanted.tree:
+        known = replace(known, bad=None, held=False, attempt=None)
+    attempt = known.attempt
+    if attempt is not None and not attempt.back and (wanted is None or wanted.tree != attempt.target.tree):
+        known = replace(known, attempt=None)
+    return known
+
+
+def resume(known: Releases, run: RunId, now: Instant) -> Releases:
+    """What to go on with at the start of a round: an attempt of another run was interrupted, which counts."""
+    attempt = known.attempt
+    if attempt is None or attempt.run == run:
+        return known
+    if attempt.tries >= MAX_TRIES:
+        message = f"the box or the agent stopped {MAX_TRIES} times while release {attempt.target.version} was tried"
+        return fail(known, "Interrupted", message, run, now)
+    return replace(known, attempt=replace(attempt, phase="activating", tries=attempt.tries + 1, run=run))
+
+
+def begin(known: Releases, target: ReleaseTarget, run: RunId) -> Releases:
+    """Before anything is switched: the attempt that is to be on disk; one that is being resumed stays as it is."""
+    attempt = known.attempt
+    if attempt is not None and attempt.target.tree == target.tree and attempt.run == run:
+        return known
+    back = known.bad is not None and known.good is not None and known.good.tree == target.tree
+    return replace(known, attempt=Attempt(target=target, phase="activating", run=run, back=back))
+
+
+def give_up(known: Releases) -> Releases:
+    """The switch was not made: nothing changed, nothing is to be held against the release."""
+    return replace(known, attempt=None)
+
+
+def switched(known: Releases) -> Releases:
+    """The release is active and its services were restarted: now its test."""
+    return replace(known, attempt=known.attempt and replace(known.attempt, phase="testing"))
+
+
+def fail(known: Releases, reason: Reason, message: Message, run: RunId, now: Instant) -> Releases:
+    """After an error or the deadline between the bars: the way back begins, or, where there is none, hold."""
+    attempt = known.attempt
+    if attempt is None:
+        return known
+    if attempt.back:
+        return replace(known, attempt=None, held=True)
+    failed = replace(known, bad=BadRelease(target=attempt.target, reason=reason, message=message[:2000], at=now))
+    if known.good is None or known.good.tree == attempt.target.tree:
+        return replace(failed, attempt=None, held=True)
+    return replace(failed, attempt=Attempt(target=known.good, phase="activating", back=True, run=run))
+
+
+def succeed(known: Releases) -> Releases:
+    """The attempt stood its test: its release is the good one now."""
+    attempt = known.attempt
+    if attempt is None:
+        return known
+    same = known.good is not None and known.good.tree == attempt.target.tree
+    previous = known.previous if same else known.good
+    return replace(known, attempt=None, good=attempt.target, previous=previous)
+
+
+class Watch(Struct, frozen=True, kw_only=True):
+    """A health check under way, on the monotonic clock: since when, since when healthy, restarts counted then."""
+
+    started_s: float
+    healthy_s: float | None = None
+    restarts: Mapping[str, int] = {}
+
+
+Health = Literal["settling", "healthy", "unhealthy"]
+
+
+def look(
+    watch: Watch, now_s: float, problems: Sequence[str], restarts: Mapping[str, int], health: ReleaseHealth
+) -> tuple[Watch, Health]:
+    """One more look: healthy is without problems and without a restart for `settle_s`, reached within `within_s`.
+
+    A `within_s` that leaves no time to settle is stretched to the least that can be met.
+    """
+    if problems or (watch.healthy_s is not None and restarts != watch.restarts):
+        watch = replace(watch, healthy_s=None)
+    if not problems and watch.healthy_s is None:
+        watch = replace(watch, healthy_s=now_s, restarts=dict(restarts))
+    if watch.healthy_s is not None and now_s - watch.healthy_s >= health.settle_s:
+        return watch, "healthy"
+    if now_s - watch.started_s >= max(health.within_s, 2 * health.settle_s):
+        return watch, "unhealthy"
+    return watch, "settling"

@@ -1,0 +1,113 @@
+"""The manifest and what was observed, to what must change. No order here, no patience: that is the plan's."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+
+from msgspec import Struct
+
+from reconciler_agent.core.attempt import Releases, choose
+from schemas.manifest import CategoryVideo, ContentFile, ReleaseTarget, SiteManifest
+from schemas.names import Digest
+from schemas.status import Difference
+
+
+class Observed(Struct, frozen=True, kw_only=True):
+    """What is on the box now, as far as the manifest is concerned.
+
+    `sound`: digest of every file under `videos/` that the agent installed and that is as it was then. `ledger`: every
+    path that it ever installed and has not removed. `referenced`: what configuration.json names, None while that cannot
+    be told. `removable`: paths of the ledger whose grace is over. `damaged`: files and links of the active tree that
+    are not as listed. `trees`: those that lie whole under `releases/`. `stopped`: units that do not run.
+    """
+
+    sound: Mapping[str, Digest] = {}
+    ledger: frozenset[str] = frozenset()
+    referenced: frozenset[str] | None = None
+    removable: frozenset[str] = frozenset()
+    configuration_settled: bool = True
+    configuration_differences: tuple[Difference, ...] = ()
+    active: Digest | None = None
+    trees: frozenset[Digest] = frozenset()
+    damaged: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+
+
+class Changes(Struct, frozen=True, kw_only=True):
+    """All that separates the box from what is wanted; empty when nothing does.
+
+    `unneeded_content` waits for its grace, `removable_content` no longer. `activate` is wanted also for the tree that
+    is active already, while its attempt has not got as far as the test.
+    """
+
+    fetch: tuple[ContentFile, ...] = ()
+    configure: bool = False
+    configuration_differences: tuple[Difference, ...] = ()
+    stage: ReleaseTarget | None = None
+    activate: ReleaseTarget | None = None
+    back: bool = False
+    test: ReleaseTarget | None = None
+    repair: tuple[str, ...] = ()
+    start: tuple[str, ...] = ()
+    unneeded_content: tuple[str, ...] = ()
+    removable_content: tuple[str, ...] = ()
+    unneeded_trees: tuple[Digest, ...] = ()
+
+
+def diff(manifest: SiteManifest, known: Releases, observed: Observed, today: date) -> Changes:
+    """What must change for the box to be as `manifest` wants it on the local day `today`."""
+    wanted = wanted_content(manifest, today)
+    unneeded = unneeded_content(wanted, observed)
+    target = choose(known, manifest.release)
+    attempt = known.attempt
+    testing = attempt is not None and attempt.phase == "testing"
+    switching = attempt is not None and attempt.phase == "activating"
+    activate = target if target is not None and (switching or target.tree != observed.active) else None
+    return Changes(
+        fetch=tuple(file for path, file in wanted.items() if observed.sound.get(path) != file.digest),
+        configure=not observed.configuration_settled,
+        configuration_differences=observed.configuration_differences,
+        stage=activate if activate is not None and activate.tree not in observed.trees else None,
+        activate=activate,
+        back=attempt is not None and attempt.back,
+        test=attempt.target if attempt is not None and testing and activate is None else None,
+        repair=observed.damaged if activate is None else (),
+        start=observed.stopped if activate is None and not testing else (),
+        unneeded_content=tuple(path for path in unneeded if path not in observed.removable),
+        removable_content=tuple(path for path in unneeded if path in observed.removable),
+        unneeded_trees=_unneeded_trees(known, observed, target) if activate is None and attempt is None else (),
+    )
+
+
+def wanted_content(manifest: SiteManifest, today: date) -> dict[str, ContentFile]:
+    """The files that are to lie under `videos/` by path: those of items that are on or still to come, and of none.
+
+    Files of items to come are fetched ahead, since the box may be offline on their day.
+    """
+    ended: dict[str, bool] = {}
+    for video in _videos(manifest):
+        over = video.until is not None and video.until < today
+        ended[video.path] = ended.get(video.path, True) and over
+    return {file.path: file for file in manifest.content if not ended.get(file.path, False)}
+
+
+def unneeded_content(wanted: Mapping[str, ContentFile], observed: Observed) -> tuple[str, ...]:
+    """What the agent installed, nothing wants any more and no list of the configuration names: its grace may begin."""
+    if observed.referenced is None:
+        return ()
+    return tuple(sorted(observed.ledger - wanted.keys() - observed.referenced))
+
+
+def _videos(manifest: SiteManifest) -> Iterator[CategoryVideo]:
+    for category in manifest.categories:
+        yield from category.videos
+        for sub in category.subcategories:
+            yield from sub.videos
+    loops = manifest.loops
+    for videos in (loops.sponsors, loops.before, loops.during, loops.after):
+        yield from videos
+
+
+def _unneeded_trees(known: Releases, observed: Observed, target: ReleaseTarget | None) -> tuple[Digest, ...]:
+    """Every tree but the active one, the target, the last good one and the one before it."""
+    kept = {t.tree for t in (target, known.good, known.previous) if t is not None} | {observed.active}
+    return tuple(sorted(observed.trees - kept))

@@ -1,0 +1,142 @@
+"""Files under `videos/`: fetched whole into the agent's folder, checked, then renamed to their place.
+
+The local admin page lists every file under `videos/`, so nothing half-done is ever there. The ledger says which files
+are ours: it names a file before the file is put there, and nothing that it does not name is ever removed.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from reconciler_agent.durable import CHUNK_BYTES, Disk, Draft
+from reconciler_agent.errors import AgentError, DigestMismatch, DiskFault, DiskFull
+from reconciler_agent.state import Installed, sign
+from reconciler_agent.system_calls import faults
+from schemas.manifest import ContentFile
+from schemas.names import Digest
+
+Ledger = Mapping[str, Installed]
+OnBytes = Callable[[int], None]
+
+
+class Source(Protocol):
+    """Where blobs come from."""
+
+    def blob(self, digest: Digest, max_bytes: int) -> bytes:
+        """A small blob, checked against its digest."""
+
+    def download(self, digest: Digest, size_bytes: int, draft: Draft, on_bytes: OnBytes | None) -> None:
+        """Bring `draft` from what it has to the whole blob. NetworkTrouble leaves in it what came."""
+
+
+class Content:
+    """The files that the manifest wants under `videos/` of the box whose root is that of `disk`."""
+
+    def __init__(self, disk: Disk, source: Source) -> None:
+        self._disk = disk
+        self._source = source
+        self._prefix = f"{disk.root}/"
+
+    def observe(self, ledger: Ledger) -> dict[str, Installed]:
+        """The entries of the ledger whose file is there and sound, looked at by one `stat` each.
+
+        A file whose inode, size or times changed is digested again, and stays sound with its new signature if its bytes
+        are the same.
+        """
+        sound = {}
+        for path, entry in ledger.items():
+            try:
+                found = os.stat(self._prefix + path, follow_symlinks=False)
+            except OSError:
+                continue
+            if entry.signature == (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns):
+                sound[path] = entry
+            elif checked := self._check(path, entry.digest):
+                sound[path] = replace(checked, unneeded_at=entry.unneeded_at)
+        return sound
+
+    def fetch(self, file: ContentFile, ledger: Ledger, on_bytes: OnBytes | None = None) -> Installed:
+        """Put a file in its place: found there already, copied from a twin of other name, or downloaded.
+
+        The caller has named it in the ledger, durably, before. What a download that broke has brought is kept.
+        """
+        if there := self._check(file.path, file.digest):
+            return there
+        partial = self._partial(file.digest)
+        self._disk.make_folder(self._disk.partial)
+        had = self._disk.stat(partial)
+        self._disk.require_room(file.size_bytes - (had.st_blocks * 512 if had else 0))
+        self._fill(partial, file, ledger, on_bytes)
+        self._disk.install(partial, file.path)
+        placed = self._check(file.path, file.digest)
+        if placed is None:
+            raise DigestMismatch(f"cannot install {file.path}: it was changed at once by somebody else")
+        return placed
+
+    def remove(self, path: str, entry: Installed) -> None:
+        """Take a file away if it is still the one that we put there; what somebody put in its place stays."""
+        if self._check(path, entry.digest) is not None:
+            self._disk.remove(path)
+
+    def prune(self, wanted: Iterable[Digest]) -> None:
+        """Forget downloads that nothing wants any more."""
+        kept = {self._partial(digest).rpartition("/")[2] for digest in wanted}
+        for name in self._disk.names(self._disk.partial):
+            if name.startswith("content-") and name not in kept:
+                self._disk.remove(f"{self._disk.partial}/{name}")
+
+    def _partial(self, digest: Digest) -> str:
+        return f"{self._disk.partial}/content-{digest.partition(':')[2]}"
+
+    def _fill(self, partial: str, file: ContentFile, ledger: Ledger, on_bytes: OnBytes | None) -> None:
+        draft = self._disk.draft(partial, resume=True)
+        try:
+            draft.reserve(file.size_bytes)
+            if draft.digest() != file.digest and not self._copy_twin(draft, file, ledger):
+                self._source.download(file.digest, file.size_bytes, draft, on_bytes)
+            draft.require(file.digest)
+            draft.seal(0o644)
+        except (DigestMismatch, DiskFull, DiskFault):
+            # The bytes are wrong, or the disk would not take them: the next try begins with another file.
+            draft.close()
+            self._disk.remove(partial)
+            raise
+        finally:
+            draft.close()
+
+    def _copy_twin(self, draft: Draft, file: ContentFile, ledger: Ledger) -> bool:
+        """Whether the same bytes lie under another name here, and are in the draft now."""
+        for path in (p for p, entry in ledger.items() if entry.digest == file.digest and p != file.path):
+            draft.restart()
+            try:
+                copy(self._disk, path, draft)
+            except AgentError:
+                draft.restart()
+                continue
+            if draft.digest() == file.digest:
+                return True
+            draft.restart()
+        return False
+
+    def _check(self, path: str, digest: Digest) -> Installed | None:
+        """The entry for a file whose bytes are right, taken while nobody changed it; None otherwise."""
+        before = self._disk.stat(path)
+        if before is None:
+            return None
+        try:
+            found = self._disk.digest(path)
+        except DiskFault:  # not a file, or unreadable: to be put right as a wrong one is
+            return None
+        after = self._disk.stat(path)
+        if found != digest or after is None or sign(before) != sign(after):
+            return None
+        return Installed(digest=digest, signature=sign(after))
+
+
+def copy(disk: Disk, path: str, draft: Draft) -> None:
+    """Append the bytes of a file beneath the root to a draft; DiskFault when it cannot be read."""
+    with faults("read", path), disk.reading(path) as handle:
+        while chunk := os.read(handle, CHUNK_BYTES):
+            draft.write(chunk)

@@ -1,0 +1,188 @@
+"""The few facts that cannot be observed, in two alternating copies with checksums; and the listings of releases.
+
+A copy is written whole, by the disk protocol, over the older of the two: any one file may be lost (0 bytes, NULs,
+garbage) and the other is used. After a change has come to rest both copies hold it (`settle`), so that losing one loses
+nothing. When both are lost, the box starts again from the trust root that it was provisioned with, and says so.
+"""
+
+import hashlib
+import os
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from reconciler_agent.core.attempt import Releases
+from reconciler_agent.core.report import Told
+from reconciler_agent.core.trust import TrustState
+from reconciler_agent.durable import Disk
+from reconciler_agent.errors import DiskFault
+from schemas.manifest import FileTree, Generation, Instant
+from schemas.names import Digest, digest_of
+from schemas.status import Event
+
+MAX_STATE_BYTES: Final = 16 << 20
+MAX_LISTING_BYTES: Final = 16 << 20
+_MAGIC: Final = b"neopro-agent-state 1 "
+COPIES: Final = ("state-a", "state-b")
+
+
+class Signature(NamedTuple):
+    """What `stat` says of a file; changed by every write, also by one that sets the times back (ctime)."""
+
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+def sign(found: os.stat_result) -> Signature:
+    """The Signature of what `stat` found."""
+    return Signature(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+class Installed(Struct, frozen=True, kw_only=True):
+    """A file under `videos/` that the agent put there, or is about to put there.
+
+    Without `signature` its digest is to be checked before it is believed. `unneeded_at`: since when nothing wants it.
+    """
+
+    digest: Digest
+    signature: Signature | None = None
+    unneeded_at: Instant | None = None
+
+
+class State(Struct, frozen=True, kw_only=True):
+    """Everything that a restart must know. Changed only by replacing it; see `Store.save`.
+
+    `body`: the bytes of the newest accepted manifest. `committed`: the generation that was converged on, whole.
+    `deep`: where the digest check that goes round in a week stands.
+    """
+
+    trust: TrustState
+    body: bytes | None = None
+    committed: Generation | None = None
+    releases: Releases = Releases()
+    ledger: dict[str, Installed] = {}
+    events: list[Event] = []
+    last_event: int = 0
+    told: Told = Told()
+    deep: int = 0
+
+
+class Loaded(Struct, frozen=True, kw_only=True):
+    """What was found at start. `state`: None when there was none, or none that is whole; `damaged`: what is not."""
+
+    state: State | None
+    damaged: tuple[str, ...]
+
+
+class Store:
+    """The agent's own folder (0700), written beneath `disk`."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._serial = 0
+        self._bodies: dict[str, bytes] = {}
+
+    def load(self) -> Loaded:
+        """The newest whole copy. A copy that is missing beside a whole one is no damage before the first `settle`."""
+        damaged = []
+        found: list[tuple[int, str, bytes]] = []
+        for name in COPIES:
+            data = self._read(name)
+            opened = None if data is None else _open(data)
+            if opened is not None:
+                found.append((opened[0], name, opened[1]))
+            elif data is not None:
+                damaged.append(name)
+        for serial, name, body in sorted(found, reverse=True):
+            try:
+                state = msgspec.json.decode(body, type=State)
+            except msgspec.DecodeError:  # whole, but of an agent that writes it otherwise
+                damaged.append(name)
+                continue
+            self._serial = serial
+            self._bodies = {kept: bytes_ for _, kept, bytes_ in found if kept not in damaged}
+            return Loaded(state=state, damaged=tuple(damaged))
+        return Loaded(state=None, damaged=tuple(damaged))
+
+    def save(self, state: State) -> None:
+        """Write `state` over the older copy; nothing is written when the newest copy says the same already."""
+        body = msgspec.json.encode(state, order="deterministic")
+        if self._bodies.get(self._name(self._serial)) != body:
+            self._write(body)
+
+    def settle(self) -> None:
+        """Bring the older copy up to date; nothing is written when it is."""
+        newest = self._bodies.get(self._name(self._serial))
+        if newest is not None and self._bodies.get(self._name(self._serial + 1)) != newest:
+            self._write(newest)
+
+    def keep_listing(self, body: bytes) -> None:
+        """Keep a release's listing under its digest."""
+        path = f"listings/{digest_of(body).partition(':')[2]}"
+        if self._disk.stat(path) is None:
+            self._disk.write_file(path, body, 0o600)
+
+    def listing(self, digest: Digest) -> FileTree | None:
+        """A kept listing, checked again; None when there is none, or its bytes are not those any more."""
+        body = self._disk.read(f"listings/{digest.partition(':')[2]}", MAX_LISTING_BYTES)
+        if body is None or digest_of(body) != digest:
+            return None
+        return msgspec.json.decode(body, type=FileTree)
+
+    def listings(self) -> list[Digest]:
+        """The digests of all kept listings."""
+        return ["sha256:" + name for name in self._disk.names("listings") if len(name) == 64]
+
+    def drop_listing(self, digest: Digest) -> None:
+        """Forget a listing and what was known of its files."""
+        self._disk.remove(f"listings/{digest.partition(':')[2]}")
+        self._disk.remove(f"signatures/{digest.partition(':')[2]}")
+
+    def keep_signatures(self, digest: Digest, signatures: list[Signature]) -> None:
+        """Keep what `stat` said of a tree's files, in the order of its listing, when their digests were checked."""
+        self._disk.write_file(
+            f"signatures/{digest.partition(':')[2]}", _close(0, msgspec.json.encode(signatures)), 0o600
+        )
+
+    def signatures(self, digest: Digest) -> list[Signature] | None:
+        """What was kept of a tree; None: check every file again."""
+        data = self._disk.read(f"signatures/{digest.partition(':')[2]}", MAX_LISTING_BYTES)
+        opened = None if data is None else _open(data)
+        return None if opened is None else msgspec.json.decode(opened[1], type=list[Signature])
+
+    def _read(self, name: str) -> bytes | None:
+        """A copy's bytes; one that cannot be read counts as damaged, so that its twin is used."""
+        try:
+            return self._disk.read(name, MAX_STATE_BYTES)
+        except DiskFault:
+            return b""
+
+    def _write(self, body: bytes) -> None:
+        name = self._name(self._serial + 1)
+        self._disk.write_file(name, _close(self._serial + 1, body), 0o600)
+        self._serial += 1
+        self._bodies[name] = body
+
+    def _name(self, serial: int) -> str:
+        return COPIES[serial % 2]
+
+
+def _close(serial: int, body: bytes) -> bytes:
+    return _MAGIC + b"%d %s\n" % (serial, _checksum(serial, body)) + body
+
+
+def _open(data: bytes) -> tuple[int, bytes] | None:
+    """Serial and body of a copy that is whole, else None."""
+    header, _, body = data.partition(b"\n")
+    words = header.removeprefix(_MAGIC).split(b" ")
+    if not header.startswith(_MAGIC) or len(words) != 2 or not words[0].isdigit():
+        return None
+    serial = int(words[0])
+    return (serial, body) if words[1] == _checksum(serial, body) else None
+
+
+def _checksum(serial: int, body: bytes) -> bytes:
+    return hashlib.sha256(b"%d\n%b" % (serial, body)).hexdigest().encode()
