@@ -258,6 +258,7 @@ class Pipeline:
                 self._complete.add(listing)
         if not missing and not incomplete:
             return ()
+        await self._objects.check()  # a store that is away (a disk that is not mounted) must not look like an empty one
         return await asyncio.to_thread(absent_problems, missing, incomplete, tree.entries, tree.blobs)
 
     async def _missing(self, digests: frozenset[Digest]) -> set[Digest]:

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from granian._granian import SocketHolder
 from granian.constants import Interfaces
+from granian.log import LogLevels
 from granian.server.embed import Server
 
 from control_plane.errors import SettingsInvalid
@@ -124,12 +125,8 @@ class _Embedded(Server):
             backpressure=CONCURRENT_REQUESTS,
             ssl_cert=certificate,
             ssl_key=key,
-            log_dictconfig={
-                "loggers": {
-                    "_granian": {"handlers": [], "level": "WARNING", "propagate": True},
-                    "granian.access": {"handlers": [], "level": "WARNING", "propagate": False},
-                }
-            },
+            log_level=LogLevels.error,  # below it, only that it starts, stops, and is experimental
+            log_dictconfig={"loggers": {"_granian": {"handlers": [], "propagate": True}}},
         )
 
     def _init_shared_socket(self) -> None:
