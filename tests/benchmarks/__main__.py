@@ -40,7 +40,7 @@ def show(rows: list[Row]) -> None:
     for r in rows:
         floor = "" if r.floor is None else f"{r.floor:g} {r.unit}"
         table.add_row(r.name, f"{r.value:g} {r.unit}", floor, "" if r.ratio is None else f"{r.ratio:.2f}", r.note)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def main(arguments: list[str]) -> int:

@@ -26,7 +26,12 @@ def row(name: str, value: float, unit: str, floor: float | None, note: str = "")
     """A Row with its ratio worked out, rounded to what the measurement can tell."""
     ratio = None if not floor else round(value / floor, 2)
     return Row(
-        name=name, value=_round(value), unit=unit, floor=None if floor is None else _round(floor), ratio=ratio, note=note
+        name=name,
+        value=_round(value),
+        unit=unit,
+        floor=None if floor is None else _round(floor),
+        ratio=ratio,
+        note=note,
     )
 
 
