@@ -90,10 +90,10 @@ class Remote:
         """The whole fleet."""
         return self._ask("read the fleet", "GET", "/v1/fleet", FleetStatus)
 
-    def is_ready(self) -> bool:
-        """Whether it answers and can work."""
+    def is_alive(self) -> bool:
+        """Whether it answers."""
         with suppress(httpx.HTTPError):
-            return self._client.get("/readyz").status_code == 200
+            return self._client.get("/healthz").status_code == 200
         return False
 
     def upload_all(self, blobs: Sequence[Blob], advance: Advance) -> int:
