@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol, TypeVar, cast
+from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 
-from control_plane.errors import BlobMissing, BlobRejected, ObjectsUnavailable
+from control_plane.errors import BlobMissing, BlobRejected, ObjectsUnavailable, SettingsInvalid
 from schemas.names import Digest
 
 T = TypeVar("T")
@@ -110,7 +111,9 @@ class FolderStore:
     def _staged(self) -> Iterator[Any]:
         """A file that nobody sees, on the same disk; it is gone afterwards unless it was renamed."""
         folder = self._folder / _STAGING
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            _sync_folder(self._folder.parent)
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             try:
                 yield file
@@ -140,14 +143,18 @@ class S3Store:
     ) -> None:
         """`endpoint`: HOST[:PORT]. `presign`: boxes reach the endpoint themselves, so links to it may be given out."""
         self._bucket, self._presign, self._where = bucket, presign, f"bucket {bucket} at {endpoint}"
-        self._client = Minio(
-            endpoint,
-            access_key=access_key,
-            secret_key=secret_key,
-            secure=secure,
-            region=region,
-            http_client=_bounded_http(ca_file),
-        )
+        http = _bounded_http(ca_file)
+        try:
+            self._client = Minio(
+                endpoint,
+                access_key=access_key,
+                secret_key=secret_key,
+                secure=secure,
+                region=region,
+                http_client=http,
+            )
+        except ValueError as problem:
+            raise SettingsInvalid(f"cannot use the object store {endpoint}: {problem}") from None
 
     async def missing(self, digests: Iterable[Digest]) -> set[Digest]:
         wanted, turn = set(digests), asyncio.Semaphore(_CONCURRENT_LOOKUPS)
@@ -195,12 +202,15 @@ class S3Store:
 
     def _put(self, digest: Digest, file: Path) -> None:
         try:
-            size = file.stat().st_size
-            with file.open("rb") as source:
-                data = cast(BinaryIO, CheckedReader(source, digest, size))  # all that minio calls is read
-                self._client.put_object(self._bucket, _key(digest), data, size)
+            source = file.open("rb")
         except OSError as problem:
             raise BlobRejected(f"cannot store {digest}: its file: {problem.strerror}") from None
+        with source:
+            size = file.stat().st_size
+            checked = CheckedReader(source, digest, size)
+            checked.read(0)  # an empty file is never asked for
+            # All that minio calls of a file is read.
+            self._client.put_object(self._bucket, _key(digest), cast(BinaryIO, checked), size)
 
     async def _call(self, digest: Digest | None, call: Callable[[], T]) -> T:
         """Run a blocking call in a thread; foreign errors become ours here."""
@@ -210,7 +220,14 @@ class S3Store:
             if digest is not None and problem.code in _ABSENT:
                 raise BlobMissing(f"cannot find {digest}: {self._where} does not hold it") from None
             raise ObjectsUnavailable(f"cannot use {self._where}: {problem.code}: {problem.message}") from None
-        except (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError) as problem:
+        except (
+            urllib3.exceptions.HTTPError,
+            ServerError,
+            InvalidResponseError,
+            ParseError,
+            OSError,
+            ValueError,
+        ) as problem:
             raise ObjectsUnavailable(f"cannot reach {self._where}: {str(problem)[:200]}") from None
 
 
@@ -228,7 +245,7 @@ class CheckedReader:
         chunk = self._file.read(self._left if size < 0 else min(size, self._left))
         self._hash.update(chunk)
         self._left -= len(chunk)
-        if (self._left == 0 or not chunk) and "sha256:" + self._hash.hexdigest() != self._digest:
+        if (self._left == 0 or (size and not chunk)) and "sha256:" + self._hash.hexdigest() != self._digest:
             raise BlobRejected(f"cannot store {self._digest}: the file's bytes are not its; upload it again")
         return chunk
 
