@@ -25,6 +25,7 @@ from control_plane.objects import ObjectStore
 from control_plane.settings import Settings
 from control_plane.store.lookout import Lookout
 from control_plane.store.pool import Pool
+from control_plane.web.pages import Pages
 
 MAX_BODY_BYTES = 64 * 1024
 """Of a request whose route sets no limit of its own."""
@@ -44,6 +45,7 @@ def make_api(*, settings: Settings, pool: Pool, objects: ObjectStore, clock: Cal
     operations = Operations(
         heads=heads, pool=pool, objects=objects, lookout=lookout, perimeter=perimeter, metrics=metrics
     )
+    pages = Pages(pool, lookout, clock, perimeter.admit_reader)
 
     @asynccontextmanager
     async def following(app: Litestar) -> AsyncIterator[None]:
@@ -53,8 +55,8 @@ def make_api(*, settings: Settings, pool: Pool, objects: ObjectStore, clock: Cal
             yield
 
     return Litestar(
-        route_handlers=[*boxes.routes(), *blobs.routes(), *operators.routes(), *operations.routes()],
-        exception_handlers=problems.handlers(),
+        route_handlers=[*boxes.routes(), *blobs.routes(), *operators.routes(), *operations.routes(), *pages.routes()],
+        exception_handlers=problems.handlers(pages.problem),
         lifespan=[following],
         openapi_config=_openapi(),
         logging_config=None,

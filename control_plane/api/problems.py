@@ -1,13 +1,14 @@
 """Every error as RFC 9457 `application/problem+json`, from one table: a FleetError brings its status and reason."""
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
-from litestar.types import ExceptionHandlersMap
+from litestar.types import ExceptionHandler, ExceptionHandlersMap
 
 from control_plane.errors import FleetError
 from schemas.api import ProblemDetails
@@ -23,31 +24,69 @@ _HEADERS: Final[dict[int, dict[str, str]]] = {
 """What a status asks for beside its body: RFC 9110, 11.6.1 and 10.2.3. Seconds."""
 
 
-def handlers() -> ExceptionHandlersMap:
-    """The table for Litestar: ours, the framework's (unknown route, oversized body …), and whatever else is a bug."""
-    return {FleetError: _of_fleet, HTTPException: _of_framework, Exception: _of_bug}
+Asked = Request[Any, Any, Any]
+Page = Callable[[Asked, ProblemDetails, dict[str, str]], Response[bytes]]
+Handler = Callable[[Asked, Any], tuple[ProblemDetails, dict[str, str]]]
 
 
-def problem(status: int, detail: str, reason: str = "", headers: dict[str, str] | None = None) -> Response[bytes]:
-    """The response of one problem; the title is the status' own phrase."""
-    title = HTTPStatus(status).phrase
-    body = ProblemDetails(title=title, status=status, detail=detail, reason=reason or title.title().replace(" ", ""))
+def handlers(page: Page) -> ExceptionHandlersMap:
+    """The table for Litestar: ours, the framework's (unknown route, oversized body …), and whatever else is a bug.
+
+    `page` renders a problem for a browser that asked for a page; everything under /v1 answers problem+json.
+    """
+
+    def answering(describe: Handler) -> "ExceptionHandler[Any]":
+        def answer(request: Asked, error: Any) -> Response[bytes]:
+            problem, headers = describe(request, error)
+            return _answer(request, problem, headers, page)
+
+        return answer
+
+    return {
+        FleetError: answering(_of_fleet),
+        HTTPException: answering(_of_framework),
+        Exception: answering(_of_bug),
+    }
+
+
+def _answer(request: Asked, problem: ProblemDetails, headers: dict[str, str], page: Page) -> Response[bytes]:
+    if wants_page(request):
+        if problem.status == 401:
+            headers = {**headers, "WWW-Authenticate": 'Basic realm="NEOPRO Fleet", charset="UTF-8"'}
+        return page(request, problem, headers)
     return Response(
-        msgspec.json.encode(body),
-        status_code=status,
+        msgspec.json.encode(problem),
+        status_code=problem.status,
         media_type=MEDIA_TYPE,
-        headers={"Cache-Control": "no-store", **_HEADERS.get(status, {}), **(headers or {})},
+        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **headers},
     )
 
 
-def _of_fleet(_: Request[Any, Any, Any], error: FleetError) -> Response[bytes]:
+def wants_page(request: Asked) -> bool:
+    """Whether a person's browser asks for something that is no part of the API."""
+    path = request.scope["path"]
+    return "text/html" in request.headers.get("accept", "") and not path.startswith("/v1/")
+
+
+def _problem(
+    status: int, detail: str, reason: str = "", headers: dict[str, str] | None = None
+) -> tuple[ProblemDetails, dict[str, str]]:
+    title = HTTPStatus(status).phrase
+    reason = reason or title.title().replace(" ", "")
+    return (
+        ProblemDetails(title=title, status=status, detail=detail, reason=reason),
+        {**_HEADERS.get(status, {}), **(headers or {})},
+    )
+
+
+def _of_fleet(_: Asked, error: FleetError) -> tuple[ProblemDetails, dict[str, str]]:
     if error.status == 500:
         LOG.error("%s: %s", error.reason, error)
     # What only the server's operator can mend is not told to strangers: paths, hosts, addresses of databases.
     detail = (
         str(error) if error.status < 500 else _OUTSIDE.get(error.reason, "the server cannot do this now; try again")
     )
-    return problem(error.status, detail, error.reason)
+    return _problem(error.status, detail, error.reason)
 
 
 _OUTSIDE: Final = {
@@ -56,12 +95,12 @@ _OUTSIDE: Final = {
 }
 
 
-def _of_framework(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def _of_framework(_: Asked, error: HTTPException) -> tuple[ProblemDetails, dict[str, str]]:
     headers = {k: v for k, v in (error.headers or {}).items() if k.lower() in {"allow", "content-range"}}
     detail = error.detail if error.status_code < 500 else ""
-    return problem(error.status_code, detail, headers=headers)
+    return _problem(error.status_code, detail, headers=headers)
 
 
-def _of_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _of_bug(request: Asked, error: Exception) -> tuple[ProblemDetails, dict[str, str]]:
     LOG.error("cannot answer %s %s: a bug", request.method, request.url.path, exc_info=error)
-    return problem(500, "the server has a bug; its log says more")
+    return _problem(500, "the server has a bug; its log says more")

@@ -1,0 +1,220 @@
+"""A site's own page: what the templates show of it; pure."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Literal, NamedTuple
+
+from msgspec import Struct
+
+from control_plane.store.views import SiteView
+from control_plane.web.present import SiteRow, fact, short, site_row
+from control_plane.web.words import Words, spaced
+from schemas.status import Condition, Difference, Event, Metrics, StatusReport, Waiting
+
+FACTS: Final = ("club", "city", "region", "country", "sports", "groups")
+_BAD_WHEN: Final = {"Synced": "False", "Degraded": "True", "Connected": "False", "ReleaseHealthy": "False"}
+_BUSY_WHEN: Final = {"Progressing": "True"}
+
+
+class Labelled(NamedTuple):
+    """A term and its description."""
+
+    label: str
+    text: str
+
+
+class Compared(Struct, frozen=True, kw_only=True):
+    """One aspect, desired and observed; `code` when the two are to be set as code."""
+
+    label: str
+    desired: str
+    observed: str
+    same: bool
+    code: bool = False
+
+
+class ConditionRow(Struct, frozen=True, kw_only=True):
+    """A condition in words; `tone` says whether it is good news."""
+
+    label: str
+    status: str
+    reason: str
+    message: str
+    since: datetime
+    since_text: str
+    tone: Literal["good", "busy", "bad", "unknown"]
+
+
+class WaitingRow(Struct, frozen=True, kw_only=True):
+    """A step that waits."""
+
+    step: str
+    reason: str
+    message: str
+    until: str
+
+
+class DifferenceRow(Struct, frozen=True, kw_only=True):
+    """Something that is not as desired."""
+
+    kind: str
+    what: str
+    desired: str
+    observed: str
+
+
+class Meter(Struct, frozen=True, kw_only=True):
+    """A measurement; `percent` when it has a whole, `high` when it needs a look."""
+
+    label: str
+    text: str
+    percent: float | None = None
+    high: bool = False
+
+
+class EventRow(Struct, frozen=True, kw_only=True):
+    """Something that happened."""
+
+    at: datetime
+    at_text: str
+    severity: Literal["info", "warning", "error"]
+    severity_word: str
+    reason: str
+    message: str
+
+
+class SitePage(Struct, frozen=True, kw_only=True):
+    """A site's page. `old`: a sentence, when what the box said may be out of date."""
+
+    row: SiteRow
+    facts: list[Labelled]
+    compared: list[Compared]
+    conditions: list[ConditionRow]
+    old: str
+    differences: list[DifferenceRow]
+    waiting: list[WaitingRow]
+    meters: list[Meter]
+    events: list[EventRow]
+    reported: bool
+
+
+def site_page(view: SiteView, events: Sequence[Event], now: datetime, words: Words) -> SitePage:
+    """The page of this site."""
+    said = view.report
+    old = said is not None and view.verdict.standing in {"Offline", "Suspended", "Retired", "Unknown"}
+    return SitePage(
+        row=site_row(view, now, words),
+        facts=[Labelled(words(f"fact.{key}"), text) for key in FACTS if (text := fact(view, key))],
+        compared=list(_compared(view, words)),
+        conditions=[_condition(condition, words) for condition in (said.conditions if said else ())],
+        old=words("site.conditions.old", ago=words.ago(view.received_at, now)) if old and view.received_at else "",
+        differences=[_difference(difference, words) for difference in (said.differences if said else ())],
+        waiting=[_waiting(step, words) for step in (said.waiting if said else ())],
+        meters=list(_meters(said.metrics, words)) if said else [],
+        events=[_event(event, words) for event in events],
+        reported=said is not None,
+    )
+
+
+def _compared(view: SiteView, words: Words) -> Iterable[Compared]:
+    said = view.report
+    running = said.release if said else None
+    observed = running.version if running else "—"
+    if running and running.tree is None:
+        observed = f"{observed} ({words('by.hand')})"
+    yield Compared(
+        label=words("column.release"),
+        desired=view.desired_release or words("unmanaged"),
+        observed=observed,
+        same=view.desired_release is None or (running is not None and running.version == view.desired_release),
+    )
+    yield Compared(
+        label=words("site.generation"),
+        desired=str(view.generation),
+        observed=_generation(said, words),
+        same=said is not None and said.generation == view.generation,
+        code=True,
+    )
+    yield Compared(label=words("column.commit"), desired=short(view.commit), observed="", same=True, code=True)
+    yield Compared(label=words("site.manifest"), desired=view.manifest[:19] + "…", observed="", same=True, code=True)
+    if said is not None:
+        yield Compared(label=words("site.agent"), desired="", observed=said.agent_version, same=True)
+        clock = words("site.clock.ok" if said.clock_synchronised else "site.clock.off")
+        yield Compared(label=words("site.clock"), desired="", observed=clock, same=said.clock_synchronised)
+
+
+def _generation(said: StatusReport | None, words: Words) -> str:
+    if said is None:
+        return "—"
+    if said.head_generation and said.head_generation != said.generation:
+        accepted = words("site.accepted", generation=said.head_generation)
+        return f"{said.generation or '—'} ({accepted})"
+    return str(said.generation or "—")
+
+
+def _condition(condition: Condition, words: Words) -> ConditionRow:
+    bad = _BAD_WHEN.get(condition.type) == condition.status
+    busy = _BUSY_WHEN.get(condition.type) == condition.status
+    unknown = condition.status == "Unknown"
+    return ConditionRow(
+        label=words.known(f"condition.{condition.type}", condition.type),
+        status=words(f"status.{condition.status}"),
+        reason=words.known(f"reason.{condition.reason}", spaced(condition.reason)),
+        message=condition.message,
+        since=condition.since,
+        since_text=words("site.since", instant=words.instant(condition.since)),
+        tone="unknown" if unknown else "bad" if bad else "busy" if busy else "good",
+    )
+
+
+def _difference(difference: Difference, words: Words) -> DifferenceRow:
+    return DifferenceRow(
+        kind=words(f"kind.{difference.kind}"),
+        what=difference.what,
+        desired=difference.desired,
+        observed=difference.observed,
+    )
+
+
+def _waiting(step: Waiting, words: Words) -> WaitingRow:
+    return WaitingRow(
+        step=step.step,
+        reason=words.known(f"reason.{step.reason}", spaced(step.reason)),
+        message=step.message,
+        until=words("site.until", instant=words.instant(step.until)) if step.until else "",
+    )
+
+
+def _meters(metrics: Metrics, words: Words) -> Iterable[Meter]:
+    for key, percent in (("cpu", metrics.cpu_percent), ("memory", metrics.memory_percent)):
+        if percent is not None:
+            yield _share(words(f"metric.{key}"), percent, "", words)
+    if metrics.disk_total_bytes and metrics.disk_free_bytes is not None:
+        used = 100 * (1 - metrics.disk_free_bytes / metrics.disk_total_bytes)
+        free, total = words.size(metrics.disk_free_bytes), words.size(metrics.disk_total_bytes)
+        yield _share(words("metric.disk"), used, words("metric.disk.free", free=free, total=total), words)
+    if metrics.temperature_celsius is not None:
+        degrees = metrics.temperature_celsius
+        yield Meter(label=words("metric.temperature"), text=f"{words.decimal(degrees)} °C", high=degrees >= 75)
+    if metrics.uptime_s is not None:
+        started = words.span(timedelta(seconds=min(metrics.uptime_s, 10**9)))
+        yield Meter(label=words("metric.uptime"), text=started)
+    if metrics.agent_memory_bytes is not None:
+        yield Meter(label=words("metric.agent"), text=words.size(metrics.agent_memory_bytes))
+
+
+def _share(label: str, percent: float, text: str, words: Words) -> Meter:
+    bounded = min(max(percent, 0.0), 100.0)
+    said = text or f"{words.decimal(bounded, 0)} %"
+    return Meter(label=label, text=said, percent=round(bounded, 1), high=bounded >= 90)
+
+
+def _event(event: Event, words: Words) -> EventRow:
+    return EventRow(
+        at=event.at,
+        at_text=words.instant(event.at),
+        severity=event.severity,
+        severity_word=words(f"severity.{event.severity}"),
+        reason=words.known(f"reason.{event.reason}", spaced(event.reason)),
+        message=event.message,
+    )

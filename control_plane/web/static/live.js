@@ -1,0 +1,79 @@
+// Keeps the page fresh: asks for it every two seconds and puts in what changed. Without it the page reloads itself.
+"use strict";
+(() => {
+  const EVERY_MS = 2000, PATIENCE_MS = 10000, SLOWEST_MS = 30000;
+  const live = document.getElementById("live");
+  let etag = "", failures = 0;
+
+  const show = (lost) => {
+    const text = live.dataset[lost ? "lostText" : "liveText"];
+    live.classList.toggle("on", !lost);
+    live.classList.toggle("lost", lost);
+    if (live.lastElementChild.textContent !== text) live.lastElementChild.textContent = text;
+  };
+
+  // People read their own clock, the server writes UTC.
+  const localise = (root) => {
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      const at = new Date(time.dateTime);
+      if (isNaN(at)) continue;
+      const own = at.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+      time.title = own;
+    }
+  };
+
+  const replace = (region, fresh) => {
+    const before = new Map([...region.querySelectorAll("tr[id]")].map((row) => [row.id, row.textContent]));
+    const open = [...region.querySelectorAll("details")].map((details) => details.open);
+    const focused = region.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    region.replaceChildren(...fresh.childNodes);
+    region.querySelectorAll("details").forEach((details, i) => { if (open[i] !== undefined) details.open = open[i]; });
+    for (const row of region.querySelectorAll("tr[id]")) {
+      if (before.has(row.id) && before.get(row.id) !== row.textContent) row.classList.add("changed");
+    }
+    if (focused) [...region.querySelectorAll("a")].find((a) => a.getAttribute("href") === focused)?.focus();
+  };
+
+  const take = (text) => {
+    const page = new DOMParser().parseFromString(text, "text/html");
+    for (const region of document.querySelectorAll("[data-live]")) {
+      const fresh = page.getElementById(region.id);
+      if (!fresh) continue;
+      localise(fresh);
+      const held = region.cloneNode(true);
+      for (const row of held.querySelectorAll("tr.changed")) {
+        row.classList.remove("changed");
+        if (!row.className) row.removeAttribute("class");
+      }
+      if (fresh.innerHTML !== held.innerHTML) replace(region, fresh);
+    }
+  };
+
+  const look = async () => {
+    const headers = { "X-Fragment": "1" };
+    if (etag) headers["If-None-Match"] = etag;
+    const answer = await fetch(location.href, { headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    if (answer.status === 304) return;
+    if (!answer.ok) throw new Error(String(answer.status));
+    etag = answer.headers.get("ETag") || "";
+    take(await answer.text());
+  };
+
+  const round = async () => {
+    if (!document.hidden) {
+      try {
+        await look();
+        failures = 0;
+        show(false);
+      } catch {
+        failures += 1;
+        if (failures > 1) show(true);
+      }
+    }
+    setTimeout(round, Math.min(EVERY_MS * 2 ** Math.min(failures, 4), SLOWEST_MS));
+  };
+
+  localise(document);
+  show(false);
+  setTimeout(round, EVERY_MS);
+})();
