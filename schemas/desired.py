@@ -32,7 +32,7 @@ Connectivity = Literal["always", "matchdays", "rare"]
 Day = Literal["daily", "weekdays", "weekend", "mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
-class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """When a disruptive step may run: weekly hours (`days`, `from`, `to`), or after `idle` time."""
 
     days: Day | list[Day] | None = None
@@ -41,7 +41,7 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     idle: Duration | None = None
 
 
-class Maintenance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Maintenance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The maintenance windows of a layer, in the site's time zone."""
 
     windows: list[Literal["at_boot"] | Window] = []
@@ -49,34 +49,34 @@ class Maintenance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_deferral: Duration | None = None
 
 
-class Poll(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Poll(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """How often a box asks for news when a long poll is not possible."""
 
     interval: Duration = "60s"
 
 
-class Bandwidth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Bandwidth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The most that downloads may take, within `hours` ("08:00-22:00") or always."""
 
     limit: Rate
     hours: Annotated[str, Meta(pattern=r"^\d\d:\d\d-\d\d:\d\d$")] | None = None
 
 
-class Hotspot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Hotspot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The box's own Wi-Fi; the passphrase is an encrypted secret."""
 
     ssid: Annotated[str, Meta(min_length=1, max_length=32)]
     passphrase: Text
 
 
-class Backup(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Backup(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """What of the club's is kept, encrypted, for a replaced box."""
 
     configuration: bool = True
     videos: bool = False
 
 
-class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """What fleet, group and site may each set: fleet < groups by ascending priority < site."""
 
     release: Version | None = None
@@ -159,7 +159,7 @@ class Fleet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tenants: dict[DocumentId, Tenant] = {}
 
 
-class Location(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Location(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Where a site is; latitude and longitude in degrees, WGS 84."""
 
     city: Text
@@ -169,7 +169,7 @@ class Location(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lon: Annotated[float, Meta(ge=-180, le=180)] | None = None
 
 
-class Contact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Contact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Whom to call about a site."""
 
     name: Text | None = None
@@ -177,7 +177,7 @@ class Contact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     phone: Text | None = None
 
 
-class Site(Layer, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Site(Layer, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """`sites/ID.yaml`: one box, its identity and place, and the highest layer.
 
     Without `identity` the site is planned but no box can speak for it; taking the line away revokes the box.
@@ -203,7 +203,7 @@ class Not(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     not_: str | list[str] = field(name="not")
 
 
-class Group(Layer, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Group(Layer, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """`groups/ID.yaml`: sites chosen by `select` or listed in `sites`, and a layer for them.
 
     Every key of `select` must hold; a list is any-of. Keys: `id`, `name`, `club`, `city`, `region`, `country`,
@@ -217,7 +217,7 @@ class Group(Layer, frozen=True, kw_only=True, forbid_unknown_fields=True):
     priority: Annotated[int, Meta(ge=0, le=1000)]
 
 
-class Media(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Media(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """What a video is made of: read from the file, never typed."""
 
     duration_s: Annotated[float, Meta(ge=0)] | None = None
@@ -226,7 +226,7 @@ class Media(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     codec: Text | None = None
 
 
-class Video(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Video(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """`videos/ID.yaml`: a video in the library, written by `neopro video add`."""
 
     name: Text
@@ -237,14 +237,14 @@ class Video(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     analytics_category: Text | None = None
 
 
-class CategoryName(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CategoryName(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A category of the remote control: its id in the box's configuration and the name people see."""
 
     id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     name: Text
 
 
-class VideoItem(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class VideoItem(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A video in a set, with the local days on which it is there (both included)."""
 
     video: DocumentId
@@ -252,7 +252,7 @@ class VideoItem(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     until: date | None = None
 
 
-class VideoSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class VideoSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """`video-sets/ID.yaml`: which videos, under which category, in which blocks and loop of the box."""
 
     name: Text

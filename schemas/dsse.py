@@ -22,7 +22,10 @@ T = TypeVar("T")
 
 MAX_DEPTH: Final = 32
 MAX_SIGNATURES: Final = 32
-_P: Final = 2**255 - 19
+FIELD: Final = 2**255 - 19
+"""The prime of Ed25519's field."""
+_D: Final = -121665 * pow(121666, -1, FIELD) % FIELD
+_Y_MASK: Final = (1 << 255) - 1
 # y coordinates of the points of small order (RFC 7748, section 6.1 and libsodium's list, reduced): whoever registers
 # one of them makes signatures that hold for many messages.
 _SMALL_ORDER_Y: Final = frozenset(
@@ -79,30 +82,42 @@ def public_line(key: Ed25519PublicKey) -> PublicKeyLine:
 
 def load_public(line: PublicKeyLine) -> Ed25519PublicKey:
     """The key behind `ed25519:BASE64`; Refused if malformed, non-canonical or of small order (RFC 8032, 5.1.3)."""
+    raw = read_point(line)
+    if not is_square(curve_residue(raw)):
+        raise Refused("the key is not a point of the curve")
+    return Ed25519PublicKey.from_public_bytes(raw)
+
+
+def read_point(line: PublicKeyLine) -> bytes:
+    """The 32 bytes behind `ed25519:BASE64`, sound in all but one thing: whether they are a point of the curve."""
     algorithm, _, text = line.partition(":")
     if algorithm != "ed25519":
         raise Refused(f"unknown key type {algorithm[:20]!r}; write ed25519:BASE64")
     raw = decode_base64(text)
     if len(raw) != 32:
         raise Refused("an Ed25519 public key has 32 bytes")
-    y = int.from_bytes(raw, "little") & ((1 << 255) - 1)
-    if y >= _P:
+    y = int.from_bytes(raw, "little") & _Y_MASK
+    if y >= FIELD:
         raise Refused("the key's encoding is not canonical")
     if y in _SMALL_ORDER_Y:
         raise Refused("the key is a point of small order")
-    if not _is_on_curve(y, raw[31] >> 7):
-        raise Refused("the key is not a point of the curve")
-    return Ed25519PublicKey.from_public_bytes(raw)
+    return raw
 
 
-def _is_on_curve(y: int, sign: int) -> bool:
-    """Whether y and the sign of x decode to a point (RFC 8032, section 5.1.3, steps 2 to 4)."""
-    d = -121665 * pow(121666, -1, _P) % _P
-    u, v = (y * y - 1) % _P, (d * y * y + 1) % _P
-    x2 = u * pow(v, -1, _P) % _P
-    if x2 == 0:
-        return sign == 0
-    return pow(x2, (_P - 1) // 2, _P) == 1
+def curve_residue(raw: bytes) -> int:
+    """A number modulo FIELD that is a square exactly if the point is on the curve (RFC 8032, 5.1.3, steps 2 and 3).
+
+    x² = (y² - 1) / (d y² + 1), and a quotient is a square where the product is; neither is 0 for what read_point lets
+    through, since only points of small order have x = 0.
+    """
+    y = int.from_bytes(raw, "little") & _Y_MASK
+    square = y * y % FIELD
+    return (square - 1) * (_D * square + 1) % FIELD
+
+
+def is_square(residue: int) -> bool:
+    """Euler's criterion."""
+    return pow(residue, (FIELD - 1) // 2, FIELD) == 1
 
 
 def key_id(line: PublicKeyLine) -> KeyId:

@@ -55,7 +55,7 @@ class _State(Struct, frozen=True):
 
 
 class CompiledFleet(Struct, frozen=True, kw_only=True):
-    """A compiled commit. `sites` is empty when there are errors; `revoked` and the trust documents are there if readable."""
+    """A compiled commit. With errors `sites` is empty; `revoked` and the trust documents are there if readable."""
 
     sites: Mapping[SiteId, CompiledSite]
     problems: tuple[Problem, ...]

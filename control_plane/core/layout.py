@@ -40,7 +40,7 @@ class Place(Struct, frozen=True):
     role: Role
     folder: str = ""
     id: str = ""
-    kind: type[Any] | None = None
+    kind: type[Any] = object
     problem: Problem | None = None
 
 
@@ -53,10 +53,12 @@ def place_entry(entry: TreeEntry) -> Place:
     if mode in (LINK, SUBMODULE):
         return _refuse_mode(path, mode)
     folder, slash, rest = path.partition("/")
-    if not slash:
-        return _place_top(path)
-    if folder in KINDS:
+    if folder in KINDS and slash:
         return _place_document(path, folder, rest)
+    return _place_other(path, folder, rest) if slash else _place_top(path)
+
+
+def _place_other(path: str, folder: str, rest: str) -> Place:
     if folder == "trust":
         return _place_trust(path, rest)
     if folder == "calendars":
@@ -86,7 +88,7 @@ def _place_top(path: str) -> Place:
 
 def _place_document(path: str, folder: str, rest: str) -> Place:
     name = rest.rpartition("/")[2]
-    stem, dot, extension = name.rpartition(".")
+    stem, _, extension = name.rpartition(".")
     if extension == "yaml" and stem:
         pattern = _SEMVER if folder in _VERSIONED else _ID
         if pattern.fullmatch(stem):
@@ -120,7 +122,7 @@ def _place_calendar(path: str, rest: str) -> Place:
     if extension == "ics" and _ID.fullmatch(stem):
         message = "calendars are not yet in force: this file has no effect"
         problem = Problem(file=path, line=1, column=1, severity="warning", code="NotYetInForce", message=message)
-        return Place("calendar", "calendars", stem, None, problem)
+        return Place("calendar", "calendars", stem, problem=problem)
     if rest.startswith(".") or _KNOWN_FILE.fullmatch(rest):
         return _IGNORED
     return _refused(path, "WrongFileName", "calendars/ holds ID.ics files only; rename it or delete it")

@@ -8,7 +8,7 @@ its prefix, so that a site costs in proportion to what is its own. Joined, they 
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -39,11 +39,27 @@ _DAYS: Final = {"daily": _WEEK, "weekdays": _WEEK[:5], "weekend": _WEEK[5:]}
 
 
 class Library(Struct, frozen=True):
-    """The documents that manifests are made from."""
+    """The documents that manifests are made from; `shelves` keeps what each video set comes to."""
 
     releases: Mapping[str, Release]
     video_sets: Mapping[str, VideoSet]
     videos: Mapping[str, Video]
+    shelves: dict[DocumentId, "Shelf"]
+
+    def shelf(self, name: DocumentId) -> "Shelf":
+        """The video set of that name as it is on a box, made once."""
+        shelf = self.shelves.get(name)
+        if shelf is None:
+            shelf = self.shelves[name] = _shelf(self.video_sets[name], self.videos)
+        return shelf
+
+
+class Shelf(Struct, frozen=True):
+    """A video set on a box: its files by path, and its entries, each under its own encoding."""
+
+    video_set: VideoSet
+    files: dict[str, ContentFile]
+    entries: dict[bytes, CategoryVideo]
 
 
 class Prefix(Struct, frozen=True):
@@ -54,7 +70,7 @@ class Prefix(Struct, frozen=True):
     digests: frozenset[Digest]
 
 
-class Body(Struct, frozen=True):
+class Body(Struct, frozen=True, gc=False):
     """A manifest's digest and its two parts."""
 
     digest: Digest
@@ -87,18 +103,12 @@ def make_prefix(key: PrefixKey, library: Library) -> Prefix:
     """Encode what sites of one key share; every name in it must be known."""
     poll_s, timezone, version, set_names = key
     release = None if version is None else _release_target(library.releases[version])
-    sets = [library.video_sets[name] for name in set_names]
-    content = _content(sets, library.videos)
-    loops = _loops(sets, library.videos)
-    manifest = SiteManifest(
-        schema=1,
-        poll_interval_s=poll_s,
-        timezone=timezone,
-        release=release,
-        content=content,
-        categories=_categories(sets, library.videos),
-        **({} if loops is None else {"loops": loops}),
-    )
+    shelves = [library.shelf(name) for name in set_names]
+    content, loops = _content(shelves), _loops(shelves)
+    shared: dict[str, Any] = {"content": content, "categories": _categories(shelves)}
+    if loops is not None:
+        shared["loops"] = loops
+    manifest = SiteManifest(schema=1, poll_interval_s=poll_s, timezone=timezone, release=release, **shared)
     data = encode_canonical(manifest)[:-1]
     digests = {file.digest for file in content} | ({release.tree} if release is not None else set())
     return Prefix(data, hashlib.sha256(data), frozenset(digests))
@@ -139,75 +149,75 @@ def _box_path(video_set: VideoSet, name: DocumentId, video: Video) -> str:
     return f"{box_folder(video_set)}/{name}-{video.digest[7:15]}.mp4"
 
 
-def _items(video_set: VideoSet) -> list[VideoItem]:
-    return [item if isinstance(item, VideoItem) else VideoItem(video=item) for item in video_set.videos]
+def _shelf(video_set: VideoSet, videos: Mapping[str, Video]) -> Shelf:
+    files, entries = {}, {}
+    folder = box_folder(video_set)
+    for item in video_set.videos:
+        placed = item if isinstance(item, VideoItem) else VideoItem(video=item)
+        video = videos[placed.video]
+        # The digest is part of the name, so that a new version of a video never changes a file in use.
+        path = f"{folder}/{placed.video}-{video.digest[7:15]}.mp4"
+        files[path] = ContentFile(path=path, digest=video.digest, size_bytes=video.size_bytes)
+        entry = CategoryVideo(
+            name=video.name,
+            path=path,
+            video_id=placed.video,
+            sponsor_id=video.sponsor,
+            analytics_category=video.analytics_category,
+            from_=placed.from_,
+            until=placed.until,
+        )
+        entries[msgspec.json.encode(entry)] = entry
+    return Shelf(video_set, files, entries)
 
 
-def _content(sets: Iterable[VideoSet], videos: Mapping[str, Video]) -> list[ContentFile]:
-    files = {}
-    for video_set in sets:
-        for item in _items(video_set):
-            video = videos[item.video]
-            path = _box_path(video_set, item.video, video)
-            files[path] = ContentFile(path=path, digest=video.digest, size_bytes=video.size_bytes)
+def _content(shelves: Iterable[Shelf]) -> list[ContentFile]:
+    files: dict[str, ContentFile] = {}
+    for shelf in shelves:
+        files |= shelf.files
     return [files[path] for path in sorted(files)]
 
 
-def _entries(video_set: VideoSet, videos: Mapping[str, Video]) -> list[CategoryVideo]:
-    return [
-        CategoryVideo(
-            name=videos[item.video].name,
-            path=_box_path(video_set, item.video, videos[item.video]),
-            video_id=item.video,
-            sponsor_id=videos[item.video].sponsor,
-            analytics_category=videos[item.video].analytics_category,
-            from_=item.from_,
-            until=item.until,
-        )
-        for item in _items(video_set)
-    ]
-
-
-def _categories(sets: Iterable[VideoSet], videos: Mapping[str, Video]) -> list[Category]:
+def _categories(shelves: Iterable[Shelf]) -> list[Category]:
     """Categories in the order in which the sets name them first; sets of one category come together in it."""
-    grouped: dict[str, list[VideoSet]] = {}
-    for video_set in sets:
-        grouped.setdefault(video_set.category.id, []).append(video_set)
-    return [_category(members, videos) for members in grouped.values()]
+    grouped: dict[str, list[Shelf]] = {}
+    for shelf in shelves:
+        grouped.setdefault(shelf.video_set.category.id, []).append(shelf)
+    return [_category(members) for members in grouped.values()]
 
 
-def _category(members: list[VideoSet], videos: Mapping[str, Video]) -> Category:
-    def entries(wanted: Callable[[VideoSet], bool]) -> list[CategoryVideo]:
-        return _unique(entry for member in members if wanted(member) for entry in _entries(member, videos))
-
-    names = {m.subcategory.id: m.subcategory.name for m in reversed(members) if m.subcategory is not None}
-    order = dict.fromkeys(m.subcategory.id for m in members if m.subcategory is not None)
-
-    def in_subcategory(sub: str) -> list[CategoryVideo]:
-        return entries(lambda member: member.subcategory is not None and member.subcategory.id == sub)
-
+def _category(members: list[Shelf]) -> Category:
+    category = members[0].video_set.category
+    subcategories: dict[str, tuple[str, list[Shelf]]] = {}
+    for member in members:
+        sub = member.video_set.subcategory
+        if sub is not None:
+            subcategories.setdefault(sub.id, (sub.name, []))[1].append(member)
     return Category(
-        id=members[0].category.id,
-        name=members[0].category.name,
-        blocks=[block for block in _BLOCKS if any(block in member.blocks for member in members)],
-        videos=entries(lambda member: member.subcategory is None),
-        subcategories=[SubCategory(id=sub, name=names[sub], videos=in_subcategory(sub)) for sub in order],
+        id=category.id,
+        name=category.name,
+        blocks=[block for block in _BLOCKS if any(block in member.video_set.blocks for member in members)],
+        videos=_entries(member for member in members if member.video_set.subcategory is None),
+        subcategories=[
+            SubCategory(id=sub, name=name, videos=_entries(inside)) for sub, (name, inside) in subcategories.items()
+        ],
     )
 
 
-def _unique(entries: Iterable[CategoryVideo]) -> list[CategoryVideo]:
+def _entries(shelves: Iterable[Shelf]) -> list[CategoryVideo]:
+    """The entries of several sets, those that are the same in all once."""
     found: dict[bytes, CategoryVideo] = {}
-    for entry in entries:
-        found.setdefault(msgspec.json.encode(entry), entry)
+    for shelf in shelves:
+        found |= shelf.entries
     return list(found.values())
 
 
-def _loops(sets: list[VideoSet], videos: Mapping[str, Video]) -> Loops | None:
-    loops: dict[str, list[CategoryVideo]] = {}
-    for video_set in sets:
-        if video_set.loop is not None and video_set.videos:
-            loops[video_set.loop] = _unique([*loops.get(video_set.loop, ()), *_entries(video_set, videos)])
-    return Loops(**loops) if loops else None
+def _loops(shelves: Iterable[Shelf]) -> Loops | None:
+    loops: dict[str, list[Shelf]] = {}
+    for shelf in shelves:
+        if shelf.video_set.loop is not None and shelf.entries:
+            loops.setdefault(shelf.video_set.loop, []).append(shelf)
+    return Loops(**{loop: _entries(members) for loop, members in loops.items()}) if loops else None
 
 
 def _release_target(release: Release) -> ReleaseTarget:
@@ -238,7 +248,7 @@ def _window(window: str | Window) -> ManifestWindow:
         return ManifestWindow(kind="idle", idle_s=duration_s(window.idle))
     named = [window.days] if isinstance(window.days, str) else window.days or ["daily"]
     days = {day for name in named for day in _DAYS.get(name, (name,))}
-    return ManifestWindow(kind="weekly", days=[d for d in _WEEK if d in days], from_=window.from_, to=window.to)  # type: ignore[misc]
+    return ManifestWindow(kind="weekly", days=[d for d in _WEEK if d in days], from_=window.from_, to=window.to)
 
 
 def _bandwidth(bandwidth: Bandwidth) -> ManifestBandwidth:

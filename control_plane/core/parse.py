@@ -6,11 +6,12 @@ it is kept as long as its Git object stays.
 """
 
 import re
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
 
+from control_plane.core.layout import Place
 from control_plane.core.problems import Finding, KeyPath, Problem
 from control_plane.core.references import Reference, references_of
 from control_plane.core.rules import findings_of
@@ -20,7 +21,7 @@ from control_plane.core.yaml_strict import Doubtful, load_plain, require_plain_c
 from schemas.desired import Document, Fleet, Layer
 
 
-class ParsedFile(Struct, frozen=True):
+class ParsedFile(Struct, frozen=True, gc=False):
     """A document and what is wrong with its file alone; `document` is None when it could not be read as its kind."""
 
     path: str
@@ -32,10 +33,13 @@ class ParsedFile(Struct, frozen=True):
     references: tuple[Reference, ...] = ()
 
 
-def parse_file(path: str, folder: str, stem: str, kind: type[Any], blob: str, data: bytes) -> ParsedFile:
-    """Read one document of `kind`."""
+def parse_file(path: str, blob: str, data: bytes, place: Place) -> ParsedFile:
+    """Read the document at `place`."""
+    kind, folder, stem = place.kind, place.folder, place.id
+    document: Document | None
+    problems: tuple[Problem, ...] = ()
     try:
-        document, problems = _parse_plain(kind, data), ()
+        document = _parse_plain(kind, data)
     except (Doubtful, msgspec.ValidationError):
         document, problems = _parse_precisely(path, kind, data)
     if document is None:
@@ -71,13 +75,16 @@ def _parse_precisely(path: str, kind: type[Any], data: bytes) -> tuple[Document 
         return None, (Problem(file=path, line=1, column=1, severity="error", code="BadValue", message=message),)
 
 
+class Texts(Protocol):
+    """The bytes of documents by path; may be lazy."""
+
+    def __getitem__(self, path: str, /) -> bytes: ...
+
+
 class Locator:
-    """Finds places of key paths in files, by the precise reader, each file read at most once.
+    """Finds places of key paths in files, by the precise reader, each file read at most once."""
 
-    `texts` maps paths to bytes and may be lazy.
-    """
-
-    def __init__(self, texts: "msgspec.structs.Any | Any") -> None:
+    def __init__(self, texts: Texts) -> None:
         self._texts = texts
         self._composed: dict[str, Composed] = {}
 

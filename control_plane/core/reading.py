@@ -125,9 +125,7 @@ class _Reader:
                 self._rename((place.folder, place.id), path, present=True)
 
     def _take_document(self, entry: TreeEntry, place: Place) -> None:
-        assert place.kind is not None
-        data = self._blobs[entry.blob]
-        file = parse_file(entry.path, place.folder, place.id, place.kind, entry.blob, data)
+        file = parse_file(entry.path, entry.blob, self._blobs[entry.blob], place)
         self._files[entry.path] = file
         self._rename((place.folder, place.id or entry.path), entry.path, present=True)
         if file.problems:

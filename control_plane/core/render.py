@@ -21,7 +21,7 @@ from schemas.desired import Release, SiteState, Video, VideoSet
 from schemas.names import Digest, PublicKeyLine, SiteId, Version
 
 
-class CompiledSite(Struct, frozen=True, kw_only=True):
+class CompiledSite(Struct, frozen=True, kw_only=True, gc=False):
     """What one site is to be; `facts` (club, city, region, country, sports, groups) are for pages."""
 
     site: SiteId
@@ -121,7 +121,7 @@ class _Folder(Mapping[str, T]):
     def __init__(self, reading: Reading, folder: str, kind: type[T]) -> None:
         self._reading = reading
         self._folder = folder
-        self._kind = kind
+        self._kind: type[T] = kind
 
     def __getitem__(self, name: str) -> T:
         document = self._reading.document(self._folder, name)
@@ -144,6 +144,7 @@ class _Renderer:
             _Folder(reading, "releases", Release),
             _Folder(reading, "video-sets", VideoSet),
             _Folder(reading, "videos", Video),
+            {},
         )
         self._prefixes = prefixes
         self._bodies: dict[tuple[GroupKeys, str], Body] = {}

@@ -8,6 +8,7 @@ from itertools import combinations, groupby
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from control_plane.core.problems import KeyPath
 from schemas.desired import Backup, Bandwidth, Connectivity, Hotspot, Layer, Maintenance, Poll
@@ -37,7 +38,7 @@ class Source(Struct, frozen=True):
     priority: int = -1
 
 
-class Resolved(Struct, frozen=True):
+class Resolved(Struct, frozen=True, gc=False):
     """What the layers of a site come to; `video_sets` in the order in which they were added, lowest layer first."""
 
     release: Version | None = None
@@ -96,18 +97,14 @@ def apply_layer(low: Resolved, source: Source, origins: Origins | None = None) -
     layer = source.layer
     if sets_nothing(layer):
         return low
-    values: dict[str, Any] = {}
-    for key in SCALAR_KEYS:
-        value = getattr(layer, key)
-        values[key] = getattr(low, key) if value is None else value
-        if value is not None and origins is not None:
-            origins[(key,)] = (source, (key,))
-    video_sets, config = low.video_sets, low.config
+    changes: dict[str, Any] = {key: value for key in SCALAR_KEYS if (value := getattr(layer, key)) is not None}
+    if origins is not None:
+        origins |= {(key,): (source, (key,)) for key in changes}
     if layer.video_sets or layer.without_video_sets:
-        video_sets = _merge_sets(low.video_sets, source, origins)
+        changes["video_sets"] = _merge_sets(low.video_sets, source, origins)
     if layer.config:
-        config = _merge_maps(low.config, layer.config, ("config",), source, origins)
-    return Resolved(**values, video_sets=video_sets, config=config)
+        changes["config"] = _merge_maps(low.config, layer.config, ("config",), source, origins)
+    return replace(low, **changes)
 
 
 def _merge_sets(low: tuple[DocumentId, ...], source: Source, origins: Origins | None) -> tuple[DocumentId, ...]:
@@ -128,27 +125,26 @@ def _merge_maps(
     """Maps merge deeply, lists and scalars replace, null takes away; a map that manages nothing is not there."""
     merged = dict(low)
     for key, value in high.items():
-        path = (*at, key)
         below = merged.get(key)
+        if origins is not None and not (isinstance(value, dict) and isinstance(below, dict)):
+            _take_over((*at, key), value, source, origins)
         if isinstance(value, dict):
-            if not isinstance(below, dict):
-                _forget(path, origins)
-                below = {}
-            value = _merge_maps(below, value, path, source, origins) or None
+            result = _merge_maps(below if isinstance(below, dict) else {}, value, (*at, key), source, origins) or None
         else:
-            _forget(path, origins)
-            if value is not None and origins is not None:
-                origins[path] = (source, path)
-        if value is None:
+            result = value
+        if result is None:
             merged.pop(key, None)
         else:
-            merged[key] = value
+            merged[key] = result
     return merged
 
 
-def _forget(path: KeyPath, origins: Origins | None) -> None:
-    for known in [known for known in origins or () if known[: len(path)] == path]:
-        del (origins or {})[known]
+def _take_over(path: KeyPath, value: Any, source: Source, origins: Origins) -> None:
+    """What was set at or below `path` is no more; a list or scalar is set there instead."""
+    for known in [known for known in origins if known[: len(path)] == path]:
+        del origins[known]
+    if value is not None and not isinstance(value, dict):
+        origins[path] = (source, path)
 
 
 def merge_base(fleet: Source | None, groups: Sequence[Source], origins: Origins | None = None) -> Base:

@@ -6,6 +6,7 @@ from typing import Final
 
 from control_plane.core.problems import Finding, KeyPath, listed, suggestion
 from control_plane.core.select import KEYS as SELECT_KEYS
+from control_plane.core.select import is_known
 from schemas.desired import (
     AgentRelease,
     Document,
@@ -35,21 +36,21 @@ MAX_POLL_S: Final = 86_400
 
 def findings_of(file: str, stem: str, document: Document) -> list[Finding]:
     """What is wrong within a document whose shape is right, and warnings of what has no effect yet."""
+    found: list[Finding] = []
     match document:
         case Site():
-            return _of_site(file, document)
+            found = _of_site(file, document)
         case Group():
-            return [*_of_layer(file, document, ()), *_of_group(file, document)]
+            found = [*_of_layer(file, document, ()), *_of_group(file, document)]
         case Fleet():
-            return [*_of_layer(file, document.defaults, ("defaults",)), *_later(file, document, _LATER_FLEET, ())]
+            found = [*_of_layer(file, document.defaults, ("defaults",)), *_later(file, document, _LATER_FLEET, ())]
         case VideoSet():
-            return list(_of_set(file, document))
+            found = list(_of_set(file, document))
         case Release() | AgentRelease():
-            return _of_release(file, stem, document)
+            found = _of_release(file, stem, document)
         case Operation():
-            return _of_operation(file, document)
-        case _:
-            return []
+            found = _of_operation(file, document)
+    return found
 
 
 def _of_site(file: str, site: Site) -> list[Finding]:
@@ -133,7 +134,7 @@ def _of_group(file: str, group: Group) -> Iterator[Finding]:
         message = "a group needs exactly one of `select` and `sites`"
         yield Finding(file=file, path=(), code="SelectOrSites", message=message)
     for key, wanted in (group.select or {}).items():
-        if key not in SELECT_KEYS and not (key.startswith("labels.") and len(key) > len("labels.")):
+        if not is_known(key):
             known = [*SELECT_KEYS, "labels.NAME"]
             message = f"sites cannot be selected by `{key}`{suggestion(key, known)}; known are {listed(known, 'and')}"
             yield Finding(file=file, path=("select", key), code="UnknownKey", message=message, at_key=True)

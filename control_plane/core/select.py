@@ -3,8 +3,8 @@
 A selector's first positive key files it under the values it wants, so that a site meets only the groups that can match.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
 from schemas.desired import Group, Not, Site
 from schemas.names import DocumentId, SiteId
@@ -24,70 +24,91 @@ _READERS: Final[Mapping[str, Callable[[SiteId, Site], Values]]] = {
     "tenant": lambda _, site: (site.tenant,) if site.tenant is not None else (),
 }
 KEYS: Final = tuple(_READERS)
+_LABELS: Final = "labels."
 
 GroupKey = tuple[int, DocumentId]
 """Priority and id: groups of a site are layered in the order of these."""
 
 
-def read_values(key: str, name: SiteId, site: Site) -> Values:
-    """The site's values under a selector's key; none when it has none."""
-    if key.startswith("labels."):
-        label = site.labels.get(key[len("labels.") :])
-        return () if label is None else (label,)
-    return _READERS[key](name, site)
+def is_known(key: str) -> bool:
+    """Whether sites can be selected by this key."""
+    return key in _READERS or (key.startswith(_LABELS) and len(key) > len(_LABELS))
 
 
-def matches(select: Mapping[str, str | list[str] | Not], name: SiteId, site: Site) -> bool:
-    """Whether every key of the selector holds; values compare exactly."""
-    return all(_holds(wanted, read_values(key, name, site)) for key, wanted in select.items())
+def _reader(key: str) -> Callable[[SiteId, Site], Values]:
+    if not key.startswith(_LABELS):
+        return _READERS[key]
+    label = key[len(_LABELS) :]
+    return lambda _, site: (site.labels[label],) if label in site.labels else ()
 
 
-def _holds(wanted: str | list[str] | Not, values: Values) -> bool:
-    if isinstance(wanted, Not):
-        return not any(value in _as_list(wanted.not_) for value in values)
-    return any(value in _as_list(wanted) for value in values)
+def _as_set(wanted: str | list[str]) -> frozenset[str]:
+    return frozenset((wanted,) if isinstance(wanted, str) else wanted)
 
 
-def _as_list(wanted: str | list[str]) -> list[str]:
-    return [wanted] if isinstance(wanted, str) else wanted
+class _Condition(NamedTuple):
+    """One key of a selector: one of the site's values is among `wanted`, or, turned round, none is."""
+
+    read: Callable[[SiteId, Site], Values]
+    wanted: frozenset[str]
+    turned: bool
+
+    def holds(self, name: SiteId, site: Site) -> bool:
+        return self.wanted.isdisjoint(self.read(name, site)) is self.turned
+
+
+class _Candidate(NamedTuple):
+    """A group and what must still hold for a site that was found under its first key."""
+
+    key: GroupKey
+    conditions: tuple[_Condition, ...]
+
+
+def _hold(conditions: tuple[_Condition, ...], name: SiteId, site: Site) -> bool:
+    return all(condition.holds(name, site) for condition in conditions)
 
 
 class Selectors:
-    """Every group's selector, filed by what it asks for first."""
+    """Every group's selector, filed by what it asks for first; values compare exactly."""
 
     def __init__(self, groups: Mapping[DocumentId, Group]) -> None:
         self._by_site: dict[SiteId, list[GroupKey]] = {}
-        self._by_value: dict[str, dict[str, list[DocumentId]]] = {}
-        self._everywhere: list[DocumentId] = []
-        self._keys: dict[DocumentId, GroupKey] = {name: (group.priority, name) for name, group in groups.items()}
-        self._selects: dict[DocumentId, Mapping[str, str | list[str] | Not]] = {}
+        self._by_value: dict[str, dict[str, list[_Candidate]]] = {}
+        self._everywhere: list[_Candidate] = []
         for name, group in groups.items():
-            self._file(name, group)
+            self._file((group.priority, name), group)
+        self._readers = [(_reader(key), buckets) for key, buckets in self._by_value.items()]
 
-    def _file(self, name: DocumentId, group: Group) -> None:
+    def _file(self, key: GroupKey, group: Group) -> None:
         for site in dict.fromkeys(group.sites or ()):
-            self._by_site.setdefault(site, []).append(self._keys[name])
-        if not group.select or any(key not in _READERS and not key.startswith("labels.") for key in group.select):
+            self._by_site.setdefault(site, []).append(key)
+        select = group.select or {}
+        if not select or not all(is_known(name) for name in select):
             return
-        self._selects[name] = group.select
-        for key, wanted in group.select.items():
-            if not isinstance(wanted, Not):
-                buckets = self._by_value.setdefault(key, {})
-                for value in dict.fromkeys(_as_list(wanted)):
-                    buckets.setdefault(value, []).append(name)
-                return
-        self._everywhere.append(name)
+        conditions = {
+            name: _Condition(_reader(name), _as_set(wanted.not_), True)
+            if isinstance(wanted, Not)
+            else _Condition(_reader(name), _as_set(wanted), False)
+            for name, wanted in select.items()
+        }
+        first = next((name for name, condition in conditions.items() if not condition.turned), None)
+        rest = _Candidate(key, tuple(condition for name, condition in conditions.items() if name != first))
+        if first is None:
+            self._everywhere.append(rest)
+            return
+        buckets = self._by_value.setdefault(first, {})
+        for value in conditions[first].wanted:
+            buckets.setdefault(value, []).append(rest)
 
     def groups_of(self, name: SiteId, site: Site) -> tuple[GroupKey, ...]:
         """The groups that the site is in, in the order of their layers."""
         found = list(self._by_site.get(name, ()))
-        for key, buckets in self._by_value.items():
-            for value in read_values(key, name, site):
-                if value in buckets:
-                    found += self._matching(buckets[value], name, site)
-        if self._everywhere:
-            found += self._matching(self._everywhere, name, site)
+        for read, buckets in self._readers:
+            for value in read(name, site):
+                for key, conditions in buckets.get(value, ()):
+                    if not conditions or _hold(conditions, name, site):
+                        found.append(key)
+        for key, conditions in self._everywhere:
+            if _hold(conditions, name, site):
+                found.append(key)
         return tuple(sorted(set(found))) if len(found) > 1 else tuple(found)
-
-    def _matching(self, candidates: Iterable[DocumentId], name: SiteId, site: Site) -> list[GroupKey]:
-        return [self._keys[group] for group in candidates if matches(self._selects[group], name, site)]

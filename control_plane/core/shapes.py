@@ -6,7 +6,7 @@ Reads the same msgspec types that the fast path converts to, so that there is on
 import re
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import inspect
@@ -23,8 +23,8 @@ def check_shape(file: str, root: Node | None, kind: type[Any]) -> list[Problem]:
     found: list[Problem] = []
 
     def note(node: Node, code: str, message: str) -> None:
-        place = {"line": node.line + 1, "column": node.column + 1}
-        found.append(Problem(file=file, **place, severity="error", code=code, message=message))  # type: ignore[arg-type]
+        line, column = node.line + 1, node.column + 1
+        found.append(Problem(file=file, line=line, column=column, severity="error", code=code, message=message))
 
     if root is None or (isinstance(root, Scalar) and root.value is None):
         root = root or Scalar(0, 0, "", True, None)
@@ -179,18 +179,21 @@ def _as_type(kind: inspect.Type) -> Any:
             meta = msgspec.Meta(min_length=kind.min_length, max_length=kind.max_length, pattern=kind.pattern)
             return _annotated(str, meta)
         case inspect.IntType():
-            return _annotated(int, msgspec.Meta(ge=kind.ge, le=kind.le, gt=kind.gt, lt=kind.lt))
+            return _annotated(int, _bounds(kind))
         case inspect.FloatType():
-            return _annotated(float, msgspec.Meta(ge=kind.ge, le=kind.le, gt=kind.gt, lt=kind.lt))
+            return _annotated(float, _bounds(kind))
         case inspect.DateTimeType():
             return _annotated(datetime, msgspec.Meta(tz=kind.tz))
         case _:
             return _PYTHON_TYPES[type(kind)]
 
 
-def _annotated(kind: type, meta: msgspec.Meta) -> Any:
-    from typing import Annotated
+def _bounds(kind: inspect.IntType | inspect.FloatType) -> msgspec.Meta:
+    bounds = {name: value for name in ("ge", "le", "gt", "lt") if (value := getattr(kind, name)) is not None}
+    return msgspec.Meta(**bounds)
 
+
+def _annotated(kind: type, meta: msgspec.Meta) -> Any:
     return Annotated[kind, meta]
 
 
@@ -248,7 +251,7 @@ _PYTHON_TYPES: Final[dict[type[inspect.Type], type]] = {
     inspect.DateType: date,
     inspect.DateTimeType: datetime,
 }
-_SCALAR_TYPES: Final = (*_PYTHON_TYPES, inspect.LiteralType)
+_SCALAR_TYPES: Final[tuple[type[inspect.Type], ...]] = (*_PYTHON_TYPES, inspect.LiteralType)
 _NAMES: Final[dict[type[inspect.Type], str]] = {
     inspect.StrType: "text",
     inspect.IntType: "a whole number",

@@ -23,13 +23,13 @@ from control_plane.core.resolve import (
 )
 from control_plane.core.select import GroupKey, Selectors
 from control_plane.core.validate import fleet_of
-from schemas.desired import Group, Release, Site
+from schemas.desired import Document, Group, Release, Requires, Site
 from schemas.names import DocumentId, SiteId
 
 GroupKeys = tuple[GroupKey, ...]
 
 
-class SiteRecord(Struct, frozen=True):
+class SiteRecord(Struct, frozen=True, gc=False):
     """A site of a commit. `shares` says that it sets nothing of its own: what it resolves to is its groups'."""
 
     path: str
@@ -51,6 +51,7 @@ class Sites(Struct, frozen=True):
 
 
 NO_SITES: Final = Sites({}, {}, {}, {}, {})
+_NO_REQUIREMENTS: Final = Requires()
 
 
 def take_sites(reading: Reading, changes: Changes, previous: Sites) -> tuple[Sites, set[SiteId]]:
@@ -67,13 +68,14 @@ def take_sites(reading: Reading, changes: Changes, previous: Sites) -> tuple[Sit
         bases = {keys: base for keys, base in bases.items() if keys in live}
     resolver = _Resolver(reading, bases, groups, group_paths)
     records = previous.records.copy()
-    dirty = _take_changed(reading, changes, records, Selectors(groups), resolver)
+    dirty = _take_changed(reading, changes, records, resolver)
     if changed_groups or all_bases:
-        moved = {name: groups[name] for name in changed_groups if name in groups}
-        dirty |= _take_moved(records, dirty, changed_groups, Selectors(moved), resolver, previous.bases)
+        kept = {keys: tuple(key for key in keys if key[1] not in changed_groups) for keys in previous.bases}
+        joins = Selectors({name: groups[name] for name in changed_groups if name in groups})
+        dirty |= _take_moved(records, dirty, kept, joins, resolver)
     versions = {name for folder, name in changes.documents if folder == "releases"}
     if versions:
-        dirty |= _take_released(records, versions, resolver)
+        dirty |= _take_released(records, dirty, versions, resolver)
     members = previous.members
     if dirty or changed_groups:
         members = _count(records.values())
@@ -102,11 +104,11 @@ def _take_changed(
     reading: Reading,
     changes: Changes,
     records: dict[SiteId, SiteRecord],
-    selectors: Selectors,
     resolver: "_Resolver",
 ) -> set[SiteId]:
     """Sites whose own file changed, came or went."""
     dirty = set()
+    selectors = resolver.selectors
     for folder, name in changes.documents:
         if folder != "sites":
             continue
@@ -114,7 +116,7 @@ def _take_changed(
         paths = reading.names.get((folder, name))
         document = reading.files[paths[0]].document if paths else None
         if paths and isinstance(document, Site):
-            records[name] = resolver.record(paths[0], name, document, selectors.groups_of(name, document))
+            records[name] = resolver.record(paths[0], document, selectors.groups_of(name, document))
         else:
             records.pop(name, None)
     return dirty
@@ -123,35 +125,35 @@ def _take_changed(
 def _take_moved(
     records: dict[SiteId, SiteRecord],
     done: set[SiteId],
-    changed_groups: set[DocumentId],
-    moved: Selectors,
+    kept: Mapping[GroupKeys, GroupKeys],
+    joins: Selectors,
     resolver: "_Resolver",
-    previous_bases: Mapping[GroupKeys, Base],
 ) -> set[SiteId]:
-    """Sites that other groups now hold, or whose groups' merge changed."""
+    """Sites that other groups now hold, or whose groups' merge changed; `kept`: their groups that did not change."""
     dirty = set()
-    kept = {keys: tuple(key for key in keys if key[1] not in changed_groups) for keys in previous_bases}
     for name, record in records.items():
         if name in done:
             continue
         groups = kept.get(record.groups, record.groups)
-        joined = moved.groups_of(name, record.document)
+        joined = joins.groups_of(name, record.document)
         if joined:
             groups = tuple(sorted((*groups, *joined)))
         if groups != record.groups or groups not in resolver.known:
-            again = resolver.record(record.path, name, record.document, groups)
+            again = resolver.record(record.path, record.document, groups)
             if again != record:
                 dirty.add(name)
                 records[name] = again
     return dirty
 
 
-def _take_released(records: dict[SiteId, SiteRecord], versions: set[str], resolver: "_Resolver") -> set[SiteId]:
+def _take_released(
+    records: dict[SiteId, SiteRecord], done: set[SiteId], versions: set[str], resolver: "_Resolver"
+) -> set[SiteId]:
     """Sites that are to run a release whose document changed."""
-    dirty = {name for name, record in records.items() if record.resolved.release in versions}
+    dirty = {n for n, record in records.items() if record.resolved.release in versions and n not in done}
     for name in dirty:
         record = records[name]
-        records[name] = resolver.record(record.path, name, record.document, record.groups)
+        records[name] = resolver.record(record.path, record.document, record.groups)
     return dirty
 
 
@@ -193,27 +195,35 @@ class _Resolver:
         self._reading = reading
         self._bases = bases
         self._parts = Sites({}, {}, dict(groups), dict(group_paths), {})
+        self._releases: dict[str, Document | None] = {}
+        self.selectors = Selectors(groups)
         self.known = frozenset(bases)
 
-    def record(self, path: str, name: SiteId, document: Site, groups: GroupKeys) -> SiteRecord:
+    def record(self, path: str, document: Site, groups: GroupKeys) -> SiteRecord:
         """Resolve one site."""
         base = self._bases.get(groups)
         if base is None:
             base = self._bases[groups] = merge_base(*sources_of(self._reading, self._parts, groups))
         shares = sets_nothing(document)
         resolved = base.resolved if shares else apply_layer(base.resolved, Source("site", path, (), document))
-        findings = tuple(self._check(path, document, groups, resolved))
+        findings = self._check(path, document, groups, resolved)
         return SiteRecord(path, document, groups, resolved, shares, findings)
 
-    def _check(self, path: str, site: Site, groups: GroupKeys, resolved: Resolved) -> Iterator[Finding]:
-        if resolved.release is None:
-            if not groups:
-                message = "this site is in no group and has no release; write `release: VERSION`, or put it in a group"
-                yield Finding(file=path, path=(), code="SiteWithoutRelease", message=message)
-            return
-        release = self._reading.document("releases", resolved.release)
-        if isinstance(release, Release):
-            yield from _check_requirements(path, site, resolved, release)
+    def _check(self, path: str, site: Site, groups: GroupKeys, resolved: Resolved) -> tuple[Finding, ...]:
+        version = resolved.release
+        if version is None:
+            return () if groups else (_without_release(path),)
+        if version not in self._releases:
+            self._releases[version] = self._reading.document("releases", version)
+        release = self._releases[version]
+        if not isinstance(release, Release) or release.requires == _NO_REQUIREMENTS:
+            return ()
+        return tuple(_check_requirements(path, site, resolved, release))
+
+
+def _without_release(path: str) -> Finding:
+    message = "this site is in no group and has no release; write `release: VERSION`, or put it in a group"
+    return Finding(file=path, path=(), code="SiteWithoutRelease", message=message)
 
 
 def _check_requirements(path: str, site: Site, resolved: Resolved, release: Release) -> Iterator[Finding]:

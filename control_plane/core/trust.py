@@ -83,7 +83,8 @@ def _walk(roots: Mapping[int, tuple[str, bytes]]) -> tuple[TrustRoot | None, tup
 
 def _with_lists(root: TrustRoot, documents: tuple[TrustDocument, ...], lists: Mapping[int, tuple[str, bytes]]) -> Trust:
     """Only the newest list counts: older ones may be signed by keys that have been rotated out since."""
-    version, (path, data) = next(reversed(lists.items()))
+    version = max(lists)
+    path, data = lists[version]
     try:
         newest = read_release_list(data, root)
     except Refused as refusal:

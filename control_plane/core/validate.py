@@ -74,7 +74,7 @@ def release_facts(reading: Reading) -> ReleaseFacts:
 
 
 def check_references(reading: Reading, changes: Changes, previous: References | None) -> References:
-    """Findings of every file that names what is not there or not allowed; only what may have changed is checked anew."""
+    """Findings of files that name what is not there or not allowed; only what may have changed is checked anew."""
     fleet = fleet_of(reading)
     in_fleet = {
         "rollouts": None if fleet is None else frozenset(fleet.rollouts),
@@ -179,7 +179,7 @@ class _Checker:
 
 
 def check_releases(reading: Reading, facts: ReleaseFacts) -> Iterator[Finding]:
-    """Releases whose tree is not the one that was signed, or that nobody signed (a warning: naming one is the error)."""
+    """Releases whose tree is not the one that was signed, or that nobody signed (an error where one is named)."""
     for version, tree in facts.trees.items():
         file = reading.names["releases", version][0]
         signed = None if facts.allowed is None else facts.allowed.get(version)

@@ -12,11 +12,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import (
     AliasEvent,
+    CollectionStartEvent,
     DocumentStartEvent,
     Event,
     MappingEndEvent,
     MappingStartEvent,
-    NodeEvent,
     ScalarEvent,
     SequenceEndEvent,
     SequenceStartEvent,
@@ -129,7 +129,7 @@ def _place(text: str, position: int) -> tuple[int, int]:
     return text.count("\n", 0, position), position - (text.rfind("\n", 0, position) + 1)
 
 
-class _Stop(Exception):  # noqa: N818 - it ends the reading, the problem is noted
+class _Stop(Exception):
     pass
 
 
@@ -151,7 +151,8 @@ class _Composer:
         for match in INVISIBLE.finditer(text):
             name = f"U+{ord(match[0]):04X}"
             message = f"the invisible character {name} is not allowed; delete it, or write it visibly in another way"
-            self._note(*_place(text, match.start()), "InvisibleCharacter", message)
+            line, column = _place(text, match.start())
+            self._note(line, column, "InvisibleCharacter", message)
         return INVISIBLE.sub("?", text)
 
     def run(self, text: str) -> None:
@@ -163,12 +164,13 @@ class _Composer:
             self.root = None
         except ReaderError as error:
             self.root = None
-            self._note(*_place(text, error.position), "YamlSyntax", "this character is not allowed in YAML; delete it")
+            line, column = _place(text, error.position)
+            self._note(line, column, "YamlSyntax", "this character is not allowed in YAML; delete it")
         except MarkedYAMLError as error:
             self.root = None
             mark = error.problem_mark or error.context_mark
-            place = (mark.line, mark.column) if mark is not None else (0, 0)
-            self._note(*place, "YamlSyntax", _syntax_sentence(error))
+            line, column = (0, 0) if mark is None else (mark.line, mark.column)
+            self._note(line, column, "YamlSyntax", _syntax_sentence(error))
 
     def _note(self, line: int, column: int, code: str, message: str) -> None:
         self.problems.append(_problem(self.file, line, column, code, message))
@@ -206,11 +208,11 @@ class _Composer:
             self._note_at(event, "SeveralDocuments", "one file holds one document; move the second to its own file")
             raise _Stop
 
-    def _check_node(self, event: NodeEvent) -> None:
+    def _check_node(self, event: ScalarEvent | CollectionStartEvent) -> None:
         if event.anchor is not None:
             message = f"anchors (`&{event.anchor}`) are not allowed; write the value out where it is needed"
             self._note_at(event, "AnchorOrAlias", message)
-        if event.ctag is not None:
+        if event.tag is not None:
             message = "tags (`!…`) are not allowed; delete the tag, and quote the value if it is to be text"
             self._note_at(event, "TagNotAllowed", message)
 

@@ -6,11 +6,12 @@ from typing import Any, Final
 
 from control_plane.core.yaml_strict import AMBIGUOUS, MAX_JSON_INTEGER
 
-_NULL: Final = frozenset(("", "~", "null", "Null", "NULL"))
-_BOOL: Final = {
-    "true": True, "True": True, "TRUE": True,
-    "false": False, "False": False, "FALSE": False,
-}  # fmt: skip
+_WORDS: Final[dict[str, bool | None]] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+MAX_DIGITS: Final = 400
 # A leading zero makes it text here: what looks like a telephone or a postal code is none of the numbers.
 _INT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _OCTAL: Final = re.compile(r"0o([0-7]+)")
@@ -23,22 +24,23 @@ _FALSE_WORDS: Final = frozenset(("n", "no", "off"))
 
 def plain_value(text: str) -> Any:
     """The value of a plain scalar: null, bool, int, float or, for everything else, the text."""
-    if text in _NULL:
-        return None
-    if text in _BOOL:
-        return _BOOL[text]
-    if _INT.fullmatch(text):
-        return int(text) if len(text) < 400 else text
-    if match := _OCTAL.fullmatch(text):
-        return int(match[1], 8)
-    if match := _HEX.fullmatch(text):
-        return int(match[1], 16)
-    if _FLOAT.fullmatch(text):
-        number = float(text)
-        return number if isfinite(number) else text
+    if text in _WORDS:
+        return _WORDS[text]
+    number = _integer(text)
+    if number is None and _FLOAT.fullmatch(text) and isfinite(float(text)):
+        return float(text)
     if _SPECIAL_FLOAT.fullmatch(text):
         return float(text.replace(".", "", 1))
-    return text
+    return text if number is None else number
+
+
+def _integer(text: str) -> int | None:
+    if _INT.fullmatch(text):
+        return int(text) if len(text) < MAX_DIGITS else None
+    for pattern, base in ((_OCTAL, 8), (_HEX, 16)):
+        if match := pattern.fullmatch(text):
+            return int(match[1], base)
+    return None
 
 
 def objection(text: str, value: Any) -> str | None:

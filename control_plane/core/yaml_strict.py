@@ -6,10 +6,11 @@ an invisible character to the precise path, which decides; the scan may only be 
 """
 
 import re
+from collections.abc import Iterable
 from math import isfinite
 from typing import Any, Final
 
-import ryaml
+from ryaml import loads as load_yaml  # type: ignore[attr-defined]
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 20
@@ -23,14 +24,15 @@ _PLAIN_BYTES: Final = bytes(
 INVISIBLE: Final = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff]|\r(?!\n)"
 )
-"""Control, line-separating and bidirectional characters (Unicode TR 36, section 2.5, and YAML 1.2, 5.1); tab is fine."""
-_SPECIAL: Final = re.compile(r"(?:^|[\s,\[{:])(?:[&*!]\S|<<)|^%|\\", re.MULTILINE)
+"""Control, line-separating and bidirectional characters (Unicode TR 36, 2.5, and YAML 1.2, 5.1); a tab is fine."""
+_SPECIAL: Final = re.compile(r"(?:^|[\s,\[{:])(?:[&*!]|<<)|^%|\\", re.MULTILINE)
 
 # Plain scalars that YAML 1.1 and 1.2 read differently, or that people read differently from both.
 _AMBIGUOUS_WORDS: Final = "y|yes|n|no|on|off"
 AMBIGUOUS: Final = re.compile(
     rf"(?i:{_AMBIGUOUS_WORDS})|=|<<"
-    r"|[-+]?0[0-9_]+(?:\.[0-9_]*)?|[-+]?0o[0-7_]+|[-+]?0b[01_]+|[-+]?0[xX][0-9a-fA-F]*_[0-9a-fA-F_]*|[-+]?0X[0-9a-fA-F]+"
+    r"|[-+]?0[0-9_]+(?:\.[0-9_]*)?|[-+]?0o[0-7_]+|[-+]?0b[01_]+"
+    r"|[-+]?0[xX][0-9a-fA-F]*_[0-9a-fA-F_]*|[-+]?0X[0-9a-fA-F]+|[-+]0x[0-9a-fA-F]+"
     r"|[-+]?[0-9]+(?:_[0-9]*)+(?:\.[0-9_]*)?|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"
     r"|[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+"
     r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt\s].*)?"
@@ -40,7 +42,7 @@ _ODD_NUMBER: Final = re.compile(r"0[ob][0-7]|[0-9.][eE][-+]?[0-9]|[0-9]\.\s*$", 
 MAX_JSON_INTEGER: Final = 2**53 - 1
 
 
-class Doubtful(Exception):  # noqa: N818 - it is no error, but the sign for the other path
+class Doubtful(Exception):
     """The fast path cannot vouch for this text; the precise path must look."""
 
 
@@ -52,7 +54,7 @@ def load_plain(data: bytes) -> Any:
         text = data.decode()
         if data.translate(None, _PLAIN_BYTES) and (INVISIBLE.search(text) or _SPECIAL.search(text)):
             raise Doubtful
-        return ryaml.loads(text)
+        return load_yaml(text)
     except (ValueError, RecursionError, OverflowError):
         raise Doubtful from None
 
@@ -82,7 +84,14 @@ def _holds_number(value: Any, depth: int) -> bool:
     if depth > MAX_DEPTH:
         raise Doubtful
     if isinstance(value, list):
-        return any([_holds_number(item, depth + 1) for item in value])
+        return _any_number(value, depth)
     if not all(isinstance(key, str) and not AMBIGUOUS.fullmatch(key) for key in value):
         raise Doubtful
-    return any([_holds_number(item, depth + 1) for item in value.values()])
+    return _any_number(value.values(), depth)
+
+
+def _any_number(items: Iterable[Any], depth: int) -> bool:
+    found = False
+    for item in items:
+        found = _holds_number(item, depth + 1) or found  # every item must be looked at, not only up to the first
+    return found

@@ -165,7 +165,9 @@ def _site(number: int, chance: random.Random, seed: int) -> tuple[str, str]:
     city = chance.choice(REGIONS[region])
     sports = sorted(chance.sample(SPORTS, chance.choice((1, 1, 1, 2))))
     own = f"config:\n  remote:\n    title: Club {city} {number}\n" if number % 3 == 0 else ""
-    return f"sites/club-{number:06d}.yaml", f"""\
+    return (
+        f"sites/club-{number:06d}.yaml",
+        f"""\
 name: Club {city} {number}
 club: {city} {sports[0].capitalize()} Club
 location:
@@ -181,4 +183,5 @@ timezone: Europe/Paris
 identity: {public_key(f"site-{seed}-{number}")}
 state: active
 contact: {{email: club{number}@example.org}}
-{own}"""
+{own}""",
+    )
