@@ -32,7 +32,7 @@ format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format .
 
 schema: $(VENV)/.dev ## write schemas/jsonschema/ anew
-	@$(BIN)/python -m control_plane.core.jsonschema
+	@$(BIN)/python -m cli.schemas
 
 bench: $(VENV)/.dev ## measure beside floors and peers; writes bench.json
 	@$(BIN)/python -m tests.benchmarks
