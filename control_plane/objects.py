@@ -27,6 +27,14 @@ CHUNK_BYTES: Final = 1 << 20
 LINK_LIFETIME: Final = timedelta(hours=1)
 _STAGING: Final = "staging"
 _CONCURRENT_LOOKUPS: Final = 16
+_UNREACHABLE: Final = (
+    urllib3.exceptions.HTTPError,
+    ServerError,
+    InvalidResponseError,
+    ParseError,
+    OSError,
+    ValueError,
+)
 _ABSENT: Final = frozenset({"NoSuchKey", "NoSuchObject", "NotFound"})
 
 
