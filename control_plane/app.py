@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import os
 import signal
@@ -9,9 +10,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -67,7 +68,7 @@ async def open_app(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[
     signer = Signer.load(_required("manifest_key", settings.manifest_key, "make it with: neopro keys init"))
     git = _git(settings)
     objects = _objects(settings)
-    async with open_database(settings) as conninfo, open_pool(conninfo, settings.database_pool) as pool:
+    async with _database(settings) as conninfo, open_pool(conninfo, settings.database_pool) as pool:
         async with connection(pool) as conn:
             for name in await migrate(conn):
                 logger.info("migrated", extra={"migration": name})
@@ -79,23 +80,25 @@ async def open_app(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[
 
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[str]:
-    """The connection string of the database, embedded or not; it may hold a password.
+    """For a command on the server's machine: as `_database`, but an embedded one that runs already is used as it is."""
+    running = None
+    if not (settings.database_url or settings.database_url_file):
+        with contextlib.suppress(DatabaseUnavailable):
+            running = await asyncio.to_thread(running_conninfo, _postgres_folder(settings))
+    if running is not None:
+        yield running
+        return
+    async with _database(settings) as conninfo:
+        yield conninfo
 
-    An embedded one that another process runs already (`neopro serve`) is used as it is; else it is started, and
-    stopped with the context.
-    """
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[str]:
+    """The connection string of the database, which may hold a password; an embedded one is started and stopped."""
     if settings.database_url or settings.database_url_file:
         yield settings.database_url or read_secret(_required("database_url_file", settings.database_url_file))
         return
-    folder = settings.data_dir / "postgres"
-    try:
-        running: str | None = await asyncio.to_thread(running_conninfo, folder)
-    except DatabaseUnavailable:
-        running = None
-    if running:
-        yield running
-        return
-    embedded = EmbeddedPostgres(folder, settings.postgres_binaries)
+    embedded = EmbeddedPostgres(_postgres_folder(settings), settings.postgres_binaries)
     starting = asyncio.create_task(embedded.start())
     try:
         yield await asyncio.shield(starting)
@@ -127,7 +130,7 @@ async def running_server(
     """
     if settings.tls_certificate and settings.tls_key:
         serving.require_certificate(settings.tls_certificate, settings.tls_key)
-    with contextlib.closing(serving.bind(*settings.address)) as listener:
+    with contextlib.closing(serving.bind(*settings.address)) as listener, _alone_in(settings.data_dir):
         async with (
             open_app(settings, clock) as services,
             answering(services, listener, stop or asyncio.Event()) as running,
@@ -234,6 +237,28 @@ def _leave_threads(status: int) -> None:
             if thread.is_alive():
                 sys.stderr.flush()
                 os._exit(status)
+
+
+def _postgres_folder(settings: Settings) -> Path:
+    return settings.data_dir / "postgres"
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keeps a second server out of the clone and the uploads; the lock goes with the process, however it ends."""
+    _make_folder(folder)
+    with (folder / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise SettingsInvalid(
+                f"cannot use data_dir {folder}: process {file.read().strip()} serves from it; "
+                "stop that one, or set another data_dir"
+            ) from None
+        file.truncate(0)
+        print(os.getpid(), file=file, flush=True)
+        yield
 
 
 def _make_folder(folder: Path) -> None:

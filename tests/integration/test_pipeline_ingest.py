@@ -268,7 +268,7 @@ async def test_a_clock_far_behind_the_publication_publishes_nothing(world: World
     with pytest.raises(ClockBehind, match="set the clock"):
         await world.ingest()
     with pytest.raises(ClockBehind):
-        await world.services.pipeline.renew()
+        await world.pipeline.renew()
     assert await heads(world) == before
     assert "set the clock" in await remote_error(world)
 
@@ -311,7 +311,7 @@ async def test_objects_that_cannot_be_reached_publish_nothing(world: World) -> N
 
 async def test_another_control_plane_that_published_first_is_followed(world: World) -> None:
     await world.ingest()
-    ours = world.services.pipeline
+    ours = world.pipeline
     async with reopened(world):
         world.commit({"sites/brest.yaml": world.site_file("brest", state="suspended")})
         await world.ingest()
@@ -323,7 +323,7 @@ async def test_another_control_plane_that_published_first_is_followed(world: Wor
 
 async def test_two_control_planes_at_once_publish_a_commit_once(world: World) -> None:
     await world.ingest()
-    ours = world.services.pipeline
+    ours = world.pipeline
     async with reopened(world):
         world.commit({"fleet.yaml": as_yaml({"schema": 1, "defaults": {"release": "1.0.0"}})})
         outcomes = await asyncio.gather(ours.ingest(), world.ingest())

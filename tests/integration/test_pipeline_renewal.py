@@ -48,16 +48,16 @@ async def heads(world: World) -> dict[SiteId, SiteHead]:
 
 async def test_heads_of_a_day_are_signed_anew_and_say_the_same(world: World) -> None:
     before = await heads(world)
-    assert await world.services.pipeline.renew() == 0
+    assert await world.pipeline.renew() == 0
     world.clock.offset = timedelta(days=1, minutes=1)
-    assert await world.services.pipeline.renew() == 3
+    assert await world.pipeline.renew() == 3
     after = await heads(world)
     for site, head in after.items():
         old = before[site]
         assert (head.generation, head.manifest, head.commit) == (old.generation, old.manifest, old.commit)
         assert head.issued_at - old.issued_at > timedelta(days=1)
         assert head.expires_at - head.issued_at == timedelta(days=7)
-    assert await world.services.pipeline.renew() == 0
+    assert await world.pipeline.renew() == 0
 
 
 async def test_renewal_goes_on_in_batches_until_none_is_left(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ async def test_renewal_goes_on_in_batches_until_none_is_left(world: World, monke
     world.clock.offset = timedelta(days=2)
     async with world.connection() as conn:
         base = await publications.current(conn)
-    assert await world.services.pipeline.renew() == 3
+    assert await world.pipeline.renew() == 3
     async with world.connection() as conn:
         now = await publications.current(conn)
     assert base is not None and now is not None and now.serial == base.serial + 2
@@ -103,19 +103,19 @@ async def test_renewal_after_a_restart_needs_no_compilation(world: World) -> Non
     world.clock.offset = timedelta(days=2)
     async with reopened(world):
         away = world.remote.rename(world.remote.with_name("away.git"))
-        assert await world.services.pipeline.renew() == 3
+        assert await world.pipeline.renew() == 3
         away.rename(world.remote)
 
 
 async def test_renewal_before_the_first_publication_does_nothing(tmp_path: Path, database: str) -> None:
     async with open_world(tmp_path, database, first=False) as empty:
-        assert await empty.services.pipeline.renew() == 0
+        assert await empty.pipeline.renew() == 0
 
 
 async def test_a_key_that_the_root_no_longer_names_renews_nothing(world: World) -> None:
     before = await heads(world)
     world.clock.offset = timedelta(days=2)
-    services = world.services
+    services = world.opened
     stranger = Pipeline(
         services.pool, services.git, services.objects, Signer(Ed25519PrivateKey.generate()), world.clock
     )

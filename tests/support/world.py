@@ -25,10 +25,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from control_plane import serving
 from control_plane.app import Services, answering, open_app
-from control_plane.objects import ObjectStore
-from control_plane.pipeline import Outcome
+from control_plane.objects import FolderStore, ObjectStore
+from control_plane.pipeline import Outcome, Pipeline
 from control_plane.settings import Settings
-from control_plane.signer import read_private_key, write_private_key
+from control_plane.signer import write_private_key
 from control_plane.store.pool import Connection, connection
 from schemas import dsse, site_token
 from schemas.manifest import FileTree, TreeFile, encode_canonical
@@ -110,7 +110,7 @@ class World:
         self.remote = folder / "fleet.git"
         self.keys = TrustKeys(clock)
         self.manifest_key_file = folder / "manifest.key"
-        self.services: Services
+        self.services: Services | None = None
         self._site_keys: dict[SiteId, Ed25519PrivateKey] = {}
         self._repository = pygit2.init_repository(str(self.remote), bare=True, initial_head="main")
 
@@ -223,28 +223,56 @@ class World:
     # -- the control plane ---------------------------------------------------------------------------------------
 
     @property
+    def opened(self) -> Services:
+        """The services of `open_world`; a world that was only made has none."""
+        assert self.services is not None, "open the world first: async with open_world(…)"
+        return self.services
+
+    @property
     def settings(self) -> Settings:
-        return self.services.settings
+        return self.opened.settings
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self.opened.pipeline
 
     @property
     def objects(self) -> ObjectStore:
-        return self.services.objects
+        return self.services.objects if self.services else FolderStore(self.folder / "server" / "objects")
+
+    def usual_settings(self) -> dict[str, Any]:
+        """The settings of a server on this world, but for the database."""
+        return {
+            "data_dir": self.folder / "server",
+            "remote": str(self.remote),
+            "manifest_key": self.manifest_key_file,
+            "listen": "127.0.0.1:0",
+            "poll_s": 1,
+        }
+
+    def settings_file(self, **settings: Any) -> Path:
+        """`server.toml` with the usual settings and these over them (None takes one away)."""
+        given = {k: v for k, v in (self.usual_settings() | settings).items() if v is not None}
+        file = self.folder / "server.toml"
+        plain = {k: str(v) if isinstance(v, Path) else v for k, v in given.items()}
+        file.write_text("".join(f"{k} = {msgspec.json.encode(v).decode()}\n" for k, v in plain.items()))
+        return file
 
     async def ingest(self) -> Outcome:
         """Look at the remote, as the job does."""
-        return await self.services.pipeline.ingest()
+        return await self.pipeline.ingest()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection to the database."""
-        async with connection(self.services.pool) as conn:
+        async with connection(self.opened.pool) as conn:
             yield conn
 
     @asynccontextmanager
     async def serve(self, *, jobs: bool = False) -> AsyncIterator[str]:
         """The web server on a free port of loopback, in this event loop; `jobs`: it polls the remote by itself."""
         with closing(serving.bind("127.0.0.1", 0)) as listener:
-            async with answering(self.services, listener, asyncio.Event(), jobs=jobs) as running:
+            async with answering(self.opened, listener, asyncio.Event(), jobs=jobs) as running:
                 yield running.url
 
     def token(self, site: SiteId) -> str:
@@ -262,29 +290,26 @@ async def open_world(folder: Path, database: str, *, first: bool = True, **setti
 
     With `first`, the first commit is made and the blobs are uploaded; nothing was ingested yet.
     """
-    clock = ShiftedClock()
-    world = World(folder, clock)
-    write_private_key(world.manifest_key_file)
-    world.keys.manifest = read_private_key(world.manifest_key_file)
-    usual: dict[str, Any] = {
-        "data_dir": folder / "server",
-        "database_url": database,
-        "remote": str(world.remote),
-        "manifest_key": world.manifest_key_file,
-        "listen": "127.0.0.1:0",
-        "poll_s": 1,
-    }
-    async with open_app(Settings(**usual | settings), clock) as services:
+    world = make_world(folder)
+    usual = world.usual_settings() | {"database_url": database}
+    async with open_app(Settings(**usual | settings), world.clock) as services:
         world.services = services
         if first:
             world.commit(world.first_files(), "Start the fleet")
         yield world
 
 
+def make_world(folder: Path) -> World:
+    """A world without a control plane: an empty remote, keys, and a folder of objects for a server to come."""
+    world = World(folder, ShiftedClock())
+    world.keys.manifest = write_private_key(world.manifest_key_file)
+    return world
+
+
 @asynccontextmanager
 async def reopened(world: World, **settings: Any) -> AsyncIterator[World]:
     """The same world with a control plane that was started anew: nothing in its memory; `settings` as changed."""
-    before = world.services
+    before = world.opened
     changed = msgspec.structs.replace(before.settings, **settings)
     async with open_app(changed, world.clock) as services:
         world.services = services
