@@ -17,6 +17,8 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     "live.none": ("Reloads every 10 s", "Rechargé toutes les 10 s"),
     "footer": ("Read-only: the fleet is changed by commits.", "Lecture seule : le parc se modifie par des commits."),
     "title.fleet": ("Fleet status", "État du parc"),
+    "colon": (": ", " : "),
+    "percent": ("{n}%", "{n} %"),
     "breadcrumb": ("You are here", "Vous êtes ici"),
     # Durations
     "span.minutes": ("{n} min", "{n} min"),
@@ -206,7 +208,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     "metric.disk": ("Disk", "Disque"),
     "metric.disk.free": ("{free} free of {total}", "{free} libres sur {total}"),
     "metric.temperature": ("Temperature", "Température"),
-    "metric.uptime": ("Up since", "Allumé depuis"),
+    "metric.uptime": ("Up for", "Allumé depuis"),
     "metric.agent": ("Agent’s memory", "Mémoire de l’agent"),
     # Errors
     "problem.401": ("A personal token is needed", "Un jeton personnel est nécessaire"),

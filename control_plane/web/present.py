@@ -242,7 +242,7 @@ def _bar(counts: dict[str, int], total: int, words: Words) -> list[Segment]:
         if not total or not counts.get(standing):
             continue
         width = 100 * counts[standing] / total
-        text = f"{words(f'standing.{standing}')}: {words.number(counts[standing])}"
+        text = words(f"standing.{standing}") + words("colon") + words.number(counts[standing])
         bar.append(Segment(standing=standing, start=round(start, 3), width=round(width, 3), text=text))
         start += width
     return bar

@@ -136,7 +136,7 @@ def _compared(view: SiteView, words: Words) -> Iterable[Compared]:
         code=True,
     )
     yield Compared(label=words("column.commit"), desired=short(view.commit), observed="", same=True, code=True)
-    yield Compared(label=words("site.manifest"), desired=view.manifest[:19] + "…", observed="", same=True, code=True)
+    yield Compared(label=words("site.manifest"), desired=view.manifest[7:19] + "…", observed="", same=True, code=True)
     if said is not None:
         yield Compared(label=words("site.agent"), desired="", observed=said.agent_version, same=True)
         clock = words("site.clock.ok" if said.clock_synchronised else "site.clock.off")
@@ -205,7 +205,7 @@ def _meters(metrics: Metrics, words: Words) -> Iterable[Meter]:
 
 def _share(label: str, percent: float, text: str, words: Words) -> Meter:
     bounded = min(max(percent, 0.0), 100.0)
-    said = text or f"{words.decimal(bounded, 0)} %"
+    said = text or words("percent", n=words.decimal(bounded, 0))
     return Meter(label=label, text=said, percent=round(bounded, 1), high=bounded >= 90)
 
 
