@@ -43,7 +43,7 @@ def scalar(value: object) -> str:
         return json.dumps(value)
     text = str(value)
     plain = _PLAIN.match(text) and not text.endswith(" ") and text.lower() not in _RESERVED
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    return text if plain else "".join(map(_escaped, json.dumps(text, ensure_ascii=False)))
 
 
 def flow(value: Mapping[str, object] | Sequence[object]) -> str:
@@ -55,6 +55,13 @@ def flow(value: Mapping[str, object] | Sequence[object]) -> str:
 
 def _inner(value: object) -> str:
     return flow(value) if isinstance(value, list | tuple | dict) else scalar(value)
+
+
+def _escaped(character: str) -> str:
+    """The character, or an escape for one that YAML 1.2 does not take as it is or that nobody could see."""
+    if character.isprintable():
+        return character
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
 
 
 def _same(item: Any, present: Any) -> bool:

@@ -1,0 +1,55 @@
+"""What a verb prints, and where."""
+
+import io
+import json
+
+import pytest
+
+from cli.output import Output, layout
+
+
+def test_columns_are_aligned_and_the_last_one_is_cut_to_the_width() -> None:
+    lines = ["  ".join(cells) for cells in layout(("SITE", "WHY"), [("rennes", "a long sentence"), ("a", "b")], 16)]
+    assert lines == ["SITE    WHY", "rennes  a long …", "a       b"]
+
+
+def test_json_run_prints_data_alone() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    output = Output(True, out, err)
+    output.say("for people")
+    output.table(("A",), [("b",)])
+    with output.step("work"), output.progress("uploading", 10) as advance:
+        advance(10)
+    output.data({"a": 1})
+    assert json.loads(out.getvalue()) == {"a": 1}
+    assert err.getvalue() == ""
+
+
+def test_piped_output_has_neither_colour_nor_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    output = Output(False, out, err)
+    output.table(("STATE",), [("Synced",)], {"Synced": "32"})
+    with output.step("work"), output.progress("uploading", 10) as advance:
+        advance(10)
+    assert "\x1b" not in out.getvalue()
+    assert out.getvalue().startswith("STATE\nSynced\n✓ work (")
+    assert err.getvalue() == ""
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("variable", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_colour_follows_the_terminal_and_no_color(
+    variable: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in variable.items():
+        monkeypatch.setenv(name, value)
+    styled = Output(False, Terminal(), Terminal()).style("Synced", "32")
+    assert styled == ("\x1b[32mSynced\x1b[0m" if coloured else "Synced")
