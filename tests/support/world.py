@@ -111,7 +111,7 @@ class World:
         self.keys = TrustKeys(clock)
         self.manifest_key_file = folder / "manifest.key"
         self.services: Services | None = None
-        self._site_keys: dict[SiteId, Ed25519PrivateKey] = {}
+        self.site_keys: dict[SiteId, Ed25519PrivateKey] = {}
         self._repository = pygit2.init_repository(str(self.remote), bare=True, initial_head="main")
 
     # -- the desired state ---------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ class World:
 
     def site_key(self, site: SiteId) -> Ed25519PrivateKey:
         """The key of the site's box; its public line is what `site_file` writes."""
-        return self._site_keys.setdefault(site, Ed25519PrivateKey.generate())
+        return self.site_keys.setdefault(site, Ed25519PrivateKey.generate())
 
     def site_file(self, site: SiteId, *, identity: bool = True, **keys: Any) -> str:
         """`sites/ID.yaml`; `keys` are any of the document's (values as JSON, which is YAML)."""
@@ -273,6 +273,9 @@ class World:
         """The web server on a free port of loopback, in this event loop; `jobs`: it polls the remote by itself."""
         with closing(serving.bind("127.0.0.1", 0)) as listener:
             async with answering(self.opened, listener, asyncio.Event(), jobs=jobs) as running:
+                async with asyncio.timeout(10):
+                    while not getattr(running.application.state.get("heads"), "loaded", False):
+                        await asyncio.sleep(0.005)
                 yield running.url
 
     def token(self, site: SiteId) -> str:
