@@ -8,7 +8,7 @@ there too. Values are compared, never bytes, and unknown keys stay. The applicat
 Merging is idempotent, and merging a manifest without content gives back what the club had.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, NamedTuple
 
@@ -65,7 +65,7 @@ class _Wanted(NamedTuple):
     categories: list[Item]
     blocks: dict[str, list[str]]
     loops: dict[str, list[Item]]
-    by_video: dict[str, Item]
+    entries: list[Item]
     paths: frozenset[str]
 
 
@@ -124,13 +124,16 @@ def _completed(local: Mapping[str, Json]) -> Item:
     return completed
 
 
-def _standing(configuration: Item) -> list[Item]:
-    """The central entries that stand in the configuration, wherever they do."""
-    lists = [configuration["sponsors"]]
-    lists += [block.get("loopVideos") for block in _items(configuration.get("timeCategories"))]
+def _standing(configuration: Item) -> dict[Json, list[Item]]:
+    """The central entries that stand in the configuration, by place: a loop, or a category and its subcategory."""
+    standing: dict[Json, Json] = {("sponsors",): configuration["sponsors"]}
+    for block in _items(configuration.get("timeCategories")):
+        standing[(_id(block),)] = block.get("loopVideos")
     for category in _items(configuration["categories"]):
-        lists += [part.get("videos") for part in (category, *_items(category.get("subCategories")))]
-    return [entry for entries in lists for entry in _items(entries) if is_central(entry)]
+        standing[_id(category), None] = category.get("videos")
+        for sub in _items(category.get("subCategories")):
+            standing[_id(category), _id(sub)] = sub.get("videos")
+    return {place: [e for e in _items(entries) if is_central(e)] for place, entries in standing.items()}
 
 
 def _items(value: Json) -> list[Item]:
@@ -138,22 +141,23 @@ def _items(value: Json) -> list[Item]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _wanted(manifest: SiteManifest, today: date, installed: frozenset[str], standing: list[Item]) -> _Wanted:
-    older = {entry["video_id"]: entry for entry in standing if entry.get("video_id") and entry.get("path") in installed}
-
-    def entries(videos: Iterable[CategoryVideo]) -> list[Item]:
+def _wanted(
+    manifest: SiteManifest, today: date, installed: frozenset[str], standing: Mapping[Json, list[Item]]
+) -> _Wanted:
+    def entries(place: Json, videos: Sequence[CategoryVideo]) -> list[Item]:
         shown = [video for video in videos if _is_on(video, today)]
+        paths = {video.path for video in shown}
+        older = {e.get("video_id"): e for e in standing.get(place, ()) if e.get("path") in installed - paths}
         found = [_entry(v) if v.path in installed else older.get(v.video_id) for v in shown]
         return [entry for entry in found if entry is not None]
 
-    loops = {name: entries(getattr(manifest.loops, name)) for name in ("sponsors", *BLOCKS)}
-    categories = [_category(category, entries) for category in manifest.categories]
-    everything = [v for c in manifest.categories for v in [*c.videos, *(v for s in c.subcategories for v in s.videos)]]
+    categories = manifest.categories
+    everything = [v for c in categories for v in [*c.videos, *(v for s in c.subcategories for v in s.videos)]]
     return _Wanted(
-        categories=categories,
-        blocks={b: [c.id for c in manifest.categories if b in c.blocks] for b in BLOCKS},
-        loops=loops,
-        by_video={entry["video_id"]: entry for entry in entries(everything)},
+        categories=[_category(category, entries) for category in categories],
+        blocks={b: [c.id for c in categories if b in c.blocks] for b in BLOCKS},
+        loops={name: entries((name,), getattr(manifest.loops, name)) for name in ("sponsors", *BLOCKS)},
+        entries=[_entry(v) for v in everything if v.path in installed and _is_on(v, today)],
         paths=frozenset([file.path for file in manifest.content] + [video.path for video in everything]),
     )
 
@@ -179,15 +183,21 @@ def _entry(video: CategoryVideo) -> Item:
     return entry
 
 
-def _category(category: Category, entries: Any) -> Item:
+def _category(category: Category, entries: Callable[[Json, Sequence[CategoryVideo]], list[Item]]) -> Item:
     """A central category; without `videos` where only its subcategories have some, or the remote counts none."""
     made: Item = {"id": category.id, "name": category.name, "locked": True, "owner": "neopro"}
     if category.videos or not category.subcategories:
-        made["videos"] = entries(category.videos)
+        made["videos"] = entries((category.id, None), category.videos)
     if category.subcategories:
         made["subCategories"] = [
-            {"id": sub.id, "name": sub.name, "locked": True, "owner": "neopro", "videos": entries(sub.videos)}
-            for sub in category.subcategories
+            {
+                "id": s.id,
+                "name": s.name,
+                "locked": True,
+                "owner": "neopro",
+                "videos": entries((category.id, s.id), s.videos),
+            }
+            for s in category.subcategories
         ]
     return made
 
@@ -196,7 +206,7 @@ def _merge_categories(local: Sequence[Json], wanted: _Wanted) -> _Categories:
     """Central categories first, in the manifest's order; the club's after them, in theirs."""
     desired = {category["id"] for category in wanted.categories}
     ours = [c for c in local if is_central(c) or _is_ours_stripped(c, desired, wanted.paths)]
-    club: list[Json] = [_healed(c, wanted.by_video) for c in local if not any(c is own for own in ours)]
+    club: list[Json] = [_healed(c, wanted.entries) for c in local if not any(c is own for own in ours)]
     taken = desired | {_id(c) for c in local}
     club_ids: dict[str, str] = {}
     for place, category in enumerate(club):
@@ -234,23 +244,25 @@ def _is_ours_inside(entry: Json, paths: frozenset[str]) -> bool:
     return is_central(entry) or (isinstance(entry, dict) and entry.get("path") in paths)
 
 
-def _healed(category: Json, by_video: Mapping[str, Item]) -> Json:
+def _healed(category: Json, ours: Sequence[Item]) -> Json:
     """A club's category in which central videos are as they should be; the very same where they are."""
     if not isinstance(category, dict):
         return category
     healed = dict(category)
     if isinstance(category.get("videos"), list):
-        healed["videos"] = [_healed_entry(entry, by_video) for entry in category["videos"]]
+        healed["videos"] = [_healed_entry(entry, ours) for entry in category["videos"]]
     if isinstance(category.get("subCategories"), list):
-        healed["subCategories"] = [_healed(sub, by_video) for sub in category["subCategories"]]
+        healed["subCategories"] = [_healed(sub, ours) for sub in category["subCategories"]]
     return healed
 
 
-def _healed_entry(entry: Json, by_video: Mapping[str, Item]) -> Json:
-    ours = by_video.get(entry.get("video_id")) if is_central(entry) and isinstance(entry.get("video_id"), str) else None
-    if ours is None:
+def _healed_entry(entry: Json, ours: Sequence[Item]) -> Json:
+    """The entry as central wants this video today, if it does; from the file that it names, where there are several."""
+    same = [own for own in ours if own["video_id"] == entry.get("video_id")] if is_central(entry) else []
+    if not same:
         return entry
-    return {k: v for k, v in entry.items() if k not in ("sponsor_id", "analytics_category")} | ours
+    best = next((own for own in same if own["path"] == entry.get("path")), same[0])
+    return {k: v for k, v in entry.items() if k not in ("sponsor_id", "analytics_category")} | best
 
 
 def _free_id(wanted: str, taken: set[Json]) -> str:
@@ -293,7 +305,7 @@ def _united(local: Sequence[Json], wanted: Sequence[Item]) -> list[Json]:
         if not is_central(entry):
             united.append(entry)
             continue
-        same = [p for key in ("video_id", "path") for p in pending if p[key] == entry.get(key)]
+        same = [p for key in ("path", "video_id") for p in pending if p[key] == entry.get(key)]
         if same:
             pending.remove(same[0])
             united.append(same[0])
