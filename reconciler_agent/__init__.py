@@ -1,1 +1,3 @@
 """The agent on the box: poll, verify, compare, converge, report."""
+
+__version__ = "0.1.0"

@@ -24,10 +24,25 @@ from reconciler_agent.errors import AgentError, AlreadyRunning, DigestMismatch, 
 from reconciler_agent.system_calls import SYSTEM, Calls, MissingIsNone, Owner, faults
 from schemas.names import Digest
 
+
 CHUNK_BYTES: Final = 1 << 20
 RESERVE_SHARE: Final = 0.1
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FOLDER: Final = _READ | os.O_DIRECTORY
+
+
+def make_root(folder: Path, mode: int, calls: Calls = SYSTEM) -> None:
+    """Make a folder that a `Disk` is to be opened on, and those above it, where they are missing."""
+    if folder.is_dir():
+        return
+    make_root(folder.parent, 0o755, calls)
+    with faults("make folder", str(folder)):
+        calls.mkdir(folder, mode)
+        above = os.open(folder.parent, _FOLDER & ~os.O_NOFOLLOW)
+        try:
+            calls.fsync(above)
+        finally:
+            os.close(above)
 
 
 def take_lock(folder: Path, calls: Calls = SYSTEM) -> int:
@@ -97,9 +112,9 @@ class Draft:
 
     def close(self) -> None:
         """Let go; what was written may stay for another day."""
-        if self._handle >= 0:
-            os.close(self._handle)
+        if (handle := self._handle) >= 0:
             self._handle = -1
+            os.close(handle)
 
     def _take_up(self) -> None:
         """Hash what an earlier run wrote, and stand at its end."""
@@ -172,7 +187,7 @@ class Disk:
         return None
 
     def names(self, path: str) -> list[str]:
-        """The names in a folder, sorted; empty when there is no such folder."""
+        """The names in a folder; empty when there is no such folder."""
         with MissingIsNone(), faults("list", path), self.folder(path) as handle:
             return sorted(entry.name for entry in os.scandir(handle))
         return []
@@ -208,9 +223,8 @@ class Disk:
             found = os.fstatvfs(self._root)
         left_bytes = found.f_bavail * found.f_frsize - size_bytes
         if left_bytes < found.f_blocks * found.f_frsize * RESERVE_SHARE:
-            raise DiskFull(
-                f"cannot store {size_bytes / 1e6:.1f} MB: a tenth of the disk must stay free; make room on the box"
-            )
+            megabytes = f"{size_bytes / 1e6:.1f} MB"
+            raise DiskFull(f"cannot store {megabytes}: a tenth of the disk must stay free; make room on the box")
 
     # Writing
 
@@ -291,7 +305,7 @@ class Disk:
         self._drop(staged)
 
     def sync_tree(self, path: str) -> None:
-        """fsync every file and folder of a tree, bottom-up."""
+        """fsync every file and folder of a tree, bottom-up; its folders get the owner that its files have."""
         with faults("sync", path), self.folder(path) as top:
             self._sync_folder(top)
 
@@ -300,6 +314,10 @@ class Disk:
         for run in self.names(self._staging):
             if run != self._run:
                 self._drop(f"{self._staging}/{run}")
+
+    def forget(self) -> None:
+        """Delete the private folder, for a root that is written to but once."""
+        self._drop(self.private)
 
     def _sync_folder(self, folder: int) -> None:
         for entry in os.scandir(folder):
@@ -313,6 +331,8 @@ class Disk:
                     self.calls.fsync(handle)
             finally:
                 os.close(handle)
+        if self._owner:
+            self.calls.chown(folder, *self._owner)
         self.calls.fsync(folder)
 
     def _make_one(self, path: str, mode: int) -> None:

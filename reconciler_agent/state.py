@@ -7,14 +7,16 @@ nothing. When both are lost, the box starts again from the trust root that it wa
 
 import hashlib
 import os
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler_agent.core.attempt import Releases
 from reconciler_agent.core.report import Told
-from reconciler_agent.core.trust import TrustState
+from reconciler_agent.core.trust import TimeFloor, TrustState
 from reconciler_agent.durable import Disk
 from reconciler_agent.errors import DiskFault
 from schemas.manifest import FileTree, Generation, Instant
@@ -23,6 +25,7 @@ from schemas.status import Event
 
 MAX_STATE_BYTES: Final = 16 << 20
 MAX_LISTING_BYTES: Final = 16 << 20
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAGIC: Final = b"neopro-agent-state 1 "
 COPIES: Final = ("state-a", "state-b")
 
@@ -53,7 +56,7 @@ class Installed(Struct, frozen=True, kw_only=True):
 
 
 class State(Struct, frozen=True, kw_only=True):
-    """Everything that a restart must know. Changed only by replacing it; see `Store.save`.
+    """Everything that a restart must know. Changed only by replacing it; see `Store.keep`.
 
     `body`: the bytes of the newest accepted manifest. `committed`: the generation that was converged on, whole.
     `deep`: where the digest check that goes round in a week stands.
@@ -78,12 +81,15 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
 
 class Store:
-    """The agent's own folder (0700), written beneath `disk`."""
+    """The agent's own folder (0700), written beneath `disk`; `state` is what is held, written or not."""
+
+    state: State
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
         self._serial = 0
         self._bodies: dict[str, bytes] = {}
+        self._written: State | None = None
 
     def load(self) -> Loaded:
         """The newest whole copy. A copy that is missing beside a whole one is no damage before the first `settle`."""
@@ -102,16 +108,30 @@ class Store:
             except msgspec.DecodeError:  # whole, but of an agent that writes it otherwise
                 damaged.append(name)
                 continue
-            self._serial = serial
+            self._serial, self._written, self.state = serial, state, state
             self._bodies = {kept: bytes_ for _, kept, bytes_ in found if kept not in damaged}
             return Loaded(state=state, damaged=tuple(damaged))
         return Loaded(state=None, damaged=tuple(damaged))
 
-    def save(self, state: State) -> None:
-        """Write `state` over the older copy; nothing is written when the newest copy says the same already."""
-        body = msgspec.json.encode(state, order="deterministic")
-        if self._bodies.get(self._name(self._serial)) != body:
-            self._write(body)
+    @property
+    def saved_at(self) -> datetime | None:
+        """The time floor that is on disk."""
+        return self._written.trust.time_floor_at if self._written is not None else None
+
+    def hold(self, state: State) -> None:
+        """Go on with `state`; it is written with the next change that is kept, or lost."""
+        self.state = state
+
+    def keep(self, state: State) -> None:
+        """Go on with `state`, written durably before this returns; nothing is written when only time has passed."""
+        self.state = state
+        if self._written is None or _without_time(state) != _without_time(self._written):
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Write what is held, the time floor included."""
+        self._write(msgspec.json.encode(self.state, order="deterministic"))
+        self._written = self.state
 
     def settle(self) -> None:
         """Bring the older copy up to date; nothing is written when it is."""
@@ -168,6 +188,10 @@ class Store:
 
     def _name(self, serial: int) -> str:
         return COPIES[serial % 2]
+
+
+def _without_time(state: State) -> State:
+    return replace(state, trust=replace(state.trust, floor=TimeFloor(own_at=_NEVER)), deep=0)
 
 
 def _close(serial: int, body: bytes) -> bytes:

@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schemas.manifest import Instant, ReleaseHealth, ReleaseTarget
+from schemas.names import Digest
 from schemas.status import Message, Reason, RunId
 
 MAX_TRIES: Final = 3
@@ -126,6 +127,18 @@ def succeed(known: Releases) -> Releases:
     same = known.good is not None and known.good.tree == attempt.target.tree
     previous = known.previous if same else known.good
     return replace(known, attempt=None, good=attempt.target, previous=previous)
+
+
+def assume(known: Releases, wanted: ReleaseTarget | None, active: Digest | None) -> Releases:
+    """After the state was lost: a wanted release that is active, and on no trial, is taken for a good one."""
+    if wanted is None or wanted.tree != active or known.good is not None or known.attempt is not None or known.held:
+        return known
+    return replace(known, good=wanted)
+
+
+def is_untested(known: Releases, target: ReleaseTarget) -> bool:
+    """Whether a release that is active was left before its test was over, for another one that never came."""
+    return known.attempt is None and known.good is not None and known.good.tree != target.tree
 
 
 class Watch(Struct, frozen=True, kw_only=True):

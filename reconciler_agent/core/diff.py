@@ -5,7 +5,7 @@ from datetime import date
 
 from msgspec import Struct
 
-from reconciler_agent.core.attempt import Releases, choose
+from reconciler_agent.core.attempt import Releases, choose, is_untested
 from schemas.manifest import CategoryVideo, ContentFile, ReleaseTarget, SiteManifest
 from schemas.names import Digest
 from schemas.status import Difference
@@ -61,7 +61,9 @@ def diff(manifest: SiteManifest, known: Releases, observed: Observed, today: dat
     attempt = known.attempt
     testing = attempt is not None and attempt.phase == "testing"
     switching = attempt is not None and attempt.phase == "activating"
-    activate = target if target is not None and (switching or target.tree != observed.active) else None
+    activate = target
+    if target is not None and target.tree == observed.active and not switching and not is_untested(known, target):
+        activate = None
     return Changes(
         fetch=tuple(file for path, file in wanted.items() if observed.sound.get(path) != file.digest),
         configure=not observed.configuration_settled,

@@ -27,8 +27,8 @@ class Source(Protocol):
     def blob(self, digest: Digest, max_bytes: int) -> bytes:
         """A small blob, checked against its digest."""
 
-    def download(self, digest: Digest, size_bytes: int, draft: Draft, on_bytes: OnBytes | None) -> None:
-        """Bring `draft` from what it has to the whole blob. NetworkTrouble leaves in it what came."""
+    def download(self, digest: Digest, size_bytes: int, sink: Draft, on_bytes: OnBytes | None = None) -> None:
+        """Bring `sink` from what it has to the whole blob. NetworkTrouble leaves in it what came."""
 
 
 class Content:
@@ -48,7 +48,7 @@ class Content:
         sound = {}
         for path, entry in ledger.items():
             try:
-                found = os.stat(self._prefix + path, follow_symlinks=False)
+                found = os.lstat(self._prefix + path)
             except OSError:
                 continue
             if entry.signature == (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns):

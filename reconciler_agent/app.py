@@ -1,0 +1,248 @@
+"""The agent, put together by plain constructor calls: from settings to a loop that can run."""
+
+import os
+import pwd
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, Protocol
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from reconciler_agent import news, steps
+from reconciler_agent.box_app import BoxApp
+from reconciler_agent.client import Client
+from reconciler_agent.converge import Convergence
+from reconciler_agent.core.trust import first_state, latest_instant
+from reconciler_agent.durable import Disk, make_root, take_lock
+from reconciler_agent.errors import SettingsInvalid
+from reconciler_agent.loop import Loop, Parts
+from reconciler_agent.metrics import Meter
+from reconciler_agent.observe import Health, SystemClock
+from reconciler_agent.poll import Heads, Poller
+from reconciler_agent.reporting import Desk, Reporter
+from reconciler_agent.resources import configuration, configuration_file
+from reconciler_agent.resources.content import Content, Source
+from reconciler_agent.resources.release import Releases
+from reconciler_agent.services import ServiceManager, SupervisorSocket
+from reconciler_agent.settings import Settings
+from reconciler_agent.state import State, Store
+from reconciler_agent.system_calls import SYSTEM, Calls, Owner
+from reconciler_agent.upkeep import Upkeep
+from schemas.dsse import public_line
+from schemas.names import PublicKeyLine
+from schemas.status import Reason, RunId
+
+BUILT_AT: Final = datetime(2025, 11, 1, tzinfo=UTC)
+"""It is at least this late, whatever the clock says."""
+BOX_PRIVATE: Final = "data/agent"
+KEY_PRIVATE: Final = ".neopro-agent"
+MAX_KEY_BYTES: Final = 64 << 10
+
+
+class ControlPlane(Desk, Heads, Source, news.ControlPlane, Protocol):
+    """Everything that the agent asks of its control plane."""
+
+
+class Screen(configuration.Screen, steps.Screen, Protocol):
+    """Everything that the agent asks of the box's application."""
+
+
+class Outside(NamedTuple):
+    """What is neither the agent nor a file of the box."""
+
+    control_plane: ControlPlane
+    screen: Screen
+    services: ServiceManager
+    clock: SystemClock
+
+
+class Files(NamedTuple):
+    """The two folders that the agent writes in, locked for this run."""
+
+    box: Disk
+    state: Disk
+    run: RunId
+
+
+class Agent(NamedTuple):
+    """What a command needs of an agent."""
+
+    loop: Loop
+    store: Store
+    control_plane: ControlPlane
+
+
+@contextmanager
+def open_agent(settings: Settings) -> Iterator[Agent]:
+    """The agent of the box that `settings` describe, alone on it, with what an earlier run left taken up.
+
+    AlreadyRunning, SettingsInvalid, DiskFull or DiskFault: it cannot run, and the sentence says why.
+    """
+    key = load_key(settings.key)
+    with ExitStack() as stack:
+        files = stack.enter_context(open_files(settings))
+        clock = SystemClock(settings.clock)
+        store = Store(files.state)
+        client = Client(
+            url=settings.central_url,
+            site=settings.site,
+            key=key,
+            clock=clock,
+            ca=settings.ca,
+            floor_at=lambda: None if clock.synchronised() else _latest(store, clock),
+        )
+        stack.callback(client.close)
+        screen = BoxApp(settings.app_url, clock)
+        stack.callback(screen.close)
+        services = SupervisorSocket(Path(settings.services.removeprefix("unix:")))
+        outside = Outside(control_plane=client, screen=screen, services=services, clock=clock)
+        yield assemble(settings, files, store, outside)
+
+
+@contextmanager
+def open_files(settings: Settings, calls: Calls = SYSTEM) -> Iterator[Files]:
+    """The box's root and the agent's own folder, for this run alone; what earlier runs left half-done is deleted."""
+    run = secrets.token_hex(16)
+    if not settings.root.is_dir():
+        raise SettingsInvalid(f"cannot use {settings.root}: there is no such folder; [site] root names the box's")
+    owner = find_owner(settings.owner)
+    make_root(settings.state, 0o700, calls)
+    with ExitStack() as stack:
+        stack.callback(os.close, take_lock(settings.state, calls))
+        state = Disk(settings.state, "", run, calls=calls)
+        stack.callback(state.close)
+        box = Disk(settings.root, BOX_PRIVATE, run, owner=owner, calls=calls)
+        stack.callback(box.close)
+        state.recover()
+        box.recover()
+        yield Files(box=box, state=state, run=run)
+
+
+def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -> Agent:
+    """The agent of these parts; the state is loaded, and what an earlier run left undone is known."""
+    said = load_state(settings, store)
+    control_plane, screen, services, clock = outside
+    health = Health(
+        services,
+        app_url=settings.app_url,
+        admin_url=settings.admin_url,
+        page_url=settings.page_url,
+        configuration=lambda: files.box.read(configuration_file.PATH, configuration_file.MAX_BYTES) or b"",
+    )
+    box = steps.Box(
+        content=Content(files.box, control_plane),
+        configuration=configuration.Configuration(files.box, screen, clock),
+        releases=Releases(files.box, store, control_plane),
+        services=services,
+        health=health,
+        screen=screen,
+        clock=clock,
+    )
+    doer = steps.Steps(box, store, files.run)
+    convergence = Convergence(box, store, doer, files.run)
+    convergence.recover()
+    for event in said:
+        doer.say(*event)
+    meter = Meter(settings.root)
+    wake = threading.Event()
+    parts = Parts(
+        store=store,
+        convergence=convergence,
+        steps=doer,
+        news=news.News(control_plane, settings.site, clock),
+        health=health,
+        reporter=Reporter(
+            desk=control_plane, store=store, meter=meter, clock=clock, run=files.run, report_s=settings.report_s
+        ),
+        upkeep=Upkeep(store, box.releases),
+        poller=Poller(control_plane, wake.set),
+        clock=clock,
+    )
+    return Agent(loop=Loop(parts, settings.heal_s, wake), store=store, control_plane=control_plane)
+
+
+Said = tuple[Literal["info", "warning", "error"], Reason, str]
+
+
+def load_state(settings: Settings, store: Store) -> list[Said]:
+    """Load what was kept; without it begin with the provisioned trust root. What is to be said about it, as events."""
+    loaded = store.load()
+    if loaded.state is not None:
+        return [("warning", "StateDamaged", f"{name} was damaged; its twin was used.") for name in loaded.damaged]
+    try:
+        root = settings.trust.read_bytes()
+    except OSError as problem:
+        raise SettingsInvalid(f"cannot read the trust root {settings.trust}: {problem.strerror}") from None
+    store.hold(State(trust=first_state(root, BUILT_AT)))
+    if loaded.damaged:
+        lost = f"{' and '.join(loaded.damaged)} were damaged; the box starts again from its provisioned trust root."
+        return [("error", "StateLost", lost)]
+    return [("info", "FirstStart", "The agent starts for the first time here, with its provisioned trust root.")]
+
+
+def read_state(settings: Settings) -> State | None:
+    """What the agent last kept, for a person to read; None when it never ran here."""
+    if not settings.state.is_dir():
+        return None
+    disk = Disk(settings.state, "", "")
+    try:
+        return Store(disk).load().state
+    finally:
+        disk.close()
+
+
+def find_owner(name: str) -> Owner | None:
+    """Whom the box's files belong to; None when nothing is to be changed, or cannot be (the agent is not root)."""
+    if not name or os.geteuid() != 0:
+        return None
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError:
+        raise SettingsInvalid(
+            f"cannot use [box] owner: there is no user {name!r} here; leave it empty or name one"
+        ) from None
+    return Owner(user.pw_uid, user.pw_gid)
+
+
+def load_key(path: Path) -> Ed25519PrivateKey:
+    """The site's private key; SettingsInvalid when it is missing, open to others, or none."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            data = file.read(MAX_KEY_BYTES)
+        key = serialization.load_pem_private_key(data, password=None)
+    except FileNotFoundError:
+        raise SettingsInvalid(f"cannot read {path}: there is no key; make one with `neopro-agent identity`") from None
+    except (OSError, ValueError, TypeError) as problem:
+        raise SettingsInvalid(f"cannot use {path} as the site's key: {problem}") from None
+    if mode & 0o077:
+        raise SettingsInvalid(f"cannot use {path}: others may read it; chmod 600 it, or make another key")
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SettingsInvalid(f"cannot use {path} as the site's key: it is no Ed25519 key")
+    return key
+
+
+def make_identity(path: Path) -> PublicKeyLine:
+    """The public line of the site's key; the key is made, durably and for its owner alone, if there is none."""
+    if not path.exists():
+        make_root(path.parent, 0o755)
+        key = Ed25519PrivateKey.generate()
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        disk = Disk(path.parent, KEY_PRIVATE, "identity")
+        try:
+            disk.write_file(path.name, pem, 0o600)
+            disk.forget()
+        finally:
+            disk.close()
+    return public_line(load_key(path).public_key())
+
+
+def _latest(store: Store, clock: SystemClock) -> datetime:
+    return latest_instant(store.state.trust, clock.now(), False)

@@ -1,0 +1,277 @@
+"""One round on the box: observe, compare, plan, do what can be done now, and again until nothing is left to do.
+
+Level-triggered: every pass looks again at what is there, and nothing is replayed. A step that fails has its next chance
+in the next round; what does not depend on it goes on.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler_agent.core import attempt
+from reconciler_agent.core.clock import local_day
+from reconciler_agent.core.diff import Changes, Observed, diff, unneeded_content, wanted_content
+from reconciler_agent.core.plan import (
+    ActivateRelease,
+    Moment,
+    Plan,
+    RepairRelease,
+    WriteConfiguration,
+    describe,
+    name,
+    plan,
+)
+from reconciler_agent.core.report import Failure
+from reconciler_agent.core.trust import latest_instant
+from reconciler_agent.errors import AgentError, ConfigurationUnreadable, NetworkTrouble, ServiceFailed, Superseded
+from reconciler_agent.resources import configuration, release
+from reconciler_agent.state import Installed, Store
+from reconciler_agent.steps import Box, Steps, Wanted
+from schemas.manifest import ReleaseTarget, SiteManifest
+from schemas.names import Digest
+from schemas.status import RunId, Waiting
+
+MAX_PASSES: Final = 20
+REMOVAL_GRACE: Final = timedelta(minutes=5)
+"""How long a file that nothing names any more stays: the screen may be playing it."""
+_VISIBLE: Final = (WriteConfiguration, ActivateRelease, RepairRelease)
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """What a round came to. `settling`: something is under way that wants another look in a moment."""
+
+    changes: Changes
+    failures: tuple[Failure, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    trouble: NetworkTrouble | None = None
+    settling: str = ""
+    superseded: bool = False
+    running: release.Observation = release.Observation()
+    worked: bool = False
+
+
+class _Round:
+    """What is gathered while a round goes on."""
+
+    def __init__(self) -> None:
+        self.failures: dict[str, Failure] = {}
+        self.untried: set[str] = set()
+        self.waiting: tuple[Waiting, ...] = ()
+        self.untold: list[Waiting] = []
+        self.trouble: NetworkTrouble | None = None
+        self.settling = ""
+        self.superseded = False
+        self.worked = False
+        self.running = release.Observation()
+
+    @property
+    def over(self) -> bool:
+        """Whether no further pass may follow."""
+        return bool(self.settling) or self.superseded
+
+    def failed(self, what: str, problem: AgentError) -> None:
+        """Remember why a step could not be done; trouble with the network is no failure of the box."""
+        self.untried.add(what)
+        if isinstance(problem, NetworkTrouble):
+            self.trouble = self.trouble or problem
+        elif isinstance(problem, Superseded):
+            self.superseded = True
+        else:
+            self.failures[what] = Failure(reason=problem.reason, message=str(problem))
+
+
+class Convergence:
+    """Makes the box as a manifest wants it."""
+
+    def __init__(self, box: Box, store: Store, steps: Steps, run: RunId) -> None:
+        self._box = box
+        self._store = store
+        self._steps = steps
+        self._run_id = run
+        self._configured: SiteManifest | None = None
+        self._zone: tuple[str, ZoneInfo | None] = ("", None)
+
+    def recover(self) -> None:
+        """Take up what an earlier run left; once, under the lock."""
+        self._box.configuration.recover()
+
+    def converge(
+        self,
+        manifest: SiteManifest,
+        on_work: Callable[[str], None],
+        on_bytes: Callable[[int], None] | None,
+        check_services: bool = True,
+    ) -> Progress:
+        """Do all that can be done now. `on_work` hears each step before it is done, as the beginning of a sentence."""
+        self._face(manifest.release)
+        gathered = _Round()
+        changes = Changes()
+        stopped = self._stopped(manifest.release, gathered) if check_services else ()
+        for _ in range(MAX_PASSES):
+            today = self._today(manifest)
+            observed = self._observe(manifest, today, stopped, gathered)
+            self._note_unneeded(manifest, today, observed)
+            changes = diff(manifest, self._store.state.releases, observed, today)
+            planned = self._plan(changes, manifest, gathered)
+            gathered.waiting = planned.waiting
+            if not planned.steps or gathered.over:
+                break
+            wanted = Wanted(manifest=manifest, today=today, installed=frozenset(observed.sound))
+            self._do(planned, wanted, gathered, on_work, on_bytes)
+            stopped = ()
+        self._rest(manifest, changes)
+        return Progress(
+            changes=changes,
+            failures=tuple(gathered.failures.values()),
+            waiting=(*gathered.waiting, *gathered.untold),
+            trouble=gathered.trouble,
+            settling=gathered.settling,
+            superseded=gathered.superseded,
+            running=gathered.running,
+            worked=gathered.worked,
+        )
+
+    def _face(self, wanted: ReleaseTarget | None) -> None:
+        """Bring what is known of releases up to this manifest and this run."""
+        state = self._store.state
+        known = attempt.resume(attempt.face(state.releases, wanted), self._run_id, self._box.clock.now())
+        if known != state.releases:
+            self._store.keep(replace(state, releases=known))
+            if known.bad is not None and known.bad != state.releases.bad:
+                self._steps.say("error", "ReleaseFailed", known.bad.message)
+
+    def _observe(self, manifest: SiteManifest, today: date, stopped: tuple[str, ...], gathered: _Round) -> Observed:
+        state = self._store.state
+        sound = self._box.content.observe(state.ledger)
+        if any(sound[path] is not state.ledger[path] for path in sound):
+            self._store.hold(replace(state, ledger={**state.ledger, **sound}))
+        found = self._observe_configuration(manifest, today, frozenset(sound), gathered)
+        running = gathered.running = self._box.releases.observe()
+        self._assume(manifest.release, running)
+        return Observed(
+            sound={path: entry.digest for path, entry in sound.items()},
+            ledger=frozenset(state.ledger),
+            referenced=found.references if found is not None else None,
+            removable=self._removable(),
+            configuration_settled=found is None or found.settled,
+            configuration_differences=tuple(found.differences) if found is not None else (),
+            active=running.active,
+            trees=running.trees,
+            damaged=running.damaged,
+            stopped=stopped,
+        )
+
+    def _observe_configuration(
+        self, manifest: SiteManifest, today: date, installed: frozenset[str], gathered: _Round
+    ) -> configuration.Observation | None:
+        try:
+            return self._box.configuration.observe(manifest, today, installed)
+        except ConfigurationUnreadable as problem:
+            gathered.failed(name(WriteConfiguration()), problem)
+            return None
+
+    def _assume(self, wanted: ReleaseTarget | None, running: release.Observation) -> None:
+        state = self._store.state
+        known = attempt.assume(state.releases, wanted, running.active)
+        if known is not state.releases:
+            self._store.keep(replace(state, releases=known))
+
+    def _plan(self, changes: Changes, manifest: SiteManifest, gathered: _Round) -> Plan:
+        """The plan; the screen is asked for a match only when something visible is to be done."""
+        moment = Moment(configured=self._configured is manifest, failed=frozenset(gathered.untried))
+        planned = plan(changes, moment)
+        if not any(isinstance(step, _VISIBLE) for step in planned.steps):
+            return planned
+        screen = self._box.screen.state()
+        return plan(changes, replace(moment, match=True)) if screen is not None and screen.match else planned
+
+    def _do(
+        self,
+        planned: Plan,
+        wanted: Wanted,
+        gathered: _Round,
+        on_work: Callable[[str], None],
+        on_bytes: Callable[[int], None] | None,
+    ) -> None:
+        """Each step of a plan; those that follow a failed one were possible without it."""
+        self._steps.intend(planned.steps)
+        for step in planned.steps:
+            on_work(describe(step))
+            gathered.worked = True
+            try:
+                outcome = self._steps.run(step, wanted, on_bytes)
+            except AgentError as problem:
+                gathered.failed(name(step), problem)
+                if gathered.superseded:
+                    return
+                continue
+            if isinstance(step, WriteConfiguration):
+                self._configured = wanted.manifest
+            if outcome == "settling":
+                gathered.settling = describe(step) + "."
+            if outcome == "untold":
+                gathered.untried.add(name(step))
+                message = "The screen was not told yet: the box's application does not answer."
+                gathered.untold.append(Waiting(step=name(step), reason="ScreenNotTold", message=message))
+
+    def _stopped(self, wanted: ReleaseTarget | None, gathered: _Round) -> tuple[str, ...]:
+        """Units of the release that is in force which do not run."""
+        known = self._store.state.releases
+        running = known.good or wanted
+        if running is None or known.attempt is not None or known.good is None:
+            return ()
+        try:
+            return self._box.health.stopped(running.services)
+        except ServiceFailed as problem:
+            gathered.failed("services", problem)
+            return ()
+
+    # Removal
+
+    def _note_unneeded(self, manifest: SiteManifest, today: date, observed: Observed) -> None:
+        """Begin the grace of files that nothing wants any more; end it for those that are wanted again."""
+        if observed.referenced is None:
+            return
+        unneeded = set(unneeded_content(wanted_content(manifest, today), observed))
+        state = self._store.state
+        ledger = dict(state.ledger)
+        for path, entry in state.ledger.items():
+            if (entry.unneeded_at is None) == (path in unneeded):
+                ledger[path] = replace(entry, unneeded_at=self._latest() if path in unneeded else None)
+        if ledger != state.ledger:
+            self._store.keep(replace(state, ledger=ledger))
+
+    def _removable(self) -> frozenset[str]:
+        latest = self._latest()
+        ledger: dict[str, Installed] = self._store.state.ledger
+        return frozenset(
+            path
+            for path, entry in ledger.items()
+            if entry.unneeded_at is not None and latest - entry.unneeded_at >= REMOVAL_GRACE
+        )
+
+    def _rest(self, manifest: SiteManifest, changes: Changes) -> None:
+        """Keep what was held; forget downloads that nothing wants any more."""
+        self._store.keep(self._store.state)
+        wanted: list[Digest] = [file.digest for file in manifest.content]
+        self._box.content.prune(wanted)
+        self._box.releases.prune(changes.stage)
+        self._box.releases.checkpoint()
+
+    # Time
+
+    def _latest(self) -> datetime:
+        return latest_instant(self._store.state.trust, self._box.clock.now(), self._box.clock.synchronised())
+
+    def _today(self, manifest: SiteManifest) -> date:
+        """The local day of the site; in UTC where the box does not know the zone."""
+        if self._zone[0] != manifest.timezone:
+            try:
+                self._zone = (manifest.timezone, ZoneInfo(manifest.timezone))
+            except (ZoneInfoNotFoundError, ValueError):
+                self._zone = (manifest.timezone, None)
+        return local_day(self._latest(), self._zone[1] or UTC)

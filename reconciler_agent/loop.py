@@ -1,0 +1,278 @@
+"""The agent's loop: hear news, verify, converge, commit, report; then wait for news or for time to pass.
+
+Offline it goes on with the last accepted manifest. Every AgentError becomes a condition; a bug is logged, reported as
+Degraded/InternalError, and backed off from: the loop never ends because of what it met.
+"""
+
+import logging
+import random
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from reconciler_agent.converge import Convergence, Progress
+from reconciler_agent.core import attempt
+from reconciler_agent.core.clock import backoff_s
+from reconciler_agent.core.diff import Changes
+from reconciler_agent.core.report import Failure, Round, tell
+from reconciler_agent.core.trust import TrustState, accept_manifest, current_head, is_stale, pass_time
+from reconciler_agent.errors import AccessDenied, AgentError, NetworkTrouble, Superseded
+from reconciler_agent.news import News
+from reconciler_agent.observe import Health, SystemClock
+from reconciler_agent.poll import Poller
+from reconciler_agent.reporting import Content, Reporter
+from reconciler_agent.state import Store
+from reconciler_agent.steps import Steps
+from reconciler_agent.upkeep import Upkeep
+from schemas.manifest import SiteHead, SiteManifest
+from schemas.names import digest_of
+from schemas.status import RunningRelease
+
+LOOK_S: Final = 0.5
+"""Between two looks at something that settles."""
+HEALTH_INTERVAL: Final = timedelta(minutes=5)
+
+log = logging.getLogger("neopro-agent")
+
+
+class Parts(NamedTuple):
+    """What the loop is made of; `app.py` puts it together."""
+
+    store: Store
+    convergence: Convergence
+    steps: Steps
+    news: News
+    health: Health
+    reporter: Reporter
+    upkeep: Upkeep
+    poller: Poller
+    clock: SystemClock
+
+
+class Loop:
+    """One agent's life. `heal_s`: seconds between two rounds without news."""
+
+    def __init__(self, parts: Parts, heal_s: float, wake: threading.Event) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._heal_s = heal_s
+        self._wake = wake
+        self._stopping = False
+        self._passed_s = parts.clock.monotonic()
+        self._handled: bytes | None = None
+        self._refused: Failure | None = None
+        self._bug: Failure | None = None
+        self._head: tuple[bytes | None, SiteHead | None] = (None, None)
+        self._manifest: tuple[bytes | None, SiteManifest | None] = (None, None)
+        self._running: RunningRelease | None = None
+        self._unhealthy: Sequence[str] = ()
+        self._looked_s = float("-inf")
+
+    def stop(self) -> None:
+        """End after the step that is under way; may be called from a signal handler."""
+        self._stopping = True
+        self._wake.set()
+
+    def run_forever(self) -> None:
+        """Converge until stopped."""
+        self._parts.poller.start()
+        failures = 0
+        while not self._stopping:
+            self._wake.clear()
+            found = self._guarded()
+            failures = failures + 1 if found is None or found.failures or found.connection else 0
+            self._wake.wait(self._pause_s(found, failures))
+        self._parts.poller.stop()
+
+    def settle(self, envelope: bytes | None, trouble: AgentError | None = None) -> Round:
+        """Rounds until nothing is under way any more; the last one."""
+        while True:
+            found = self.reconcile_once(envelope, trouble)
+            if not found.working or self._stopping:
+                return found
+            self._parts.clock.sleep(LOOK_S)
+
+    def reconcile_once(self, envelope: bytes | None = None, trouble: AgentError | None = None) -> Round:
+        """One round: take the head in `envelope` if there is one, converge, commit, report.
+
+        `trouble`: what keeps the box from news, if the caller met some.
+        """
+        self._pass_time()
+        connection = self._hear(envelope) or (None if trouble is None else _failure(trouble))
+        head, manifest = self._current()
+        if head is not None and manifest is not None and head.state == "active":
+            found = self._converge(head, manifest, connection)
+        else:
+            failures = [f for f in (self._refused, self._bug) if f]
+            state = head.state if head is not None else None
+            found = Round(state=state, failures=failures, connection=connection, stale=self._is_stale())
+        self._conclude(found, head)
+        return found
+
+    def _guarded(self) -> Round | None:
+        """A round, whatever happens in it; None when a bug ended it."""
+        poller = self._parts.poller
+        try:
+            found = self.reconcile_once(poller.envelope, poller.trouble)
+        except Exception as problem:
+            log.exception("a bug ended this round")
+            self._bug = Failure(reason="InternalError", message=f"A bug ended a round: {problem!r}"[:500])
+            self._report_bug()
+            return None
+        self._bug = None
+        return found
+
+    def _report_bug(self) -> None:
+        try:
+            head, manifest = self._current()
+            state = head.state if head is not None else None
+            bug = [self._bug] if self._bug else []
+            self._conclude(Round(state=state, manifest=manifest, failures=bug), head)
+        except Exception:
+            log.exception("a bug could not be reported")
+
+    def _pause_s(self, found: Round | None, failures: int) -> float:
+        """Until the next round, if nothing wakes the loop before."""
+        if found is not None and found.working:
+            return LOOK_S
+        rest_s = self._heal_s
+        if failures:
+            rest_s = min(rest_s, max(1.0, backoff_s(failures, self._heal_s, random.random())))  # noqa: S311
+        return max(0.05, min(rest_s, self._parts.reporter.wait_s()))
+
+    # News
+
+    def _pass_time(self) -> None:
+        clock, state = self._parts.clock, self._store.state
+        now_s = clock.monotonic()
+        trust = pass_time(state.trust, now_s - self._passed_s, clock.now(), clock.synchronised())
+        self._passed_s = now_s
+        self._store.hold(replace(state, trust=trust))
+
+    def _hear(self, envelope: bytes | None) -> Failure | None:
+        """Take a head that was not taken yet; what kept us from it if that was the network."""
+        if envelope is None or envelope == self._handled:
+            return None
+        state = self._store.state
+        try:
+            accepted = self._parts.news.take(state.trust, state.body, envelope, self._keep_trust)
+        except (NetworkTrouble, AccessDenied) as problem:
+            return _failure(problem)
+        except AgentError as problem:
+            self._note_refusal(_failure(problem))
+            return None
+        self._handled, self._refused = envelope, None
+        before, _ = self._current()
+        self._store.keep(replace(self._store.state, trust=accepted.trust, body=accepted.body))
+        head, _ = self._current()
+        if head is not None and (before is None or before.generation != head.generation):
+            self._parts.steps.say("info", "HeadAccepted", f"Generation {head.generation} ({head.state}) was accepted.")
+        return None
+
+    def _keep_trust(self, trust: TrustState) -> None:
+        self._store.keep(replace(self._store.state, trust=trust))
+
+    def _note_refusal(self, failure: Failure) -> None:
+        if failure != self._refused:
+            self._parts.steps.say("error", failure.reason, failure.message)
+        self._refused = failure
+
+    def _current(self) -> tuple[SiteHead | None, SiteManifest | None]:
+        """The accepted head, and its manifest if its bytes are at hand; parsed once."""
+        state = self._store.state
+        if self._head[0] is not state.trust.head:
+            self._head = (state.trust.head, current_head(state.trust))
+        head = self._head[1]
+        if self._manifest[0] is not state.body:
+            self._manifest = (state.body, None)
+        if head is not None and state.body is not None and self._manifest[1] is None:
+            fits = digest_of(state.body) == head.manifest
+            self._manifest = (state.body, accept_manifest(head, state.body) if fits else None)
+        return head, self._manifest[1]
+
+    def _is_stale(self) -> bool:
+        clock = self._parts.clock
+        return is_stale(self._store.state.trust, clock.now(), clock.synchronised())
+
+    # Converging
+
+    def _converge(self, head: SiteHead, manifest: SiteManifest, connection: Failure | None) -> Round:
+        self._parts.poller.interval_s = float(manifest.poll_interval_s)
+
+        def words(sentence: str) -> None:
+            log.info("%s", sentence)
+            now = Round(state=head.state, manifest=manifest, working=f"{sentence}.", active=self._active())
+            self._parts.reporter.mention(self._content(now, head))
+
+        def on_bytes(_count: int) -> None:
+            if self._stopping or self._parts.poller.envelope not in (None, self._handled):
+                raise Superseded("cannot go on: there is news to look at first")
+
+        progress = self._parts.convergence.converge(manifest, words, on_bytes)
+        self._running = progress.running.running
+        self._commit(head, manifest, progress)
+        self._look(progress)
+        trouble = None if progress.trouble is None else _failure(progress.trouble)
+        return Round(
+            state=head.state,
+            manifest=manifest,
+            changes=progress.changes,
+            failures=[f for f in (self._bug, self._refused, *progress.failures) if f],
+            waiting=progress.waiting,
+            connection=connection or trouble,
+            stale=self._is_stale(),
+            working=progress.settling or ("There is news." if progress.superseded else ""),
+            unhealthy=self._unhealthy,
+            releases=self._store.state.releases,
+            active=self._active(),
+        )
+
+    def _commit(self, head: SiteHead, manifest: SiteManifest, progress: Progress) -> None:
+        """The generation is reached when nothing is left to do but graces, and its own release is what runs."""
+        state = self._store.state
+        left = replace(progress.changes, unneeded_content=(), removable_content=(), unneeded_trees=())
+        open_ends = progress.failures or progress.waiting or progress.trouble or progress.settling
+        own = attempt.choose(state.releases, manifest.release) == manifest.release
+        if state.committed == head.generation or left != Changes() or open_ends or progress.superseded or not own:
+            return
+        self._store.keep(replace(state, committed=head.generation))
+        self._parts.steps.say("info", "Converged", f"Generation {head.generation} is reached.")
+
+    def _look(self, progress: Progress) -> None:
+        """Now and then, and after work, see whether the services of the release in force are well."""
+        now_s = self._parts.clock.monotonic()
+        target = self._store.state.releases.good
+        if target is None or self._store.state.releases.attempt is not None:
+            self._unhealthy = ()
+        elif progress.worked or self._unhealthy or now_s - self._looked_s >= HEALTH_INTERVAL.total_seconds():
+            self._looked_s = now_s
+            self._unhealthy = self._parts.health.look(target.services, target.health.checks).problems
+
+    def _active(self) -> str | None:
+        return self._running.version if self._running is not None else None
+
+    # Telling
+
+    def _conclude(self, found: Round, head: SiteHead | None) -> None:
+        content = self._content(found, head)
+        self._store.keep(replace(self._store.state, told=content.told))
+        self._parts.upkeep.pass_hour()
+        self._parts.reporter.tell(content)
+        self._store.settle()
+
+    def _content(self, found: Round, head: SiteHead | None) -> Content:
+        state = self._store.state
+        return Content(
+            told=tell(found, state.told, self._parts.clock.now()),
+            generation=state.committed,
+            head_generation=head.generation if head is not None else None,
+            release=self._running,
+            last_event=state.last_event,
+        )
+
+
+def _failure(problem: AgentError) -> Failure:
+    return Failure(reason=problem.reason, message=str(problem)[:2000])

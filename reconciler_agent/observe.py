@@ -1,0 +1,137 @@
+"""What is on the box now, apart from files: the time, whether it can be believed, and whether the services are well."""
+
+import ctypes
+import json
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import httpx
+from msgspec import Struct
+
+from reconciler_agent.errors import NetworkTrouble, ServiceFailed
+from reconciler_agent.services import ServiceManager
+from reconciler_agent.transport import Ask, fetch, open_client
+from schemas.desired import HttpCheck
+
+CHECK_S: Final = 5.0
+MAX_PAGE_BYTES: Final = 8 << 20
+APP: Final = {"status": "ok", "service": "Neopro Socket.IO Server"}
+TIME_ERROR: Final = 5
+_TIMEX_BYTES: Final = 512
+
+
+class SystemClock:
+    """The box's clocks. `trusted`: the wall clock is always synchronised, whatever the kernel says."""
+
+    def __init__(self, setting: Literal["auto", "trusted"], wait: Callable[[float], object] = time.sleep) -> None:
+        self._setting = setting
+        self._wait = wait
+
+    def now(self) -> datetime:
+        """The wall clock, UTC, right or wrong."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds since some point; never goes back while the machine is up."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        self._wait(seconds)
+
+    def synchronised(self) -> bool:
+        """Whether the wall clock follows a time server: adjtimex(2) does not answer TIME_ERROR."""
+        if self._setting == "trusted":
+            return True
+        answer = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+        return bool(0 <= answer < TIME_ERROR)
+
+
+class Look(Struct, frozen=True, kw_only=True):
+    """`problems`: what is wrong, in words; empty is healthy. `restarts`: of each unit, by the service manager."""
+
+    problems: tuple[str, ...]
+    restarts: dict[str, int]
+
+
+class Health:
+    """Whether the box's services are well, by what they answer and not by status codes. An empty URL is not asked."""
+
+    def __init__(
+        self, services: ServiceManager, app_url: str, admin_url: str, page_url: str, configuration: Callable[[], bytes]
+    ) -> None:
+        """`configuration` reads the bytes of configuration.json from the disk."""
+        self._services = services
+        self._app_url = app_url
+        self._admin_url = admin_url
+        self._page_url = page_url
+        self._configuration = configuration
+        # A context that trusts nobody: the services are on this machine and speak plain HTTP.
+        self._client = open_client(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+    def close(self) -> None:
+        """End the connections."""
+        self._client.close()
+
+    def look(self, units: Sequence[str], checks: Sequence[HttpCheck]) -> Look:
+        """One look at the units, at what the services answer, and at a release's own checks."""
+        problems, restarts = [], {}
+        for unit in units:
+            try:
+                state = self._services.state(unit)
+            except ServiceFailed as problem:
+                problems.append(str(problem))
+                continue
+            restarts[unit] = state.restarts
+            if not state.active:
+                problems.append(f"{unit} does not run")
+        problems += [said for check in (self._app, self._admin, self._page) if (said := check())]
+        problems += [said for check in checks if (said := self._own(check))]
+        return Look(problems=tuple(problems), restarts=restarts)
+
+    def stopped(self, units: Sequence[str]) -> tuple[str, ...]:
+        """Those units that do not run; ServiceFailed when the service manager cannot tell."""
+        return tuple(unit for unit in units if not self._services.state(unit).active)
+
+    def _app(self) -> str:
+        answer = self._json(self._app_url, "/") if self._app_url else APP
+        well = isinstance(answer, dict) and answer.items() >= APP.items()
+        return "" if well else f"neopro-app does not answer as it should at {self._app_url}/"
+
+    def _admin(self) -> str:
+        answer = self._json(self._admin_url, "/api/auth/status") if self._admin_url else {"authenticated": False}
+        well = isinstance(answer, dict) and "authenticated" in answer
+        return "" if well else f"neopro-admin does not answer as it should at {self._admin_url}/api/auth/status"
+
+    def _page(self) -> str:
+        if not self._page_url:
+            return ""
+        if b"<app-root" not in self._body(self._page_url + "/"):
+            return f"the page at {self._page_url}/ is not the application's"
+        if self._json(self._page_url, "/configuration.json") != _parse(self._configuration()):
+            return f"{self._page_url}/configuration.json is not what is on the disk"
+        return ""
+
+    def _own(self, check: HttpCheck) -> str:
+        well = check.expect.encode() in self._body(check.http)
+        return "" if well else f"{check.http} does not contain {check.expect!r}"
+
+    def _json(self, url: str, path: str) -> Any:
+        return _parse(self._body(url + path))
+
+    def _body(self, url: str) -> bytes:
+        """The body; empty when nothing answers."""
+        try:
+            return fetch(self._client, Ask("GET", url, {}, None, CHECK_S), MAX_PAGE_BYTES).body
+        except (NetworkTrouble, httpx.InvalidURL):
+            return b""
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None

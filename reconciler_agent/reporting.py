@@ -1,0 +1,110 @@
+"""Reports to the control plane: at once when something changed, now and then otherwise; none is lost, none repeated."""
+
+import logging
+import random
+from typing import Final, NamedTuple, Protocol
+
+from msgspec.structs import replace
+
+from reconciler_agent import __version__
+from reconciler_agent.core.clock import backoff_s
+from reconciler_agent.core.report import Told, acknowledge
+from reconciler_agent.errors import AccessDenied, AgentError, NetworkTrouble
+from reconciler_agent.metrics import Meter
+from reconciler_agent.observe import SystemClock
+from reconciler_agent.state import Store
+from schemas.status import RunId, RunningRelease, StatusReport
+
+WORDS_S: Final = 2.0
+"""The least time between two reports about work that goes on."""
+REFUSED_S: Final = 3600.0
+
+log = logging.getLogger("neopro-agent")
+
+
+class Desk(Protocol):
+    """Who takes reports."""
+
+    def report(self, report: StatusReport) -> None:
+        """Hand a report over; it was kept when this returns."""
+
+
+class Content(NamedTuple):
+    """What a report says apart from figures and time; equal to the last one: nothing changed."""
+
+    told: Told
+    generation: int | None
+    head_generation: int | None
+    release: RunningRelease | None
+    last_event: int
+
+
+class Reporter:
+    """Makes and sends the reports of one run; a report that could not be sent is made anew when its time has come."""
+
+    def __init__(
+        self, *, desk: Desk, store: Store, meter: Meter, clock: SystemClock, run: RunId, report_s: float
+    ) -> None:
+        self._desk = desk
+        self._store = store
+        self._meter = meter
+        self._clock = clock
+        self._run_id = run
+        self._report_s = report_s
+        self._sequence = 0
+        self._failures = 0
+        self._sent: Content | None = None
+        self._sent_s = float("-inf")
+        self._not_before_s = float("-inf")
+
+    def wait_s(self) -> float:
+        """Seconds until a report is due though nothing changes."""
+        return max(self._not_before_s, self._sent_s + self._report_s) - self._clock.monotonic()
+
+    def tell(self, content: Content) -> AgentError | None:
+        """Send what changed, or what is due; what kept the control plane from taking it."""
+        now_s = self._clock.monotonic()
+        if now_s < self._not_before_s or (content == self._sent and now_s - self._sent_s < self._report_s):
+            return None
+        return self._send(content)
+
+    def mention(self, content: Content) -> None:
+        """Send words about work in progress, if the control plane was there last and has had a moment of rest."""
+        if not self._failures and content != self._sent and self._clock.monotonic() - self._sent_s >= WORDS_S:
+            self._send(content)
+
+    def _send(self, content: Content) -> AgentError | None:
+        try:
+            self._desk.report(self._make(content))
+        except (NetworkTrouble, AccessDenied) as problem:
+            self._failures += 1
+            asked_s = problem.retry_after_s if isinstance(problem, NetworkTrouble) else None
+            most_s = self._report_s if isinstance(problem, NetworkTrouble) else REFUSED_S
+            patience_s = backoff_s(self._failures, most_s, random.random(), asked_s)  # noqa: S311 (guards nothing)
+            self._not_before_s = self._clock.monotonic() + patience_s
+            log.info("%s", problem)
+            return problem
+        self._failures, self._not_before_s = 0, float("-inf")
+        self._sent, self._sent_s = content, self._clock.monotonic()
+        state = self._store.state
+        if state.events:
+            self._store.keep(replace(state, events=acknowledge(state.events, content.last_event)))
+        return None
+
+    def _make(self, content: Content) -> StatusReport:
+        self._sequence += 1
+        return StatusReport(
+            run_id=self._run_id,
+            sequence=self._sequence,
+            at=self._clock.now(),
+            clock_synchronised=self._clock.synchronised(),
+            agent_version=__version__,
+            generation=content.generation,
+            head_generation=content.head_generation,
+            release=content.release,
+            conditions=content.told.conditions,
+            differences=content.told.differences,
+            waiting=content.told.waiting,
+            metrics=self._meter.measure(),
+            events=self._store.state.events,
+        )

@@ -1,0 +1,209 @@
+"""Steps, done. Each leaves the state on disk such that a run that ends at any instant is taken up by the next.
+
+A step that cannot be done raises the AgentError that says why; it is tried again in a later round.
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Literal, NamedTuple, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler_agent.core import attempt
+from reconciler_agent.core.attempt import Watch
+from reconciler_agent.core.plan import (
+    ActivateRelease,
+    FetchContent,
+    RemoveContent,
+    RemoveRelease,
+    RepairRelease,
+    StageRelease,
+    StartUnit,
+    Step,
+    TestRelease,
+    WriteConfiguration,
+)
+from reconciler_agent.core.report import enqueue, numbered
+from reconciler_agent.core.screen import ScreenState
+from reconciler_agent.core.trust import require_release_allowed
+from reconciler_agent.errors import AgentError
+from reconciler_agent.observe import Health, SystemClock
+from reconciler_agent.resources.configuration import Configuration
+from reconciler_agent.resources.content import Content
+from reconciler_agent.resources.release import Releases
+from reconciler_agent.services import ServiceManager
+from reconciler_agent.state import Installed, Store
+from schemas.desired import AppService
+from schemas.manifest import ReleaseTarget, SiteManifest
+from schemas.status import Reason, RunId
+
+Outcome = Literal["done", "settling", "untold"]
+"""`settling`: look again in a moment. `untold`: done, but the screen did not hear of it yet."""
+
+
+class Screen(Protocol):
+    """What is on the screen."""
+
+    def state(self) -> ScreenState | None:
+        """None when the application does not answer, and so shows nothing."""
+
+
+class Box(NamedTuple):
+    """The parts of the box that steps act on."""
+
+    content: Content
+    configuration: Configuration
+    releases: Releases
+    services: ServiceManager
+    health: Health
+    screen: Screen
+    clock: SystemClock
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What the steps of a pass work towards; `installed`: paths under `videos/` that are there and sound."""
+
+    manifest: SiteManifest
+    today: date
+    installed: frozenset[str]
+
+
+class Steps:
+    """Does steps on `box` and keeps what they must not forget in `store`."""
+
+    def __init__(self, box: Box, store: Store, run: RunId) -> None:
+        self._box = box
+        self._store = store
+        self._run_id = run
+        self._watch: Watch | None = None
+
+    def say(self, severity: Literal["info", "warning", "error"], reason: Reason, message: str) -> None:
+        """Put an event into the outbox, durably."""
+        state, now = self._store.state, self._box.clock.now()
+        new = numbered(state.last_event, now, (severity, reason, message))
+        self._store.keep(replace(state, events=enqueue(state.events, new), last_event=state.last_event + 1))
+
+    def run(self, step: Step, wanted: Wanted, on_bytes: Callable[[int], None] | None) -> Outcome:
+        """Do one step."""
+        outcome: Outcome = "done"
+        match step:
+            case FetchContent(file=file):
+                entry = self._box.content.fetch(file, self._store.state.ledger, on_bytes)
+                self._enter(file.path, entry)
+            case StageRelease(target=target):
+                self._box.releases.stage(target, on_bytes)
+            case WriteConfiguration():
+                outcome = self._write_configuration(wanted)
+            case ActivateRelease(target=target, back=back):
+                self._activate(target, back)
+            case TestRelease(target=target):
+                outcome = self._test(target)
+            case RepairRelease(paths=paths):
+                self._repair(paths, wanted.manifest.release)
+            case StartUnit(unit=unit):
+                self._box.services.start(unit)
+                self.say("warning", "ServiceStarted", f"{unit} did not run and was started.")
+            case RemoveContent(path=path):
+                self._remove(path)
+            case RemoveRelease(tree=tree):
+                self._box.releases.remove(tree)
+        return outcome
+
+    def intend(self, steps: tuple[Step, ...]) -> None:
+        """Name what is about to be installed in the ledger, so that it is known for ours whatever happens then."""
+        ledger = self._store.state.ledger
+        new = {
+            step.file.path: Installed(digest=step.file.digest)
+            for step in steps
+            if isinstance(step, FetchContent)
+            and (step.file.path not in ledger or ledger[step.file.path].digest != step.file.digest)
+        }
+        if new:
+            self._store.keep(replace(self._store.state, ledger={**ledger, **new}))
+
+    def _enter(self, path: str, entry: Installed) -> None:
+        state = self._store.state
+        self._store.hold(replace(state, ledger={**state.ledger, path: entry}))
+
+    def _remove(self, path: str) -> None:
+        state = self._store.state
+        self._box.content.remove(path, state.ledger[path])
+        self._store.keep(replace(state, ledger={p: e for p, e in state.ledger.items() if p != path}))
+
+    def _write_configuration(self, wanted: Wanted) -> Outcome:
+        applied = self._box.configuration.apply(wanted.manifest, wanted.today, wanted.installed)
+        for old, new in applied.renamed.items():
+            said = f"The club's category {old!r} goes on as {new!r}: the fleet has one of that id."
+            self.say("info", "ClubCategoryRenamed", said)
+        return "done" if applied.notified else "untold"
+
+    # Releases
+
+    def _activate(self, target: ReleaseTarget, back: bool) -> None:
+        state, now = self._store.state, self._box.clock.now()
+        if not back:
+            require_release_allowed(state.trust, target.version, target.tree, now, self._box.clock.synchronised())
+        self._ask_all(target.services, back)
+        self._remember(attempt.begin(state.releases, target, self._run_id))
+        try:
+            self._box.releases.activate(target)
+        except AgentError as problem:
+            if back or self._box.releases.observe().active == target.tree:
+                self._fail(problem.reason, str(problem), now)
+            else:
+                self._remember(attempt.give_up(self._store.state.releases))
+            raise
+        self._restart(target.services, now)
+        self._remember(attempt.switched(self._store.state.releases))
+        self._watch = Watch(started_s=self._box.clock.monotonic())
+        self.say("info", "ReleaseActivated", f"Release {target.version} was activated and is tested now.")
+
+    def _ask_all(self, units: list[AppService], back: bool) -> None:
+        """A service manager that does not answer says nothing about a release: then none is switched to."""
+        for unit in units if not back else []:
+            self._box.services.state(unit)
+
+    def _restart(self, units: list[AppService], now: datetime) -> None:
+        try:
+            for unit in units:
+                self._box.services.restart(unit)
+        except AgentError as problem:
+            self._fail(problem.reason, str(problem), now)
+            raise
+
+    def _test(self, target: ReleaseTarget) -> Outcome:
+        clock = self._box.clock
+        seen = self._box.health.look(target.services, target.health.checks)
+        watch = self._watch or Watch(started_s=clock.monotonic())
+        self._watch, verdict = attempt.look(watch, clock.monotonic(), seen.problems, seen.restarts, target.health)
+        if verdict == "settling":
+            return "settling"
+        self._watch = None
+        if verdict == "healthy":
+            self._remember(attempt.succeed(self._store.state.releases))
+            self.say("info", "ReleaseHealthy", f"Release {target.version} is healthy.")
+        else:
+            problems = "; ".join(seen.problems) or "its services kept restarting"
+            self._fail("ReleaseUnhealthy", problems, clock.now())
+        return "done"
+
+    def _fail(self, reason: Reason, message: str, now: datetime) -> None:
+        known = self._store.state.releases
+        failed = attempt.fail(known, reason, message, self._run_id, now)
+        self._remember(failed)
+        version = known.attempt.target.version if known.attempt is not None else "?"
+        way = "there is no way back, what plays is left" if failed.held else "going back to the last good one"
+        self.say("error", "ReleaseFailed", f"Release {version} failed, {way}: {message}")
+
+    def _repair(self, paths: tuple[str, ...], target: ReleaseTarget | None) -> None:
+        restart = self._box.releases.repair(paths)
+        known = self._store.state.releases
+        running = known.good or target
+        if restart and running is not None:
+            for unit in running.services:
+                self._box.services.restart(unit)
+        self.say("warning", "LocalOverride", f"{', '.join(paths[:5])}: changed on the box, now as released again.")
+
+    def _remember(self, known: attempt.Releases) -> None:
+        self._store.keep(replace(self._store.state, releases=known))

@@ -1,0 +1,75 @@
+"""What the agent last found, in words for the technician who stands in front of the box."""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler_agent.core.trust import current_head
+from reconciler_agent.state import State
+from schemas.names import SiteId
+from schemas.status import Condition, Difference, Waiting
+
+
+class Description(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The state of a box; `lines` say the same to a person."""
+
+    site: SiteId
+    accepted_generation: int | None = None
+    reached_generation: int | None = None
+    commit: str | None = None
+    release: str | None = None
+    failed_release: str | None = None
+    files: int = 0
+    conditions: list[Condition] = []
+    differences: list[Difference] = []
+    waiting: list[Waiting] = []
+    unsent_events: int = 0
+    lines: list[str] = []
+
+
+def describe(site: SiteId, state: State | None) -> Description:
+    """The state in words; None: the agent never ran here."""
+    if state is None:
+        return Description(site=site, lines=[f"{site}: the agent has not run here yet."])
+    head, known, told = current_head(state.trust), state.releases, state.told
+    made = Description(
+        site=site,
+        accepted_generation=head.generation if head is not None else None,
+        reached_generation=state.committed,
+        commit=head.commit if head is not None else None,
+        release=known.good.version if known.good is not None else None,
+        failed_release=known.bad.target.version if known.bad is not None else None,
+        files=len(state.ledger),
+        conditions=told.conditions,
+        differences=told.differences,
+        waiting=told.waiting,
+        unsent_events=len(state.events),
+    )
+    return replace(made, lines=_lines(made))
+
+
+def _lines(made: Description) -> list[str]:
+    lines = [f"{made.site}: {_verdict(made)}"]
+    if made.accepted_generation is None:
+        lines.append("  No news was ever accepted: check the network, and the identity in the site's file in Git.")
+    else:
+        reached = "reached" if made.reached_generation == made.accepted_generation else "not reached yet"
+        lines.append(f"  generation {made.accepted_generation} of commit {(made.commit or '')[:12]}, {reached}")
+    lines.append(f"  release {made.release or 'none'}, {made.files} files under videos/")
+    if made.failed_release:
+        lines.append(f"  release {made.failed_release} failed here and is not tried again")
+    lines += [f"  {c.type} is {c.status} ({c.reason}){': ' if c.message else ''}{c.message}" for c in made.conditions]
+    for d in made.differences[:20]:
+        lines.append(f"  differs: {d.kind} {d.what}: {d.observed or 'as it is'}, wanted: {d.desired or 'otherwise'}")
+    lines += [f"  waits: {w.message or w.step}" for w in made.waiting]
+    if made.unsent_events:
+        lines.append(f"  {made.unsent_events} events wait to be reported")
+    return lines
+
+
+def _verdict(made: Description) -> str:
+    said = {c.type: c for c in made.conditions}
+    if "Degraded" in said and said["Degraded"].status == "True":
+        return "something is wrong"
+    if "Synced" in said and said["Synced"].status == "True":
+        return "all is as desired"
+    return "not as desired yet"
