@@ -7,6 +7,7 @@ from typing import Any, Final
 from litestar import Request, Response, get, put, route
 from litestar.exceptions import ClientException, HTTPException, NotFoundException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from litestar.response import Stream
 from litestar.status_codes import HTTP_411_LENGTH_REQUIRED, HTTP_416_REQUESTED_RANGE_NOT_SATISFIABLE
 
@@ -51,7 +52,7 @@ class Blobs:
             get("/v1/uploads/{digest:str}", operation_id="getUpload", tags=["operator"])(self.upload),
         ]
 
-    async def read(self, request: Asked, digest: str) -> Response[Any]:
+    async def read(self, request: Asked, digest: FromPath[str]) -> Response[Any]:
         """The bytes: 200, 206 for a single `Range`, 304, 416, or 307 to the object store.
 
         A box may read its manifest and what that names; an operator's token with the scope read, everything.
@@ -77,12 +78,12 @@ class Blobs:
             raise Forbidden(f"cannot read {digest}: the manifest of {head.site} does not name it")
         return (await self._grants.of(head.manifest)).body if digest == head.manifest else None
 
-    async def upload(self, request: Asked, digest: str) -> UploadState:
+    async def upload(self, request: Asked, digest: FromPath[str]) -> UploadState:
         """How much of a blob is here."""
         await self._access.operator(request, "write")
         return await self._spool.state(_digest(digest))
 
-    async def write(self, request: Asked, digest: str) -> Response[UploadState]:
+    async def write(self, request: Asked, digest: FromPath[str]) -> Response[UploadState]:
         """A whole blob, or a piece of it by `Content-Range: bytes FIRST-LAST/TOTAL`: 201 once it is complete, else 202.
 
         Go on from `offset_bytes` of the answer, or of `GET /v1/uploads/{digest}`.

@@ -9,6 +9,7 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.exceptions import ClientException, NotFoundException, TooManyRequestsException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from prometheus_client import CollectorRegistry, Counter
 
 from control_plane.api.access import Access, bearer
@@ -62,7 +63,7 @@ class Boxes:
             get("/v1/release-list/{version:str}", operation_id="getReleaseList", tags=["trust"])(self.release_list),
         ]
 
-    async def head(self, request: Asked, site: str) -> Response[bytes]:
+    async def head(self, request: Asked, site: FromPath[str]) -> Response[bytes]:
         """The signed head of a site: 200 with a strong ETag, or 304 when `If-None-Match` still holds.
 
         `Prefer: wait=N` holds the request until the head changes, at most N (capped at 55) seconds.
@@ -97,7 +98,7 @@ class Boxes:
         self._served_304.inc()
         return Response(b"", status_code=304, headers={"ETag": head.etag, **headers})
 
-    async def status(self, request: Asked, site: str) -> None:
+    async def status(self, request: Asked, site: FromPath[str]) -> None:
         """Keep what a box says of itself (a `StatusReport`); idempotent by its `run_id` and `sequence`."""
         head = self._access.own_box(request, site)
         body = await read_body(request, MAX_REPORT_BYTES)
@@ -117,11 +118,11 @@ class Boxes:
         self._reports.inc()
         self._heads.mark_told(site, report.head_generation)
 
-    async def trust_root(self, version: str) -> Response[bytes]:
+    async def trust_root(self, version: FromPath[str]) -> Response[bytes]:
         """The trust root of that version, signed; anyone may read it."""
         return await self._document("root", version)
 
-    async def release_list(self, version: str) -> Response[bytes]:
+    async def release_list(self, version: FromPath[str]) -> Response[bytes]:
         """The release list of that version, signed; anyone may read it."""
         return await self._document("release-list", version)
 

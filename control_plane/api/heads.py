@@ -53,7 +53,8 @@ class Heads:
         self._conninfo = conninfo
         self._heads: dict[SiteId, Head] = {}
         self._waits: dict[SiteId, list[asyncio.Future[None]]] = {}
-        self._serial = 0
+        self.serial = 0
+        """Of the newest publication that was taken in."""
         self._closing = False
         self.loaded = False
         self.listening = False
@@ -107,8 +108,8 @@ class Heads:
         """Take in what was published since our serial; everything when the database went back behind it."""
         current = await publications.current(conn)
         serial = current.serial if current else 0
-        went_back = serial < self._serial
-        rows = await publications.heads_changed_since(conn, 0 if went_back else self._serial)
+        went_back = serial < self.serial
+        rows = await publications.heads_changed_since(conn, 0 if went_back else self.serial)
         told = await views.told_sites(conn)
         if went_back:
             self._heads.clear()
@@ -116,7 +117,7 @@ class Heads:
             self._take(Head(**row._asdict(), told=told.get(row.site, 0) >= row.generation))
         for site, generation in told.items():
             self.mark_told(site, generation)
-        self._serial, self.loaded, self.news = serial, True, self.news + 1
+        self.serial, self.loaded, self.news = serial, True, self.news + 1
 
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator[None]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from control_plane.api.access import Access
 from control_plane.store import views
@@ -17,8 +17,8 @@ from schemas.api import Change, FleetStatus, SiteDetail, SiteSummary
 
 Asked = Request[Any, Any, Any]
 MAX_PAGE: Final = 1000
-Limit = Annotated[int, Parameter(ge=1, le=MAX_PAGE, description="At most so many.")]
-After = Annotated[str, Parameter(max_length=63, description="Sites behind this id.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="At most so many.")]
+After = Annotated[str, QueryParameter(max_length=63, description="Sites behind this id.")]
 _FRESH: Final = {"Cache-Control": "no-store"}
 
 
@@ -48,7 +48,7 @@ class Operators:
         found = [view for view in (await self._lookout.fleet()).sites if view.site > after]
         return Response([views.summary_of(view) for view in found[:limit]], headers=_FRESH)
 
-    async def site(self, request: Asked, site: str) -> Response[SiteDetail]:
+    async def site(self, request: Asked, site: FromPath[str]) -> Response[SiteDetail]:
         """One site, whole."""
         await self._access.operator(request, "read")
         async with connection(self._pool) as conn:

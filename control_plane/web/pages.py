@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response, get
 from litestar.datastructures import Cookie
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from control_plane.errors import NotFound
 from control_plane.store import views
@@ -74,7 +75,7 @@ class Pages:
         words, fleet = self._words(request), await self._lookout.fleet()
         return self._render(request, "fleet.html", words, page=fleet_page(fleet, _query(request), words))
 
-    async def site(self, request: Asked, site: str) -> Response[bytes]:
+    async def site(self, request: Asked, site: FromPath[str]) -> Response[bytes]:
         """One site: what is desired, what its box says, what happened."""
         await self._admit(request)
         words, now = self._words(request), self._clock()
@@ -84,7 +85,7 @@ class Pages:
             raise NotFound(f"cannot find the site {site[:80]}: it was never published")
         return self._render(request, "site.html", words, page=site_page(*found, now, words))
 
-    async def static(self, request: Asked, name: str) -> Response[bytes]:
+    async def static(self, request: Asked, name: FromPath[str]) -> Response[bytes]:
         """The page's style, script and icon, from memory: a name is looked up, never made a path."""
         asset = self._assets.get(name)
         if asset is None:
