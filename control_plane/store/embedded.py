@@ -122,6 +122,7 @@ class EmbeddedPostgres:
             (self._folder / "programs").unlink(missing_ok=True)
             self._copy = None
         if self._lock >= 0:
+            os.ftruncate(self._lock, 0)  # whoever comes next waits for what is left of the server, and not for us
             os.close(self._lock)
             self._lock = -1
 
@@ -207,7 +208,7 @@ def _take_lock(folder: Path) -> int:
         holder = os.pread(lock, 20, 0).decode().strip()
         if _is_alive(holder) or time.monotonic() > deadline:
             os.close(lock)
-            raise unavailable(folder, f"process {holder} has it running; stop that one, or use another data folder")
+            raise unavailable(folder, f"process {holder or '?'} has it running; stop that one, or use another folder")
         time.sleep(POLL_S)
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
