@@ -63,6 +63,8 @@ class _Known(Struct, frozen=True, kw_only=True):
     serial: int
     marks: dict[SiteId, Mark]
     compiled: CompiledFleet | None
+    trust: _Trust | None
+    """What every head names; None: some may name older documents."""
 
 
 class Pipeline:
@@ -141,7 +143,9 @@ class Pipeline:
         self._signer.require_allowed(compiled.root)
         known = await self._knowledge(base)
         now = self._clock()
-        numbering, heads = await asyncio.to_thread(self._number, known, commit.revision, compiled, now)
+        trust = _trust_of(compiled)
+        numbering, heads = await asyncio.to_thread(self._number, known, commit.revision, compiled, trust, now)
+        bodies = await asyncio.to_thread(_bodies, numbering, compiled)
         look = _look_of(commit, compiled.problems)
         async with connection(self._pool) as conn:
             published = await publications.publish(
@@ -149,25 +153,26 @@ class Pipeline:
                 base,
                 look,
                 now=now,
-                bodies=_bodies(numbering, compiled),
+                bodies=bodies,
                 heads=heads,
                 rows=numbering.rows,
                 trust=[TrustRow(d.kind, d.version, d.envelope) for d in compiled.trust_documents],
                 revoked=compiled.revoked.identities,
             )
         marks = known.marks | numbering.heads | numbering.rows
-        self._known = _Known(serial=published.serial, marks=marks, compiled=compiled)
-        await self._renew()
+        settled = trust if known.trust == trust or not known.marks else None
+        self._known = _Known(serial=published.serial, marks=marks, compiled=compiled, trust=settled)
+        if settled is None:
+            await self._renew()
         return Outcome(
             verdict="published", revision=commit.revision, sites=len(numbering.heads), problems=look.problems
         )
 
     def _number(
-        self, known: _Known, revision: Revision, compiled: CompiledFleet, now: datetime
+        self, known: _Known, revision: Revision, compiled: CompiledFleet, trust: _Trust, now: datetime
     ) -> tuple[Numbering, dict[SiteId, tuple[Mark, SignedHead]]]:
         before = known.compiled.sites if known.compiled else None
         numbering = number(compiled.sites, known.marks, int(now.timestamp() * 1000), before=before)
-        trust = _trust_of(compiled)
         return numbering, {
             site: (mark, self._sign(Word(site, mark.generation, mark.manifest, mark.state, revision), trust, now))
             for site, mark in numbering.heads.items()
@@ -223,6 +228,7 @@ class Pipeline:
                     conn, trust.root_version, trust.release_list.sha256, now - RENEW_AFTER, RENEW_BATCH
                 )
                 if not batch:
+                    self._settle(base, trust)
                     return renewed
                 heads = await asyncio.to_thread(self._sign_anew, batch, trust, now)
                 try:
@@ -278,16 +284,22 @@ class Pipeline:
 
     async def _knowledge(self, base: Published | None) -> _Known:
         if base is None:
-            return _Known(serial=0, marks={}, compiled=None)
+            return _Known(serial=0, marks={}, compiled=None, trust=None)
         if self._known and self._known.serial == base.serial:
             return self._known
         async with connection(self._pool) as conn:
-            return _Known(serial=base.serial, marks=await publications.marks(conn), compiled=None)
+            marks = await publications.marks(conn)
+        return _Known(serial=base.serial, marks=marks, compiled=None, trust=None)
 
     def _follow(self, base: Published | None, now: Published | None) -> None:
         """Our own write changed no mark, only the serial."""
         if base and now and self._known and self._known.serial == base.serial:
             self._known = msgspec.structs.replace(self._known, serial=now.serial)
+
+    def _settle(self, base: Published, trust: _Trust) -> None:
+        """Every head names `trust` as of this publication."""
+        if self._known and self._known.serial == base.serial:
+            self._known = msgspec.structs.replace(self._known, trust=trust)
 
     def _require_clock(self, base: Published | None, committed_at: datetime | None) -> None:
         newest = max(filter(None, (base and base.published_at, committed_at)), default=None)
