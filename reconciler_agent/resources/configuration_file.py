@@ -285,15 +285,22 @@ class ConfigurationFile:
             self._recorded = False
 
     def _look_at_displaced(self, standing: Standing) -> list[Late]:
-        """What a writer left in the displaced file, when it has been quiet for a second; bounded."""
+        """What a writer left in the displaced file, when it has been quiet for a second; bounded.
+
+        What does not parse in the end is kept aside, to be looked into by a person.
+        """
         path, deadline_s = self._own("next"), self._clock.monotonic() + READ_PATIENCE_S
         seen: bytes | None = standing.data
         while True:
             self._clock.sleep(QUIET_S)
             data = self._read_regular(path)
             if data == seen or self._clock.monotonic() >= deadline_s:
-                return _late(standing.value, None if data is None else _parse(data))
+                break
             seen = data
+        changed = None if data is None else _parse(data)
+        if data is not None and changed is None:
+            self._disk.install(path, self._own("broken"))
+        return _late(standing.value, changed)
 
     def _put_back(self) -> None:
         """Put the new one where the file was lost; what stands there instead is kept aside, to be looked into."""
