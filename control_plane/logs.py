@@ -32,7 +32,8 @@ class OneLine(logging.Formatter):
 
 
 def _value(text: str) -> str:
-    return text if _BARE.match(text) else json.dumps(text, ensure_ascii=False)
+    # What a terminal would obey (control and bidirectional characters) is written as an escape.
+    return text if _BARE.match(text) else json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def log_to_stderr(level: str) -> None:

@@ -233,6 +233,24 @@ async def test_a_video_that_was_not_uploaded_refuses_the_commit_until_it_is_ther
     assert await commit_row(world, revision) == ("published", 1, True)
 
 
+async def test_a_change_behind_a_missing_video_is_published_with_the_commit_that_drops_the_video(world: World) -> None:
+    await world.ingest()
+    changed = world.site_file("nantes", poll={"interval": "30s"})
+    late = {"name": "Late", "category": {"id": "late", "name": "LATE"}, "videos": ["late"]}
+    world.commit(
+        world.video_files("late", b"late clip")
+        | {
+            "video-sets/late.yaml": as_yaml(late),
+            "sites/brest.yaml": world.site_file("brest", video_sets=["late"]),
+            "sites/nantes.yaml": changed,
+        }
+    )
+    assert (await world.ingest()).verdict == "refused"
+    world.commit({"sites/brest.yaml": world.site_file("brest")})
+    assert (await world.ingest()).sites == 1
+    assert (await manifest(world, "nantes")).poll_interval_s == 30
+
+
 @pytest.mark.parametrize("lacking", ["listing", "file"])
 async def test_a_release_that_was_not_wholly_uploaded_refuses_the_commit_until_it_is(
     world: World, lacking: str

@@ -1,0 +1,89 @@
+"""The jobs at work on a served world: news reach a held poll, trouble is told once, old events are forgotten."""
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from control_plane.jobs import Jobs
+from control_plane.store import reports
+from control_plane.store.reports import Received
+from schemas.status import Event, StatusReport
+from tests.support.world import ServedWorld, served_world
+
+
+@pytest.fixture
+def served(tmp_path: Path, database: str) -> Iterator[ServedWorld]:
+    with served_world(tmp_path, database) as world:
+        yield world
+
+
+@pytest.fixture
+def jobs(served: ServedWorld) -> Jobs:
+    world = served.world
+    return Jobs(world.pipeline, world.opened.pool, world.clock, timedelta(days=1))
+
+
+def test_a_published_commit_ends_a_held_poll_with_the_new_head(tmp_path: Path, database: str) -> None:
+    with served_world(tmp_path, database, jobs=True) as served:
+        url, headers = f"{served.url}/v1/sites/brest/head", served.world.headers("brest")
+        with httpx.Client(trust_env=False, timeout=30) as http:
+            etag = http.get(url, headers=headers).headers["etag"]
+            served.world.commit({"sites/brest.yaml": served.world.site_file("brest", state="suspended")})
+            held = http.get(url, headers=headers | {"If-None-Match": etag, "Prefer": "wait=20"})
+        assert held.status_code == 200 and held.headers["etag"] != etag
+        assert held.elapsed < timedelta(seconds=5)
+
+
+def test_a_trouble_is_told_when_it_begins_and_when_it_ends(
+    served: ServedWorld, jobs: Jobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote = served.world.remote
+    away = remote.with_name("away.git")
+    caplog.set_level(logging.INFO, "control_plane.jobs")
+    remote.rename(away)
+    served.run(jobs.poll())
+    served.run(jobs.poll())
+    away.rename(remote)
+    served.run(jobs.poll())
+    assert [record.message for record in caplog.records] == ["failed", "recovered"]
+
+
+def test_a_refused_commit_is_told_once_with_its_first_error(
+    served: ServedWorld, jobs: Jobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "control_plane.jobs")
+    served.world.commit({"sites/brest.yaml": "nmae: Brest\n"})
+    served.run(jobs.poll())
+    served.run(jobs.poll())
+    (record,) = caplog.records
+    assert record.message == "refused" and vars(record)["first"].startswith("sites/brest.yaml:1:1: error")
+
+
+def test_old_heads_are_renewed_and_old_events_forgotten(served: ServedWorld, jobs: Jobs) -> None:
+    async def remaining() -> list[int]:
+        async with served.world.connection() as conn:
+            return [event.number for event in await reports.events_of(conn, "brest")]
+
+    async def report(number: int, received_at: datetime) -> None:
+        event = Event(number=number, at=received_at, reason="Applied")
+        said = StatusReport(run_id="a" * 32, sequence=number, at=received_at, agent_version="1.0.0", events=[event])
+        async with served.world.connection() as conn:
+            await reports.record(conn, [Received("brest", said, received_at)])
+
+    now = datetime.now(UTC)
+    served.run(report(1, now - timedelta(days=2)))
+    served.run(report(2, now))
+    served.run(jobs.prune())
+    assert served.run(remaining()) == [2]
+
+    url, headers = f"{served.url}/v1/sites/brest/head", served.world.headers("brest")
+    etag = httpx.get(url, headers=headers, trust_env=False).headers["etag"]
+    served.world.clock.offset = timedelta(days=2)
+    served.run(jobs.renew())
+    served.world.clock.offset = timedelta()
+    wait = {"If-None-Match": etag, "Prefer": "wait=10"}
+    assert httpx.get(url, headers=headers | wait, trust_env=False, timeout=20).status_code == 200
