@@ -1,0 +1,109 @@
+"""The box's application, asked and told over a real Socket.IO server."""
+
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from reconciler_agent.box_app import BoxApp
+from reconciler_agent.errors import SettingsInvalid
+from tests.support.box_application import BoxApplication
+from tests.support.hurried_clock import HurriedClock
+
+
+@pytest.fixture(params=[True, False], ids=["acknowledged first", "events first"])
+def application(request: pytest.FixtureRequest) -> Iterator[BoxApplication]:
+    with BoxApplication(always_connect=request.param).serving() as running:
+        yield running
+
+
+def ask(application: BoxApplication) -> BoxApp:
+    return BoxApp(application.url, HurriedClock(1.0))
+
+
+@pytest.mark.parametrize(
+    ("phase", "home", "away", "match"),
+    [
+        ("neutral", 0, 0, False),
+        ("before", 0, 0, True),
+        ("during", 0, 0, True),
+        ("after", 2, 1, True),
+        ("neutral", 1, 0, True),
+        ("neutral", 0, 3, True),
+        ("neutral", "0", "0", False),
+        ("neutral", "0", "2", True),
+        ("neutral", None, None, False),
+    ],
+)
+def test_match_is_a_phase_or_a_score(phase: str, home: object, away: object, match: bool) -> None:
+    with BoxApplication().serving() as application:
+        application.phase = phase
+        application.score = {"homeScore": home, "awayScore": away}
+        state = ask(application).state()
+        assert state is not None
+        assert (state.match, state.stale) == (match, False)
+
+
+def test_notice_that_is_passed_on_is_delivered(application: BoxApplication) -> None:
+    assert ask(application).notify()
+    assert application.notices == 1
+
+
+def test_notice_that_is_not_passed_on_is_not_delivered() -> None:
+    with BoxApplication().serving() as application:
+        application.deaf = True
+        assert not ask(application).notify()
+        assert application.notices == 1
+
+
+def test_no_session_is_left_behind(application: BoxApplication) -> None:
+    app = ask(application)
+    assert app.state()
+    assert app.notify()
+    deadline = time.monotonic() + 5
+    while application.sessions and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert application.sessions == set()
+
+
+def test_application_that_is_away_shows_nothing_and_hears_nothing() -> None:
+    with BoxApplication().serving() as application:
+        app = ask(application)
+    assert app.state() is None
+    assert not app.notify()
+
+
+class _Portal(BaseHTTPRequestHandler):
+    answer = b"<html>login</html>"
+
+    def _say(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.answer)))
+        self.end_headers()
+        self.wfile.write(self.answer)
+
+    do_GET = do_POST = _say
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"0{", b'0{"sid": 3}', b"", b"0" + b"[" * 100_000, b"\xff" * 10])
+def test_something_else_on_the_port_is_no_application(answer: bytes) -> None:
+    handler = type("Handler", (_Portal,), {"answer": answer})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        app = BoxApp(f"http://127.0.0.1:{server.server_port}", HurriedClock(1.0))
+        try:
+            assert app.state() is None
+            assert not app.notify()
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.parametrize("url", ["http://192.168.1.2:3000", "ftp://127.0.0.1", "http://user:x@127.0.0.1", ""])
+def test_application_elsewhere_is_refused(url: str) -> None:
+    with pytest.raises(SettingsInvalid):
+        BoxApp(url, HurriedClock(1.0))
