@@ -10,7 +10,6 @@ the box are writable by its local applications. Every call that changes the file
 test can end the process at any of them. OSErrors leave as DiskFull or DiskFault; a missing file is `None`, no error.
 """
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -144,7 +143,9 @@ class Disk:
             self._root = os.open(root, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
 
     def close(self) -> None:
-        """Let go of the root."""
+        """Let go of the root, leaving nothing in staging."""
+        if self._count:
+            self._drop(f"{self._staging}/{self._run}")
         os.close(self._root)
 
     # Reading
@@ -179,11 +180,8 @@ class Disk:
     def link_target(self, path: str) -> str | None:
         """Where the link at `path` points, or None when no link is there."""
         with MissingIsNone(), faults("read", path), self._parent(path) as (folder, name):
-            try:
-                return os.readlink(name, dir_fd=folder)
-            except OSError as problem:
-                if problem.errno != errno.EINVAL:
-                    raise
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            return os.readlink(name, dir_fd=folder) if stat.S_ISLNK(found.st_mode) else None
         return None
 
     def names(self, path: str) -> list[str]:

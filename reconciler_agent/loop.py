@@ -70,6 +70,7 @@ class Loop:
         self._running: RunningRelease | None = None
         self._unhealthy: Sequence[str] = ()
         self._looked_s = float("-inf")
+        self._said = ""
 
     def stop(self) -> None:
         """End after the step that is under way; may be called from a signal handler."""
@@ -203,7 +204,9 @@ class Loop:
         self._parts.poller.interval_s = float(manifest.poll_interval_s)
 
         def words(sentence: str) -> None:
-            log.info("%s", sentence)
+            if sentence != self._said:
+                log.info("%s", sentence)
+                self._said = sentence
             now = Round(state=head.state, manifest=manifest, working=f"{sentence}.", active=self._active())
             self._parts.reporter.mention(self._content(now, head))
 

@@ -69,12 +69,12 @@ class Health:
         self._admin_url = admin_url
         self._page_url = page_url
         self._configuration = configuration
-        # A context that trusts nobody: the services are on this machine and speak plain HTTP.
-        self._client = open_client(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        self._client: httpx.Client | None = None
 
     def close(self) -> None:
         """End the connections."""
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
     def look(self, units: Sequence[str], checks: Sequence[HttpCheck]) -> Look:
         """One look at the units, at what the services answer, and at a release's own checks."""
@@ -124,6 +124,9 @@ class Health:
 
     def _body(self, url: str) -> bytes:
         """The body; empty when nothing answers."""
+        if self._client is None:
+            # A context that trusts nobody: the services are on this machine and speak plain HTTP.
+            self._client = open_client(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         try:
             return fetch(self._client, Ask("GET", url, {}, None, CHECK_S), MAX_PAGE_BYTES).body
         except (NetworkTrouble, httpx.InvalidURL):
