@@ -27,6 +27,7 @@ class Output:
         self.json = json
         self._out = out or sys.stdout
         self._err = err or sys.stderr
+        self._open_line = False
 
     @property
     def is_terminal(self) -> bool:
@@ -41,6 +42,7 @@ class Output:
     def say(self, text: str = "") -> None:
         """A line for people."""
         if not self.json:
+            self._end_line()
             print(text, file=self._out, flush=True)
 
     def note(self, text: str) -> None:
@@ -74,13 +76,31 @@ class Output:
 
     @contextmanager
     def step(self, doing: str) -> Iterator[None]:
-        """A step with its name while it runs (terminal only), and a check mark with its time when done."""
-        live = self.is_terminal
-        if live:
-            print(f"  … {doing}", end="\r", file=self._out, flush=True)
+        """Say what is being done while it is done; then a check mark and the time, or a cross when it failed."""
         started = time.monotonic()
-        yield
-        self.say(f"{self.style('✓', '32')} {doing} ({time.monotonic() - started:.1f} s)" + (" " * 4 if live else ""))
+        if not self.json:
+            print(f"{doing} …", end="", file=self._out, flush=True)
+            self._open_line = True
+        try:
+            yield
+        except BaseException:
+            self._finish(doing, "✗", "31", started)
+            raise
+        self._finish(doing, "✓", "32", started)
+
+    def _finish(self, doing: str, mark: str, colour: str, started: float) -> None:
+        took = f"{time.monotonic() - started:.1f} s"
+        if self._open_line and not self.is_terminal:
+            self._open_line = False
+            print(f" {mark} {took}", file=self._out, flush=True)
+        else:
+            self.say(f"{self.style(mark, colour)} {doing} ({took})")
+
+    def _end_line(self) -> None:
+        """Leave the line of a step under way: a terminal forgets it, a log keeps it."""
+        if self._open_line:
+            print("\r\x1b[K" if self.is_terminal else "\n", end="", file=self._out)
+            self._open_line = False
 
     @contextmanager
     def progress(self, doing: str, total: int) -> Iterator[Advance]:

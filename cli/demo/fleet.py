@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -46,7 +47,9 @@ def sample_names(folder: str) -> Mapping[str, str]:
 def make_videos(places: Places) -> Mapping[str, Path]:
     """The files of the sample's videos, by id; those that are there are kept."""
     names = sample_names("videos")
-    return {video: make_clip(clip_of(video, name), places.clips) for video, name in names.items()}
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        files = pool.map(lambda video: make_clip(clip_of(video, names[video]), places.clips), names)
+        return dict(zip(names, files, strict=True))
 
 
 def read_releases() -> list[Tree]:

@@ -1,6 +1,6 @@
 """What happens while the demo runs, one line each: commits that come in, boxes that converge or do not."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from schemas.api import Change, FleetStatus, SiteSummary
@@ -16,6 +16,7 @@ class Watcher:
         self._sites = sites
         self._shown: dict[str, tuple[str, ...]] = {}
         self._changes: dict[str, str] = {}
+        self._first = True
 
     def converged(self, fleet: FleetStatus) -> bool:
         """Whether every box is where the newest publication wants it."""
@@ -23,7 +24,10 @@ class Watcher:
         return fleet.commit is not None and all(standing.get(site) == "Synced" for site in self._sites)
 
     def lines(self, fleet: FleetStatus) -> list[str]:
-        """What is new since the last look."""
+        """What is new since the last look; at the first one, of all commits the newest alone."""
+        if self._first:
+            self._first = False
+            self._changes = {change.commit: _look(change) for change in fleet.changes[1:]}
         return [*self._change_lines(fleet.changes), *self._site_lines(fleet.sites)]
 
     def _site_lines(self, sites: list[SiteSummary]) -> Iterator[str]:
@@ -37,10 +41,13 @@ class Watcher:
 
     def _change_lines(self, changes: list[Change]) -> Iterator[str]:
         for change in reversed(changes):
-            look = change.verdict + "".join(change.problems)
-            if self._changes.get(change.commit) != look:
-                self._changes[change.commit] = look
+            if self._changes.get(change.commit) != _look(change):
+                self._changes[change.commit] = _look(change)
                 yield from _change_lines(change)
+
+
+def _look(change: Change) -> str:
+    return change.verdict + "".join(change.problems)
 
 
 def short(commit: str) -> str:
@@ -65,8 +72,3 @@ def _change_lines(change: Change) -> list[str]:
         *(f"    {problem}" for problem in change.problems[:MAX_PROBLEMS]),
         *([f"    and {rest} more"] if rest > 0 else []),
     ]
-
-
-def standings(fleet: FleetStatus) -> Mapping[str, int]:
-    """How many sites stand how."""
-    return {standing: number for standing, number in fleet.standings.items() if number}

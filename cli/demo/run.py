@@ -48,17 +48,20 @@ class Demo:
     def __init__(self, places: Places, output: Output, count: int = len(SITES), port: int = PORT) -> None:
         self._places, self._output = places, output
         self._sites = _sites(places, count)
-        self._port = next(boxes.free_ports(port))
-        if self._port != port:
-            output.say(f"port {port} is taken by something else: the control plane listens on {self._port}")
+        self._port = port
         self._supervisor: Process | None = None
-        self.url = f"http://127.0.0.1:{self._port}"
+
+    @property
+    def url(self) -> str:
+        """Where the control plane answers."""
+        return f"http://127.0.0.1:{self._port}"
 
     def run(self) -> None:
         """Set up what is missing, start everything, say what happens until Ctrl-C, SIGTERM or SIGHUP; then stop it."""
         _require_sample()
         with held(self._places), _interrupted_by(signal.SIGTERM, signal.SIGHUP):
             try:
+                self._take_port()
                 self._prepare()
                 self._start_processes()
                 with Remote(Target(self.url, self._token())) as remote:
@@ -71,6 +74,11 @@ class Demo:
                 self._output.say()
             finally:
                 self._stop()
+
+    def _take_port(self) -> None:
+        wanted, self._port = self._port, next(boxes.free_ports(self._port))
+        if self._port != wanted:
+            self._output.say(f"port {wanted} is taken by something else: the control plane listens on {self._port}")
 
     def _prepare(self) -> None:
         places = self._places
@@ -107,6 +115,9 @@ class Demo:
             identities = list(pool.map(lambda site: boxes.make_identity(places, site), self._sites))
         fleet.connect_boxes(checkout, dict(zip(self._sites, identities, strict=True)))
         fleet.make_remote(places.remote, checkout.root)
+        # Editors complete and check YAML by the schemas that each file's first line names.
+        (places.root / "schemas").unlink(missing_ok=True)
+        (places.root / "schemas").symlink_to(CHECKOUT / "schemas")
         shutil.copytree(SAMPLE_APP / BROKEN_RELEASE, places.releases / BROKEN_RELEASE, dirs_exist_ok=True)
         self._staged.rename(places.working_copy)
 
@@ -195,15 +206,17 @@ class Demo:
         """Wait until every box is in sync, saying what happens; after a while, go on without."""
         deadline = time.monotonic() + CONVERGE_WITHIN_S
         with self._output.step(f"{len(self._sites)} boxes converge on the newest commit"):
-            while time.monotonic() < deadline:
+            while True:
                 self._require_supervisor()
                 look = remote.fleet()
                 for line in watcher.lines(look):
                     self._output.say(f"    {line}")
                 if watcher.converged(look):
                     return
+                if time.monotonic() > deadline:
+                    self._output.say("    not all of them yet: the page says why")
+                    return
                 time.sleep(LOOK_S)
-        self._output.say("    not all of them did yet; the page says why")
 
     def _watch(self, remote: Remote, watcher: Watcher) -> None:
         """Say what is new until a signal comes."""

@@ -32,8 +32,18 @@ def test_piped_output_has_neither_colour_nor_progress(monkeypatch: pytest.Monkey
     with output.step("work"), output.progress("uploading", 10) as advance:
         advance(10)
     assert "\x1b" not in out.getvalue()
-    assert out.getvalue().startswith("STATE\nSynced\n✓ work (")
+    assert out.getvalue() == "STATE\nSynced\nwork … ✓ 0.0 s\n"
     assert err.getvalue() == ""
+
+
+def test_step_that_fails_or_speaks_says_so() -> None:
+    out = io.StringIO()
+    output = Output(False, out, io.StringIO())
+    with pytest.raises(ValueError, match="x"), output.step("work"):
+        raise ValueError("x")
+    with output.step("talk"):
+        output.say("  a line")
+    assert out.getvalue() == "work … ✗ 0.0 s\ntalk …\n  a line\n✓ talk (0.0 s)\n"
 
 
 class Terminal(io.StringIO):
