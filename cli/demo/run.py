@@ -4,7 +4,6 @@ Two children: the supervisor, and through it everything else. Whoever dies, dies
 supervisor when we are gone, and it stops what it runs; its own children are killed when it is.
 """
 
-import asyncio
 import os
 import shutil
 import signal
@@ -12,14 +11,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
 import msgspec
 
-from cli.database import with_database
 from cli.demo import boxes, fleet, supervisor
 from cli.demo.children import Process, python, start, stop_all
 from cli.demo.clips import Clip, make_clip
@@ -30,15 +27,12 @@ from cli.demo.tour import tour
 from cli.errors import CommandFailed
 from cli.output import Output
 from cli.remote import Remote, Target
-from control_plane.store.pool import Connection
-from control_plane.store.tokens import add_token
 
 PORT: Final = 8470
 ANSWER_WITHIN_S: Final = 60.0
 CONVERGE_WITHIN_S: Final = 120.0
 LOOK_S: Final = 0.4
 STOP_WITHIN_S: Final = 4.5
-TOKEN_LIFETIME: Final = timedelta(days=3650)
 SEASONAL_CLIP: Final = Clip("noel-2026.mp4", "Joyeux Noel 2026", (150, 20, 30), 5.0)
 
 
@@ -175,14 +169,9 @@ class Demo:
         """The operator's token, made at the first start."""
         path = self._places.token
         if not path.exists() or not path.stat().st_size:
-            now = datetime.now(UTC)
+            from cli.demo.operator import make_token  # brings the whole server along, and is needed once
 
-            async def add(conn: Connection) -> str:
-                return await add_token(conn, "demo", ["read", "write"], now=now, expires_at=now + TOKEN_LIFETIME)
-
-            text = asyncio.run(with_database(self._places.server_settings, add, _clean_environment()))
-            path.touch(mode=0o600)
-            path.write_text(text + "\n", encoding="utf-8")
+            make_token(self._places.server_settings, path)
         return path.read_text("utf-8").strip()
 
     def _publish(self, remote: Remote) -> None:
