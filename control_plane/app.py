@@ -36,6 +36,7 @@ from control_plane.store.pool import Pool, connection, open_pool
 
 THREADS: Final = 16
 _THREADS_PATIENCE_S: Final = 1.0
+_STARTING_PATIENCE_S: Final = 1.5
 
 logger = logging.getLogger(__name__)
 
@@ -103,8 +104,10 @@ async def _database(settings: Settings) -> AsyncIterator[str]:
     try:
         yield await asyncio.shield(starting)
     finally:
-        await asyncio.wait({starting})  # whoever is cancelled meanwhile leaves no server behind
-        await embedded.stop()
+        # Stopped while it starts: what has not started by then ends with our process, which it follows.
+        await asyncio.wait({starting}, timeout=_STARTING_PATIENCE_S)
+        if starting.done():
+            await embedded.stop()
 
 
 def make_application(services: Services) -> Litestar:
