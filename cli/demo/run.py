@@ -53,7 +53,7 @@ class Demo:
     def run(self) -> None:
         """Set up what is missing, start everything, say what happens until Ctrl-C, SIGTERM or SIGHUP; then stop it."""
         _require_sample()
-        with held(self._places), _interrupted_by(signal.SIGTERM, signal.SIGHUP):
+        with held(self._places), _interrupted_by(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             try:
                 self._take_port()
                 self._prepare()
@@ -255,11 +255,12 @@ def _shown(path: Path) -> str:
 
 @contextmanager
 def _interrupted_by(*numbers: signal.Signals) -> Iterator[None]:
-    """These signals end us as Ctrl-C does."""
+    """These signals end us as Ctrl-C does; also SIGINT in a shell's background, where it is ignored by default."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     for number in numbers:
-        signal.signal(number, interrupt)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means what it says
+            signal.signal(number, interrupt)
     yield
