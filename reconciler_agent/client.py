@@ -77,12 +77,17 @@ class Client:
         clock: Clock,
         ca: Path | None = None,
         floor_at: FloorAt = lambda: None,
+        answer_s: float = ANSWER_S,
     ) -> None:
-        """`floor_at`: the time floor while the clock is not synchronised, else None. SettingsInvalid for a bad URL."""
+        """`floor_at`: the time floor while the clock is not synchronised, else None. SettingsInvalid for a bad URL.
+
+        `answer_s`: how long an answer, and the next bytes of a download, may take; a long poll has its wait on top.
+        """
         self._site = site
         self._key = key
         self._clock = clock
         self._ca, self._floor_at = ca, floor_at
+        self._answer_s = answer_s
         self._offset = timedelta()
         self._own = open_client(load_certificates(ca, floor_at), require_safe_url(url))
         self._store: httpx.Client | None = None
@@ -101,7 +106,7 @@ class Client:
         headers = {"If-None-Match": etag} if etag else {}
         if wait_s > 0:
             headers["Prefer"] = f"wait={wait_s:.0f}"
-        answer = self._call("GET", f"/v1/sites/{self._site}/head", MAX_HEAD_BYTES, headers, answer_s=wait_s + ANSWER_S)
+        answer = self._call("GET", f"/v1/sites/{self._site}/head", MAX_HEAD_BYTES, headers, extra_s=wait_s)
         if answer.status == 304 and etag:
             return None
         self._require("fetch the head", answer, 200)
@@ -161,11 +166,11 @@ class Client:
         headers: dict[str, str],
         *,
         content: bytes | None = None,
-        answer_s: float = ANSWER_S,
+        extra_s: float = 0.0,
     ) -> Answer:
         """A request with our token; once more with a better one when the clock turns out to be off."""
         for last in (False, True):
-            ask = Ask(method, path, headers | self._authorization(), content, answer_s)
+            ask = Ask(method, path, headers | self._authorization(), content, self._answer_s + extra_s)
             answer = fetch(self._own, ask, max(max_bytes, MAX_ERROR_BYTES))
             if last or not self._learn_offset(answer.status, answer.headers):
                 break
@@ -187,7 +192,8 @@ class Client:
         part = {"Range": f"bytes={offset}-"} if offset else {}
         location = ""
         for last in (False, True):
-            with stream(self._own, Ask("GET", f"/v1/blobs/{digest}", part | self._authorization())) as response:
+            headers = part | self._authorization()
+            with stream(self._own, Ask("GET", f"/v1/blobs/{digest}", headers, answer_s=self._answer_s)) as response:
                 if not last and self._learn_offset(response.status_code, response.headers):
                     continue
                 if response.status_code != 307:
@@ -197,7 +203,7 @@ class Client:
             break
         if not is_safe_url(location):
             raise NetworkTrouble(f"cannot fetch {digest[:19]}…: it is at {location[:100]!r}, which is not https")
-        with stream(self._object_store(), Ask("GET", location, part)) as response:
+        with stream(self._object_store(), Ask("GET", location, part, answer_s=self._answer_s)) as response:
             yield response
 
     def _object_store(self) -> httpx.Client:
@@ -225,7 +231,7 @@ class Client:
 
     def _document(self, verb: str, path: str) -> bytes | None:
         """A signed document that anyone may read."""
-        answer = fetch(self._own, Ask("GET", path, {}), MAX_DOCUMENT_BYTES)
+        answer = fetch(self._own, Ask("GET", path, {}, answer_s=self._answer_s), MAX_DOCUMENT_BYTES)
         if answer.status == 404 and media_type(answer.headers) == PROBLEM:
             return None
         self._require(verb, answer, 200)

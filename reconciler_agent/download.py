@@ -141,7 +141,8 @@ class Download:
     def _receive(self, response: httpx.Response, on_bytes: Callable[[int], None] | None, deadline_s: float) -> None:
         for chunk in response.iter_raw():
             if self._sink.size_bytes + len(chunk) > self._size_bytes:
-                raise NetworkTrouble(f"cannot download {self._digest[:19]}…: more than {self._size_bytes} bytes came")
+                self._sink.restart()
+                raise DigestMismatch(f"cannot accept what was sent as {self._digest[:19]}…: it has too many bytes")
             self._sink.write(chunk)
             if on_bytes is not None:
                 on_bytes(len(chunk))

@@ -14,14 +14,17 @@ from cryptography.x509.oid import NameOID
 
 
 class Authority:
-    """A CA and one certificate of its for localhost and 127.0.0.1, in files `NAME-ca.pem` and `NAME-server.pem`."""
+    """A CA and one certificate of its for localhost and 127.0.0.1, in files `NAME-ca.pem` and `NAME-server.pem`.
 
-    def __init__(self, folder: Path, name: str) -> None:
+    Both are good from a day before `at` to a day after it.
+    """
+
+    def __init__(self, folder: Path, name: str, at: datetime.datetime | None = None) -> None:
         authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
         issuer = _name(f"Test CA {name} {uuid4().hex}")  # OpenSSL takes two authorities of one name for one
-        authority = _builder(issuer, issuer, authority_key).add_extension(x509.BasicConstraints(True, None), True)
+        authority = _builder(issuer, issuer, authority_key, at).add_extension(x509.BasicConstraints(True, None), True)
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        server = _builder(_name("localhost"), issuer, server_key)
+        server = _builder(_name("localhost"), issuer, server_key, at)
         server = server.add_extension(x509.SubjectAlternativeName(names), False)
         self.ca_file = folder / f"{name}-ca.pem"
         self.ca_file.write_bytes(authority.sign(authority_key, hashes.SHA256()).public_bytes(Encoding.PEM))
@@ -43,8 +46,10 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, at: datetime.datetime | None
+) -> x509.CertificateBuilder:
+    now = at or datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
