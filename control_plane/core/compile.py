@@ -104,7 +104,7 @@ def compile_commit(
         *check_releases(reading, references.facts),
         *check_categories(reading),
         *check_identities(identities, revoked),
-        *check_sites(sites),
+        *check_sites(reading, sites),
     ]
     problems = _problems(reading, findings, blobs)
     failed = any(problem.severity == "error" for problem in problems)

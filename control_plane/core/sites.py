@@ -52,6 +52,7 @@ class Sites(Struct, frozen=True):
 
 NO_SITES: Final = Sites({}, {}, {}, {}, {})
 _NO_REQUIREMENTS: Final = Requires()
+WITHOUT_RELEASE: Final = "SiteWithoutRelease"
 
 
 def take_sites(reading: Reading, changes: Changes, previous: Sites) -> tuple[Sites, set[SiteId]]:
@@ -223,7 +224,7 @@ class _Resolver:
 
 def _without_release(path: str) -> Finding:
     message = "this site is in no group and has no release; write `release: VERSION`, or put it in a group"
-    return Finding(file=path, path=(), code="SiteWithoutRelease", message=message)
+    return Finding(file=path, path=(), code=WITHOUT_RELEASE, message=message)
 
 
 def _check_requirements(path: str, site: Site, resolved: Resolved, release: Release) -> Iterator[Finding]:
@@ -248,13 +249,20 @@ def _at_least(version: str, bound: str) -> bool:
     return numbers > wanted or (numbers == wanted and not prerelease)
 
 
-def check_sites(sites: Sites) -> Iterator[Finding]:
-    """What is wrong with how sites resolve, and groups that hold no site."""
+def check_sites(reading: Reading, sites: Sites) -> Iterator[Finding]:
+    """What is wrong with how sites resolve, and groups that hold no site.
+
+    Nothing is said that may only follow from a layer or a site that could not be read: that is reported itself.
+    """
+    unread = {file.folder for path in reading.problems if (file := reading.files.get(path)) and file.document is None}
+    layers_known = unread.isdisjoint(("", "groups"))
     for record in sites.records.values():
-        yield from record.findings
+        for finding in record.findings:
+            if layers_known or finding.code != WITHOUT_RELEASE:
+                yield finding
     if any(base.conflicts for base in sites.bases.values()):
         yield from _check_conflicts(sites)
-    for name, group in sites.groups.items():
+    for name, group in () if "sites" in unread else sites.groups.items():
         if name not in sites.members and group.select:
             message = "the selector matches no site; check its values, which are compared exactly"
             path = ("select",)

@@ -246,6 +246,8 @@ class _Composer:
         if key is None:
             self._keys[-1] = self._key(node)
         else:
+            if isinstance(node, Scalar) and node.plain and not node.text:
+                node = Scalar(key.line, key.column, "", True, None)  # nothing stands there: its place is its key's
             parent.pairs.append((key, node))
             self._keys[-1] = None
 

@@ -1,4 +1,8 @@
-"""Plain scalars by the YAML 1.2 core schema (10.3.2), and what to write instead where versions of YAML disagree."""
+"""Plain scalars by the YAML 1.2 core schema (10.3.2), and what to write instead where versions of YAML disagree.
+
+Where the fast reader is more generous than the schema (signs before 0x, 0b for binary) this is too: a typed field takes
+the number that it looks like, and a free map refuses the scalar.
+"""
 
 import re
 from math import isfinite
@@ -14,9 +18,8 @@ _WORDS: Final[dict[str, bool | None]] = {
 MAX_DIGITS: Final = 400
 # A leading zero makes it text here: what looks like a telephone or a postal code is none of the numbers.
 _INT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
-_OCTAL: Final = re.compile(r"0o([0-7]+)")
-_HEX: Final = re.compile(r"0x([0-9a-fA-F]+)")
-_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_BASED: Final = re.compile(r"[-+]?0(?:o[0-7]+|x[0-9a-fA-F]+|b[01]+)")
+_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*|(?=[eE])))(?:[eE][-+]?[0-9]+)?")
 _SPECIAL_FLOAT: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _TRUE_WORDS: Final = frozenset(("y", "yes", "on"))
 _FALSE_WORDS: Final = frozenset(("n", "no", "off"))
@@ -35,12 +38,9 @@ def plain_value(text: str) -> Any:
 
 
 def _integer(text: str) -> int | None:
-    if _INT.fullmatch(text):
-        return int(text) if len(text) < MAX_DIGITS else None
-    for pattern, base in ((_OCTAL, 8), (_HEX, 16)):
-        if match := pattern.fullmatch(text):
-            return int(match[1], base)
-    return None
+    if len(text) > MAX_DIGITS:
+        return None
+    return int(text, 0) if _INT.fullmatch(text) or _BASED.fullmatch(text) else None
 
 
 def objection(text: str, value: Any) -> str | None:
