@@ -6,7 +6,6 @@ requests to the application on this very machine. No session is kept open betwee
 
 import json
 import re
-import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Protocol
@@ -16,7 +15,7 @@ import httpx
 
 from reconciler_agent.core.screen import ScreenState, Signal, Watched, judge, read_signal, watch
 from reconciler_agent.errors import NetworkTrouble
-from reconciler_agent.transport import Ask, fetch, open_client, require_safe_url
+from reconciler_agent.transport import Ask, fetch, open_client, require_safe_url, trust_nobody
 
 PATH: Final = "/socket.io/?EIO=4&transport=polling"
 MAX_POLL_BYTES: Final = 1 << 20
@@ -46,8 +45,7 @@ class BoxApp:
     """The application at `url`, a loopback address."""
 
     def __init__(self, url: str, clock: Clock) -> None:
-        # A context that trusts nobody: the application is on this machine and speaks plain HTTP.
-        self._client = open_client(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), require_safe_url(url))
+        self._client = open_client(trust_nobody(), require_safe_url(url))
         self._clock = clock
         self._watched: Watched | None = None
 

@@ -32,6 +32,7 @@ from reconciler_agent.transport import (
     retry_after_s,
     stream,
     trouble,
+    trust_nobody,
 )
 from schemas import site_token
 from schemas.names import Digest, SiteId, digest_of
@@ -89,7 +90,9 @@ class Client:
         self._ca, self._floor_at = ca, floor_at
         self._answer_s = answer_s
         self._offset = timedelta()
-        self._own = open_client(load_certificates(ca, floor_at), require_safe_url(url))
+        base = require_safe_url(url)
+        certificates = load_certificates(ca, floor_at) if base.startswith("https:") else trust_nobody()
+        self._own = open_client(certificates, base)
         self._store: httpx.Client | None = None
 
     def close(self) -> None:

@@ -76,6 +76,11 @@ def load_certificates(ca: Path | None, floor_at: FloorAt, public: bool = False) 
     return context
 
 
+def trust_nobody() -> ssl.SSLContext:
+    """For plain HTTP on this machine: no TLS server would be believed, and no authority takes memory."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 def require_safe_url(url: str) -> str:
     """`url` without a slash at its end, if it is https, or http to a loopback address; else SettingsInvalid."""
     if not is_safe_url(url):
