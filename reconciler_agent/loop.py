@@ -107,7 +107,7 @@ class Loop:
         if head is not None and manifest is not None and head.state == "active":
             found = self._converge(head, manifest, connection)
         else:
-            failures = [f for f in (self._refused, self._bug) if f]
+            failures = [self._refused] if self._refused else []
             state = head.state if head is not None else None
             found = Round(state=state, failures=failures, connection=connection, stale=self._is_stale())
         self._conclude(found, head)
@@ -116,6 +116,7 @@ class Loop:
     def _guarded(self) -> Round | None:
         """A round, whatever happens in it; None when a bug ended it."""
         poller = self._parts.poller
+        self._bug = None
         try:
             found = self.reconcile_once(poller.envelope, poller.trouble)
         except Exception as problem:
@@ -123,7 +124,6 @@ class Loop:
             self._bug = Failure(reason="InternalError", message=f"A bug ended a round: {problem!r}"[:500])
             self._report_bug()
             return None
-        self._bug = None
         return found
 
     def _report_bug(self) -> None:
@@ -223,7 +223,7 @@ class Loop:
             state=head.state,
             manifest=manifest,
             changes=progress.changes,
-            failures=[f for f in (self._bug, self._refused, *progress.failures) if f],
+            failures=[f for f in (self._refused, *progress.failures) if f],
             waiting=progress.waiting,
             connection=connection or trouble,
             stale=self._is_stale(),

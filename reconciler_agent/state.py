@@ -142,7 +142,7 @@ class Store:
     def keep_listing(self, body: bytes) -> None:
         """Keep a release's listing under its digest."""
         path = f"listings/{digest_of(body).partition(':')[2]}"
-        if self._disk.stat(path) is None:
+        if self._disk.read(path, MAX_LISTING_BYTES) != body:
             self._disk.write_file(path, body, 0o600)
 
     def listing(self, digest: Digest) -> FileTree | None:

@@ -79,7 +79,7 @@ _Said = tuple[ConditionType, Status, Reason, str]
 
 
 def _synced(found: Round) -> _Said:
-    if found.state is None or found.manifest is None:
+    if found.state is None or (found.state == "active" and found.manifest is None):
         return "Synced", "Unknown", "NoManifest", "No manifest was received yet."
     if found.state != "active":
         return "Synced", "False", found.state.capitalize(), f"The site is {found.state}: the box leaves all as it is."
