@@ -16,7 +16,7 @@ BENCHMARKS = {
     "compile-cold-10k": "compiling",
     "compile-one-change-10k": "compiling",
     "agent-idle-round-cpu": "agent",
-    "agent-rest-memory": "agent",
+    "agent-rest-memory": "road",
     "commit-to-converged": "road",
 }
 """Name of a figure -> the module here whose `measure(names)` takes it; figures of a module share one process."""
