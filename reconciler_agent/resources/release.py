@@ -60,6 +60,7 @@ class _Tree:
         if known is not None and len(known) == len(files):
             self.signatures = list(known)
         self.changed = known is None
+        self.doubted: set[int] = set()
         self.links = _links(files)
 
 
@@ -157,8 +158,7 @@ class Releases:
         """Have `count` files of the active tree digested in the next round, whatever `stat` says; how many it has."""
         if self._tree is None:
             return 0
-        for place in range(start, min(start + count, len(self._tree.files))):
-            self._tree.signatures[place] = None
+        self._tree.doubted.update(range(start, min(start + count, len(self._tree.files))))
         return len(self._tree.files)
 
     def checkpoint(self) -> None:
@@ -210,6 +210,8 @@ class Releases:
                 continue
             if (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns) != signatures[place]:
                 suspects.append(place)
+        suspects += sorted(tree.doubted.difference(suspects))
+        tree.doubted.clear()
         return [tree.files[place].path for place in suspects if not self._is_right(tree, place)]
 
     def _is_right(self, tree: _Tree, place: int) -> bool:
