@@ -1,8 +1,8 @@
 """The whole road as real processes (`neopro demo`, six boxes): a pushed video, and an agent at rest.
 
 `commit-to-converged` runs from the moment that the control plane publishes the commit until the last of the boxes has
-reported it converged. Its floor is the second after which the box looks again at a configuration that it exchanged, to take
-up what another writer still wrote (`docs/box.md`).
+reported it converged. Its floor is the second after which the box looks again at a configuration that it exchanged, to
+take up what another writer still wrote (`docs/box.md`).
 """
 
 import signal
