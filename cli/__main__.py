@@ -88,6 +88,10 @@ def _run_verb(words: Sequence[str]) -> int:
         return _complain(str(problem), problem.status)
     except FleetError as problem:
         return _complain(str(problem), 2)
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        return _complain(f"cannot go on: {problem.strerror or problem}: {problem.filename or words[0]}", 2)
     return status if isinstance(status, int) else 0
 
 

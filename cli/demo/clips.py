@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from cli.errors import CommandFailed
+
 WIDTH: Final = 640
 HEIGHT: Final = 360
 FRAMES_A_SECOND: Final = 25
@@ -80,7 +82,10 @@ def make_clip(clip: Clip, folder: Path) -> Path:
 
 
 def _encode(clip: Clip, target: Path) -> None:
-    import av
+    try:
+        import av
+    except ImportError:
+        raise CommandFailed("cannot make videos: PyAV is not installed; set up with: make demo") from None
 
     with av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         # One thread: the same bytes on every run of one version of the encoder.

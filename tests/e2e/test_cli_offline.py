@@ -139,6 +139,14 @@ def test_verb_without_a_control_plane_says_what_to_set(fleet: Path) -> None:
     assert (plain.returncode, "it must be https://" in plain.stderr) == (2, True)
 
 
+def test_token_on_a_machine_that_is_not_the_servers_is_refused_and_makes_no_database(tmp_path: Path) -> None:
+    env = environment(tmp_path, NEOPRO_DATA_DIR=str(tmp_path / "data"))
+    done = neopro("token", "add", "marie", cwd=tmp_path, env=env)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "has not run here" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
