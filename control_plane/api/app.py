@@ -3,17 +3,15 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from importlib.metadata import version
 
 from litestar import Litestar
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from prometheus_client import CollectorRegistry
 
 from control_plane.api import problems
 from control_plane.api.access import Access
 from control_plane.api.blobs import Blobs
 from control_plane.api.boxes import Boxes
+from control_plane.api.description import Description
 from control_plane.api.grants import Grants
 from control_plane.api.heads import Heads
 from control_plane.api.inbox import Inbox
@@ -32,7 +30,7 @@ MAX_BODY_BYTES = 64 * 1024
 
 
 def make_api(*, settings: Settings, pool: Pool, objects: ObjectStore, clock: Callable[[], datetime]) -> Litestar:
-    """The application. While it runs it follows the database for news; `finish_long_polls` lets it stop at once."""
+    """The application. Within its lifespan it follows the database; leaving it ends every long poll at once."""
     metrics = CollectorRegistry()
     heads = Heads(lambda: str(pool.conninfo))
     access = Access(heads, pool, clock, metrics)
@@ -54,28 +52,12 @@ def make_api(*, settings: Settings, pool: Pool, objects: ObjectStore, clock: Cal
         async with heads.following():
             yield
 
+    calls = [*boxes.routes(), *blobs.routes(), *operators.routes(), *operations.routes()]
     return Litestar(
-        route_handlers=[*boxes.routes(), *blobs.routes(), *operators.routes(), *operations.routes(), *pages.routes()],
+        route_handlers=[*calls, *Description(calls).routes(), *pages.routes()],
         exception_handlers=problems.handlers(pages.problem),
         lifespan=[following],
-        openapi_config=_openapi(),
+        openapi_config=None,
         logging_config=None,
         request_max_body_size=MAX_BODY_BYTES,
-    )
-
-
-def finish_long_polls(app: Litestar) -> None:
-    """End the long polls of a running application, so that the server need not wait for them when it stops."""
-    heads: Heads = app.state.heads
-    heads.finish_waits()
-
-
-def _openapi() -> OpenAPIConfig:
-    """The description at /v1/openapi.json, and no viewer: those load scripts from elsewhere."""
-    return OpenAPIConfig(
-        title="NEOPRO Fleet",
-        version=version("neopro-fleet"),
-        path="/v1",
-        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
-        use_handler_docstrings=True,
     )

@@ -41,7 +41,7 @@ class Blobs:
         """The handlers, bound to this object."""
         return [
             route(
-                "/v1/blobs/{digest:str}", http_method=["GET", "HEAD"], operation_id="getBlob", tags=["box", "operator"]
+                "/v1/blobs/{digest:str}", http_method=["GET", "HEAD"], operation_id=_reading, tags=["box", "operator"]
             )(self.read),
             put(
                 "/v1/blobs/{digest:str}",
@@ -98,6 +98,11 @@ class Blobs:
             return Response(known)
         state = await self._spool.append(name, piece, body)
         return Response(state, status_code=201 if state.complete else 202)
+
+
+def _reading(_handler: object, method: str, _path: object) -> str:
+    """The operation's name in the description, one a method."""
+    return f"{method.lower()}Blob"
 
 
 def _digest(text: str) -> Digest:

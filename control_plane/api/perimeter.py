@@ -23,7 +23,7 @@ class Perimeter:
         self._access = access
         self._loopback_only = _is_loopback(settings.address[0])
         self._behind_proxy = bool(settings.trusted_proxy)
-        self._public_host = (urlsplit(settings.public_url).hostname or "").lower()
+        self._names = _LOOPBACK_NAMES | {(urlsplit(settings.public_url).hostname or "localhost").lower()}
 
     async def admit_reader(self, request: Connection) -> None:
         """Let a neighbour in, and whoever has a personal token with the scope read; else NotAuthenticated, Forbidden.
@@ -38,7 +38,7 @@ class Perimeter:
 
     def _require_our_name(self, host: str) -> None:
         # A page of another site whose name was made to point at 127.0.0.1 sends that name: DNS rebinding.
-        if host not in _LOOPBACK_NAMES and host != self._public_host:
+        if host not in self._names:
             raise HTTPException("cannot serve this host name here; use localhost", status_code=MISDIRECTED)
 
     def _is_neighbour(self, request: Connection) -> bool:

@@ -9,10 +9,10 @@ from typing import Final
 from control_plane.store import views
 from control_plane.store.pool import Pool, connection
 
-CHEAP_S: Final = 0.03
-"""A look that costs less is taken anew each time; so in a small fleet nobody ever sees an old one."""
+SMALL: Final = 500
+"""A fleet of so many sites is looked at anew each time: nobody ever sees an old one."""
 REST: Final = 20
-"""A dearer one is shared for this many times of what it cost: watching takes a twentieth of a core at most."""
+"""A look at a larger one is shared for this many times of what it cost: watching takes a twentieth of a core."""
 
 
 class Lookout:
@@ -32,5 +32,5 @@ class Lookout:
                 async with connection(self._pool) as conn:
                     self._seen = await views.fleet(conn, self._clock())
                 cost = time.monotonic() - began
-                self._until = time.monotonic() + (cost * REST if cost > CHEAP_S else 0)
+                self._until = time.monotonic() + (cost * REST if len(self._seen.sites) > SMALL else 0)
             return self._seen

@@ -10,7 +10,7 @@ from control_plane.web.catalog import CATALOG, MONTHS
 Language = Literal["en", "fr"]
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 _POSITION: Final = {language: index for index, language in enumerate(LANGUAGES)}
-_THIN: Final = " "
+_THIN: Final = "\u202f"
 """A narrow no-break space: French groups digits and precedes units with it."""
 
 

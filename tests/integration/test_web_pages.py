@@ -1,0 +1,266 @@
+"""The pages: what they say of a fleet, in two languages, with and without their script."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from control_plane.store import publications, remotes
+from control_plane.store.publications import CommitLook
+from schemas.status import Condition, Difference, Event, Metrics, RunningRelease, Waiting
+from tests.support.api import Api, open_api
+from tests.support.published import NOW, Box, Wanted, report
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
+    async with open_api(tmp_path, database) as opened:
+        yield opened
+
+
+class Page(HTMLParser):
+    """A page as a reader meets it: its text, links, and the regions that its script replaces."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.links: list[str] = []
+        self.sources: list[str] = []
+        self.regions: list[str] = []
+        self.stack: list[str] = []
+        self.feed(html)
+        self.close()
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.links += [given["href"] or ""] if tag == "a" else []
+        self.sources += [given[name] or "" for name in ("src",) if name in given]
+        self.sources += [given["href"] or ""] if tag == "link" else []
+        self.regions += [given["id"] or ""] if "data-live" in given else []
+        assert "style" not in given, "the policy forbids inline style"
+        assert not any(name.startswith("on") for name in given), "the policy forbids inline script"
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+async def page(api: Api, path: str, **headers: str) -> Page:
+    answer = await api.http.get(path, headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    return Page(answer.text)
+
+
+async def fleet(api: Api) -> tuple[int, int]:
+    """Four sites in four states; the generations of the first and of the second commit."""
+    facts = {"club": "HB Brest", "city": "Brest", "groups": ["bretagne", "beta"]}
+    first = int(api.now.timestamp() * 1000)
+    sites = {
+        "brest": Wanted(Box("brest").identity, name="Brest Handball", release="2.1.3", facts=facts),
+        "nantes": Wanted(Box("nantes").identity, name="Nantes Basket", release="2.1.3"),
+        "rennes": Wanted(Box("rennes").identity, name="Rennes FC", release="2.1.3"),
+        "vannes": Wanted(None, name="Vannes Rugby", release="2.1.3"),
+    }
+    await api.publish(sites, subject="Start the fleet", author="Ada Lovelace <ada@example.org>")
+    api.now += timedelta(minutes=2)
+    changed = {site: sites[site] for site in ("brest", "nantes")}
+    await api.publish(changed, subject="Add spring sponsors")
+    second = first + 120_000
+    running = RunningRelease(version="2.1.3", tree="sha256:" + "0" * 64)
+    await api.report("brest", report(second, release=running))
+    await api.report("nantes", report(first, release=RunningRelease(version="2.0.0")))
+    await api.report("rennes", report(first), at=NOW - timedelta(hours=3))
+    return first, second
+
+
+async def test_fleet_shows_every_site_and_how_far_the_change_got(api: Api) -> None:
+    await fleet(api)
+    shown = await page(api, "/")
+    assert "1 of 4 sites as desired" in shown.text
+    assert re.search(r"Add spring sponsors .*? Under way 1 of 2 sites .*? 1 on the way", shown.text)
+    assert re.search(r"Start the fleet .*? by Ada Lovelace .*? 3 of 4 sites .*? 1 without a box", shown.text)
+    for name, standing in (
+        ("Brest Handball", "Synced"),
+        ("Nantes Basket", "Progressing"),
+        ("Rennes FC", "Offline No report for 3 h."),
+        ("Vannes Rugby", "Unknown No box may speak"),
+    ):
+        assert re.search(rf"{name} (HB Brest · Brest )?{standing}", shown.text), name
+    assert "2.0.0 to become 2.1.3" in shown.text
+    assert "ada@example.org" not in shown.text, "a name is enough"
+    assert {"/sites/brest", "/sites/vannes"} <= set(shown.links)
+
+
+async def test_site_shows_what_its_box_said(api: Api) -> None:
+    first, second = await fleet(api)
+    said = report(
+        first,
+        sequence=2,
+        head_generation=second,
+        conditions=[
+            Condition(type="Degraded", status="True", reason="DiskFull", message="2 MB are left.", since=NOW),
+            Condition(type="Synced", status="False", reason="SomethingNew", since=NOW),
+        ],
+        differences=[Difference(kind="content", what="videos/A/a.mp4", desired="there", observed="missing")],
+        waiting=[Waiting(step="Activate 2.1.3", reason="MatchInProgress", message="12-9", until=NOW)],
+        metrics=Metrics(cpu_percent=12, disk_total_bytes=32_000_000_000, disk_free_bytes=1_000_000_000, uptime_s=7200),
+        events=[Event(number=1, at=NOW, severity="error", reason="RolledBack", message="2.2.0 did not answer.")],
+    )
+    await api.report("brest", said)
+    text = (await page(api, "/sites/brest")).text
+    for words in (
+        "Brest Handball",
+        "Degraded 2 MB are left.",
+        "In trouble: Yes · The disk is full",
+        "As desired: No · Something new",
+        "Content videos/A/a.mp4 there missing",
+        "Activate 2.1.3 A match is on the screen · 12-9 · until 1 Mar 2026, 12:00 UTC",
+        "1.0\u202fGB free of 32.0\u202fGB",
+        "Up for 2 h",
+        "Rolled back to the last good release Error 2.2.0 did not answer.",
+        "bretagne, beta",
+        f"accepted {second}, not converged",
+    ):
+        assert re.sub(r"\s+", " ", words) in text, words
+
+
+async def test_site_whose_word_is_old_says_so(api: Api) -> None:
+    await fleet(api)
+    assert "What the box said 3 h ago; it may be otherwise now." in (await page(api, "/sites/rennes")).text
+    assert "it may be otherwise" not in (await page(api, "/sites/brest")).text
+
+
+async def test_page_speaks_french_when_asked_and_remembers_it(api: Api) -> None:
+    await fleet(api)
+    accepted = await api.http.get("/", headers={"Accept-Language": "fr-FR,fr;q=0.9,en;q=0.5"})
+    assert "1 sur 4 sites conformes" in Page(accepted.text).text
+    assert accepted.headers["content-language"] == "fr"
+    assert 'lang="fr"' in accepted.text
+    assert "set-cookie" not in accepted.headers
+    switched = await api.http.get("/?lang=fr")
+    assert "neopro_language=fr" in switched.headers["set-cookie"]
+    assert "HttpOnly" in switched.headers["set-cookie"]
+    api.http.cookies.clear()
+    kept = await api.http.get("/sites/vannes", headers={"Cookie": "neopro_language=fr", "Accept-Language": "en"})
+    assert "Aucun boîtier ne peut parler pour ce site" in Page(kept.text).text
+
+
+async def test_banners_tell_of_the_remote_and_of_the_refused_commit(api: Api) -> None:
+    await fleet(api)
+    assert "refused" not in (await page(api, "/")).text
+    async with api.connection() as conn:
+        bad = CommitLook(
+            revision="f" * 40,
+            author="Ada",
+            subject="Oops",
+            committed_at=api.now,
+            problems=[f"sites/a.yaml:{line}:1: error NoSuchRelease: there is none" for line in range(1, 61)],
+        )
+        await publications.refuse(conn, await publications.current(conn), bad, [], now=api.now)
+        await remotes.record_look(conn, api.now - timedelta(minutes=5), "f" * 40, "")
+        await remotes.record_look(conn, api.now - timedelta(minutes=4), None, "cannot fetch: refused")
+    text = (await page(api, "/")).text
+    assert "The newest commit was refused · 60 problems" in text
+    assert "sites/a.yaml:50:1: error" in text
+    assert "sites/a.yaml:51:1: error" not in text
+    assert "and 10 more" in text
+    assert "The Git remote cannot be used Since 4 min." in text
+
+
+async def test_empty_fleet_says_what_comes(api: Api) -> None:
+    text = (await page(api, "/")).text
+    assert "Nothing was published yet." in text
+    assert "No commit was looked at yet." in text
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("?standing=Offline", ["Rennes FC"]),
+        ("?q=handball", ["Brest Handball"]),
+        ("?q=BETA+brest", ["Brest Handball"]),
+        ("?standing=Offline&q=brest", []),
+        ("?standing=Nonsense&page=-3", ["Rennes FC", "Nantes Basket", "Vannes Rugby", "Brest Handball"]),
+        ("?page=99999999999999999999", ["Rennes FC", "Nantes Basket", "Vannes Rugby", "Brest Handball"]),
+    ],
+)
+async def test_filter_shows_the_sites_that_match(api: Api, query: str, names: list[str]) -> None:
+    await fleet(api)
+    html = (await api.http.get(f"/{query}")).text
+    assert re.findall(r'<th scope="row"><a href="[^"]*">([^<]*)</a>', html) == names
+    if not names:
+        assert "No site matches." in html
+
+
+async def test_large_fleet_is_shown_a_page_at_a_time(api: Api) -> None:
+    await api.publish({f"site-{number:03}": Wanted(None) for number in range(250)})
+    first, last = await page(api, "/"), await page(api, "/?page=3")
+    rows = [sum(link.startswith("/sites/") for link in shown.links) for shown in (first, last)]
+    assert rows == [100, 50]
+    assert "Page 1 of 3" in first.text
+    assert "?standing=&q=&page=2#sites" in first.links
+
+
+async def test_script_gets_fragments_and_nothing_when_nothing_changed(api: Api) -> None:
+    _, second = await fleet(api)
+    whole = (await api.http.get("/")).text
+    fragment = await api.http.get("/", headers={"X-Fragment": "1"})
+    assert "<html" not in fragment.text
+    assert Page(fragment.text).regions == Page(whole).regions == ["score", "banners", "changes", "table"]
+    tag = {"X-Fragment": "1", "If-None-Match": fragment.headers["etag"]}
+    api.now += timedelta(seconds=5)
+    assert (await api.http.get("/", headers=tag)).status_code == 304
+    await api.report("nantes", report(second, sequence=2))
+    changed = await api.http.get("/", headers=tag)
+    assert changed.status_code == 200
+    assert "2 of 4 sites as desired" in Page(changed.text).text
+
+
+async def test_page_without_script_reloads_itself(api: Api) -> None:
+    html = (await api.http.get("/")).text
+    assert '<noscript><meta http-equiv="refresh" content="10"></noscript>' in html
+
+
+async def test_page_loads_its_own_assets_only_and_they_last(api: Api) -> None:
+    await fleet(api)
+    for path in ("/", "/sites/brest"):
+        shown = await page(api, path)
+        assert len(shown.sources) == 3
+        for source in shown.sources:
+            assert re.fullmatch(r"/static/[a-z]+\.(css|js|svg)\?v=[0-9a-f]{16}", source)
+            answer = await api.http.get(source)
+            assert (answer.status_code, answer.headers["cache-control"]) == (200, "public, max-age=31536000, immutable")
+    old = await api.http.get("/static/style.css?v=old")
+    assert (old.status_code, old.headers["cache-control"]) == (200, "no-cache")
+
+
+@pytest.mark.parametrize("path", ["/sites/atlantis", "/nothing", "/static/nothing.css"])
+async def test_missing_page_is_a_page_for_people_and_a_problem_for_programs(api: Api, path: str) -> None:
+    person = await api.http.get(path, headers={"Accept": "text/html,*/*;q=0.8", "Accept-Language": "fr"})
+    assert (person.status_code, person.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "Cette page n’existe pas" in person.text
+    program = await api.http.get(path)
+    assert (program.status_code, program.headers["content-type"]) == (404, "application/problem+json")
+
+
+async def test_real_server_sends_pages(api: Api) -> None:
+    await fleet(api)
+    async with api.serve() as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
+        answer: Any = await client.get("/")
+        assert "Brest Handball" in answer.text
+        assert (await client.get("/static/live.js")).headers["content-type"] == "text/javascript; charset=utf-8"
