@@ -46,12 +46,17 @@ _Reading = Callable[[], AbstractContextManager[pygit2.Repository]]
 
 
 class CommitInfo(Struct, frozen=True, kw_only=True):
-    """What a commit says of itself; `author` is `Name <mail>`, `committed_at` is in UTC."""
+    """What a commit says of itself; `author` is `Name <mail>`, `committed_at` is in UTC.
+
+    `signature`: as its header holds it, over `signed`, the commit without that header; None for an unsigned one.
+    """
 
     revision: Revision
     author: str
     subject: str
     committed_at: datetime
+    signature: bytes | None = None
+    signed: bytes | None = None
 
 
 class Tree(Struct, frozen=True, kw_only=True):
@@ -205,7 +210,10 @@ class GitSource:
             commit = repository[revision].peel(pygit2.Commit)
             message = commit.raw_message.decode("utf-8", "replace")
             author = f"{_text(commit.author.raw_name)} <{_text(commit.author.raw_email)}>"
+            signature, signed = commit.gpg_signature
             return CommitInfo(
+                signature=signature,
+                signed=signed,
                 revision=revision,
                 author=author[:200],
                 subject=next(iter(message.strip().splitlines()), "")[:200],

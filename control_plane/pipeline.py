@@ -15,8 +15,10 @@ import msgspec
 from msgspec import Struct
 
 from control_plane.core.absent import absent_problems
+from control_plane.core.commit_signature import signature_fault
 from control_plane.core.compile import CompiledFleet, compile_commit
 from control_plane.core.number import Mark, Numbering, number
+from control_plane.core.trust import require_continued
 from control_plane.errors import ClockBehind, CommitRefused, DatabaseUnavailable, FleetError, Superseded
 from control_plane.git_source import CommitInfo, GitSource, Tree
 from control_plane.objects import ObjectStore
@@ -130,13 +132,28 @@ class Pipeline:
             compiled = await asyncio.to_thread(compile_commit, tree.entries, tree.blobs, self._compiled)
         except CommitRefused as problem:
             return await self._refuse(base, commit, problem.problems, Revoked(), final=True)
-        if compiled.has_errors:
-            return await self._refuse(base, commit, compiled.problems, compiled.revoked, final=True)
+        return await self._judge(base, commit, tree, compiled)
+
+    async def _judge(self, base: Published | None, commit: CommitInfo, tree: Tree, compiled: CompiledFleet) -> Outcome:
+        """Publish what was compiled, or say why not. Who may not commit may not revoke either."""
+        untrusted = await self._untrusted(commit, compiled)
+        if untrusted or compiled.has_errors:
+            revoked = Revoked() if untrusted else compiled.revoked
+            return await self._refuse(base, commit, (*untrusted, *compiled.problems), revoked, final=True)
         self._compiled = compiled
         if absent := await self._absent(compiled, tree):
             # Looked at again next time: the upload may well come after the commit.
             return await self._refuse(base, commit, (*compiled.problems, *absent), compiled.revoked, final=False)
         return await self._publish(base, commit, compiled)
+
+    async def _untrusted(self, commit: CommitInfo, compiled: CompiledFleet) -> tuple[object, ...]:
+        """Why the commit must not count, whatever it says: judged by the root that is published, else by its own."""
+        async with connection(self._pool) as conn:
+            envelopes = await publications.newest_trust(conn)
+        root = compiled.root if envelopes is None else read_root(envelopes[0], None)
+        fault = signature_fault(root.commit_signers if root else [], commit.signature, commit.signed)
+        unsigned = [f"commit {commit.revision[:12]}: error SignatureRefused: {fault}"] if fault else []
+        return (*unsigned, *(require_continued(compiled.trust_documents, *envelopes) if envelopes else ()))
 
     async def _publish(self, base: Published | None, commit: CommitInfo, compiled: CompiledFleet) -> Outcome:
         assert compiled.root is not None, "a commit without a trust root has errors"

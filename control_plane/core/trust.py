@@ -3,16 +3,16 @@
 Nothing looks at a clock: whether a root or a list has expired is for those who publish and those who poll.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
 from control_plane.core.layout import TRUST_FILE
 from control_plane.core.problems import Problem
-from schemas.dsse import Refused
+from schemas.dsse import Refused, decode_base64, open_envelope, strict_json
 from schemas.names import Digest, Version
-from schemas.trust import ReleaseList, TrustRoot, read_release_list, read_root
+from schemas.trust import MAX_DOCUMENT_BYTES, ReleaseList, TrustRoot, read_release_list, read_root
 
 
 class TrustDocument(Struct, frozen=True, kw_only=True):
@@ -50,6 +50,31 @@ def read_trust(files: Mapping[str, bytes]) -> Trust:
         message = "there is no release list (trust/release-list-1.json); make one with `neopro keys init`"
         return Trust(root=root, documents=documents, problems=(_problem("trust/", "TrustMissing", message),))
     return _with_lists(root, documents, lists)
+
+
+def require_continued(trust: Sequence[TrustDocument], root: bytes, release_list: bytes) -> list[Problem]:
+    """Problems of trust documents that do not go on from the published `root` and `release_list` (envelopes).
+
+    Boxes would refuse what is signed under a root that does not follow theirs; whoever can push must not bring that
+    about, nor take the release list back.
+    """
+    found = []
+    envelopes = {(document.kind, document.version): document.envelope for document in trust}
+    known = _version_of(root, TrustRoot)
+    if envelopes.get(("root", known)) != root:
+        message = f"root {known} is not the one that was published; put it back, and add root {known + 1} beside it"
+        found.append(_problem(f"trust/root-{known}.json", "TrustRewritten", message))
+    listed = _version_of(release_list, ReleaseList)
+    newest = max((version for kind, version in envelopes if kind == "release-list"), default=0)
+    if newest < listed or (newest == listed and envelopes["release-list", listed] != release_list):
+        message = f"release list {listed} was published; put it back, and make changes as list {listed + 1}"
+        found.append(_problem(f"trust/release-list-{listed}.json", "TrustRewritten", message))
+    return found
+
+
+def _version_of(envelope: bytes, kind: type[TrustRoot] | type[ReleaseList]) -> int:
+    """The version in an envelope that was verified when it was published."""
+    return strict_json(decode_base64(open_envelope(envelope, MAX_DOCUMENT_BYTES).payload), kind).version
 
 
 def _by_version(files: Mapping[str, bytes], kind: str) -> dict[int, tuple[str, bytes]]:

@@ -69,6 +69,7 @@ class TrustKeys:
         self._clock = clock
         self.root_version = 0
         self.list_version = 0
+        self.commit_signers: list[str] = []
         self.allowed: dict[str, AllowedRelease] = {}
 
     def next_root(self, *, signed_by: tuple[Ed25519PrivateKey, ...] = ()) -> Changes:
@@ -85,6 +86,7 @@ class TrustKeys:
             expires_at=self._clock() + timedelta(days=365),
             keys={ids[role]: line for role, line in lines.items()},
             roles=Roles(**{role: Role(keys=[key], threshold=1) for role, key in ids.items()}),
+            commit_signers=self.commit_signers,
         )
         envelope = dsse.sign(ROOT_TYPE, encode_canonical(root), [self.root, *signed_by])
         return {f"trust/root-{self.root_version}.json": envelope.decode()}
@@ -133,6 +135,12 @@ class World:
         parents = [parent.id] if parent else []
         made = self._repository.create_commit("refs/heads/main", AUTHOR, AUTHOR, message, tree, parents)
         return str(made)
+
+    def adopt(self, objects: Path) -> Revision:
+        """Take over `main` of another repository, as a push does; its commits may be signed."""
+        remote = self._repository.remotes.create_anonymous(str(objects))
+        remote.fetch(["+refs/heads/main:refs/heads/main"])
+        return str(self._repository.references["refs/heads/main"].target)
 
     def rewind(self, revision: Revision) -> None:
         """Point `main` somewhere else, as a forced push does."""
