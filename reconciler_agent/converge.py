@@ -162,7 +162,7 @@ class Convergence:
             active=running.active,
             trees=running.trees,
             damaged=running.damaged,
-            stopped=stopped,
+            stopped=tuple(dict.fromkeys((*stopped, *state.restart))),
         )
 
     def _observe_configuration(

@@ -23,7 +23,6 @@ from reconciler_agent.errors import AgentError, AlreadyRunning, DigestMismatch, 
 from reconciler_agent.system_calls import SYSTEM, Calls, MissingIsNone, Owner, faults
 from schemas.names import Digest
 
-
 CHUNK_BYTES: Final = 1 << 20
 RESERVE_SHARE: Final = 0.1
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -230,7 +229,7 @@ class Disk:
         """Make a folder and those above it that are missing, durably; nothing is written when it is there."""
         with faults("make folder", path):
             parts = _parts(path)
-            for end in range(1, len(parts) + 1):
+            for end, _ in enumerate(parts, start=1):
                 self._make_one("/".join(parts[:end]), mode)
 
     def write_file(self, path: str, data: bytes, mode: int = 0o644) -> None:

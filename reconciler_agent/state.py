@@ -59,7 +59,7 @@ class State(Struct, frozen=True, kw_only=True):
     """Everything that a restart must know. Changed only by replacing it; see `Store.keep`.
 
     `body`: the bytes of the newest accepted manifest. `committed`: the generation that was converged on, whole.
-    `deep`: where the digest check that goes round in a week stands.
+    `deep`: where the digest check that goes round in a week stands. `restart`: units that still run what was repaired.
     """
 
     trust: TrustState
@@ -71,6 +71,7 @@ class State(Struct, frozen=True, kw_only=True):
     last_event: int = 0
     told: Told = Told()
     deep: int = 0
+    restart: tuple[str, ...] = ()
 
 
 class Loaded(Struct, frozen=True, kw_only=True):

@@ -102,8 +102,7 @@ class Steps:
             case RepairRelease(paths=paths):
                 self._repair(paths, wanted.manifest.release)
             case StartUnit(unit=unit):
-                self._box.services.start(unit)
-                self.say("warning", "ServiceStarted", f"{unit} did not run and was started.")
+                self._start(unit)
             case RemoveContent(path=path):
                 self._remove(path)
             case RemoveRelease(tree=tree):
@@ -197,13 +196,20 @@ class Steps:
         self.say("error", "ReleaseFailed", f"Release {version} failed, {way}: {message}")
 
     def _repair(self, paths: tuple[str, ...], target: ReleaseTarget | None) -> None:
-        restart = self._box.releases.repair(paths)
-        known = self._store.state.releases
-        running = known.good or target
-        if restart and running is not None:
-            for unit in running.services:
-                self._box.services.restart(unit)
+        running = self._store.state.releases.good or target
+        if running is not None and self._box.releases.is_run(paths):
+            self._store.keep(replace(self._store.state, restart=tuple(running.services)))
+        self._box.releases.repair(paths)
         self.say("warning", "LocalOverride", f"{', '.join(paths[:5])}: changed on the box, now as released again.")
+
+    def _start(self, unit: str) -> None:
+        """Start a unit, or start it anew where it may still run what was changed under it."""
+        state = self._store.state
+        self._box.services.restart(unit)
+        if unit in state.restart:
+            self._store.keep(replace(state, restart=tuple(u for u in state.restart if u != unit)))
+        else:
+            self.say("warning", "ServiceStarted", f"{unit} did not run and was started.")
 
     def _remember(self, known: attempt.Releases) -> None:
         self._store.keep(replace(self._store.state, releases=known))

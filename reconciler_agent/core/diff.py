@@ -17,7 +17,8 @@ class Observed(Struct, frozen=True, kw_only=True):
     `sound`: digest of every file under `videos/` that the agent installed and that is as it was then. `ledger`: every
     path that it ever installed and has not removed. `referenced`: what configuration.json names, None while that cannot
     be told. `removable`: paths of the ledger whose grace is over. `damaged`: files and links of the active tree that
-    are not as listed. `trees`: those that lie whole under `releases/`. `stopped`: units that do not run.
+    are not as listed. `trees`: those that lie whole under `releases/`. `stopped`: units that do not run, or
+    that run what is not there any more.
     """
 
     sound: Mapping[str, Digest] = {}

@@ -125,11 +125,16 @@ class Releases:
         for link in _links(listing.files):
             self._link(link)
 
-    def repair(self, damaged: Sequence[str]) -> bool:
-        """Put damaged files and links of the active tree right; whether the services must be restarted for it."""
+    @staticmethod
+    def is_run(damaged: Sequence[str]) -> bool:
+        """Whether a service may be running any of these; pages are read anew each time."""
+        return any(not path.startswith(("webapp/", "/webapp")) for path in damaged)
+
+    def repair(self, damaged: Sequence[str]) -> None:
+        """Put damaged files and links of the active tree right."""
         tree = self._tree
         if tree is None:
-            return False
+            return
         wanted = {file.path: file for file in tree.files}
         sources = self._sources(except_for=tree.digest)
         for path in damaged:
@@ -137,7 +142,6 @@ class Releases:
                 self._link(path.removeprefix(ROOT_LINK))
             else:
                 self._replace(f"{FOLDER}/{tree.name}/{path}", wanted[path], sources)
-        return any(not path.startswith(("webapp/", "/webapp")) for path in damaged)
 
     def remove(self, digest: Digest) -> None:
         """Take a tree that is not active away."""

@@ -221,6 +221,28 @@ def test_edited_release_file_is_told_as_a_local_override(world: AgentWorld) -> N
     assert world.units.calls == [("restart", "neopro-app"), ("restart", "neopro-admin")]
 
 
+def test_kill_between_a_repair_and_its_restart_leaves_the_restart_due(world: AgentWorld) -> None:
+    world.central.publish(manifest_of([], world.central.add_release("1.0.0", application("1.0.0"))))
+    world.converge()
+    edit_release_keeping_its_times(world)
+    restart = world.units.restart
+
+    def die(_unit: str) -> Any:
+        raise Killed
+
+    world.units.restart = die  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        world.converge()
+    assert (world.root / "server/app.py").read_bytes() == application("1.0.0")["server/app.py"]
+    world.units.restart = restart  # type: ignore[method-assign]
+    world.units.calls.clear()
+
+    world.converge()
+    assert world.units.calls == [("restart", "neopro-app"), ("restart", "neopro-admin")]
+    world.converge()
+    assert len(world.units.calls) == 2
+
+
 def bad_release_on_a_good_box(world: AgentWorld) -> None:
     world.central.publish(manifest_of([A], world.central.add_release("1.0.0", application("1.0.0"))))
     world.converge()
