@@ -20,11 +20,12 @@ from schemas.names import (
     SiteId,
     TimeOfDay,
     Version,
+    whole,
 )
 
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Json = Any
-Sport = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+Sport = Annotated[str, Meta(pattern=whole(r"[a-z0-9][a-z0-9-]{0,40}"))]
 Block = Literal["before", "during", "after"]
 SiteState = Literal["active", "suspended", "retired"]
 AppService = Literal["neopro-app", "neopro-admin", "neopro-kiosk"]
@@ -59,7 +60,7 @@ class Bandwidth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, g
     """The most that downloads may take, within `hours` ("08:00-22:00") or always."""
 
     limit: Rate
-    hours: Annotated[str, Meta(pattern=r"^\d\d:\d\d-\d\d:\d\d$")] | None = None
+    hours: Annotated[str, Meta(pattern=whole(r"[0-9][0-9]:[0-9][0-9]-[0-9][0-9]:[0-9][0-9]"))] | None = None
 
 
 class Hotspot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -173,7 +174,7 @@ class Contact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=
     """Whom to call about a site."""
 
     name: Text | None = None
-    email: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    email: Annotated[str, Meta(pattern=whole(r"[^@\s]+@[^@\s]+"))] | None = None
     phone: Text | None = None
 
 
@@ -189,9 +190,9 @@ class Site(Layer, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fals
     sports: list[Sport] = []
     labels: dict[DocumentId, Text] = {}
     hardware: Annotated[str, Meta(pattern=ID_PATTERN)] | None = None
-    timezone: Annotated[str, Meta(pattern=r"^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$")] = "Europe/Paris"
+    timezone: Annotated[str, Meta(pattern=whole(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*"))] = "Europe/Paris"
     identity: PublicKeyLine | None = None
-    recipient: Annotated[str, Meta(pattern=r"^age1[02-9ac-hj-np-z]{58}$")] | None = None
+    recipient: Annotated[str, Meta(pattern=whole(r"age1[02-9ac-hj-np-z]{58}"))] | None = None
     state: SiteState = "active"
     contact: Contact | None = None
     tenant: DocumentId | None = None
@@ -240,7 +241,7 @@ class Video(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fa
 class CategoryName(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A category of the remote control: its id in the box's configuration and the name people see."""
 
-    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    id: Annotated[str, Meta(pattern=whole(r"[A-Za-z0-9_-]{1,64}"))]
     name: Text
 
 
@@ -266,8 +267,8 @@ class VideoSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc
 class Requires(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a release needs of a box: versions as `>=X.Y.Z`, `>=X.Y`; hardware as any-of."""
 
-    from_: Annotated[str, Meta(pattern=r"^>=\d+(\.\d+){0,2}$")] | None = field(name="from", default=None)
-    agent: Annotated[str, Meta(pattern=r"^>=\d+(\.\d+){0,2}$")] | None = None
+    from_: Annotated[str, Meta(pattern=whole(r">=[0-9]+(\.[0-9]+){0,2}"))] | None = field(name="from", default=None)
+    agent: Annotated[str, Meta(pattern=whole(r">=[0-9]+(\.[0-9]+){0,2}"))] | None = None
     hardware: list[str] = []
 
 

@@ -12,15 +12,15 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from schemas.desired import AppService, Block, HttpCheck, SiteState
-from schemas.names import Digest, DocumentId, Revision, SiteId, TimeOfDay, Version
+from schemas.names import Digest, DocumentId, Revision, SiteId, TimeOfDay, Version, whole
 
 HEAD_TYPE = "application/vnd.neopro.head.v1+json"
-RELATIVE_PATH = r"^(?!/)(?!.*(^|/)\.{1,2}(/|$))(?!.*//)[^\x00-\x1f\\]{1,512}(?<!/)$"
+RELATIVE_PATH = whole(r"(?!/)(?!.*(^|/)\.{1,2}(/|$))(?!.*//)[^\x00-\x1f\\]{1,512}(?<!/)")
 
 Instant = Annotated[datetime, Meta(tz=True)]
 Generation = Annotated[int, Meta(ge=1, lt=2**53)]
 Path = Annotated[str, Meta(pattern=RELATIVE_PATH, description="A relative POSIX path without `.` or `..`.")]
-BoxVideoPath = Annotated[str, Meta(pattern=r"^videos(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}){1,3}$")]
+BoxVideoPath = Annotated[str, Meta(pattern=whole(r"videos(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}){1,3}"))]
 
 
 class ListRef(Struct, frozen=True, kw_only=True):

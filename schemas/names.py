@@ -9,26 +9,39 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-ID_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
-SEMVER_PATTERN: Final = (
-    r"^(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z.-]+)?$"
+
+def whole(pattern: str) -> str:
+    """A pattern that the whole text must fit: Python's `$` alone would let a newline pass at the end.
+
+    Written so that JSON Schema's dialect (ECMA 262) reads it alike.
+    """
+    return f"^{pattern}$(?!\\n)"
+
+
+ID_PATTERN: Final = whole(r"[a-z0-9][a-z0-9-]{0,62}")
+SEMVER_PATTERN: Final = whole(
+    r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z.-]+)?"
 )
 
 SiteId = Annotated[str, Meta(pattern=ID_PATTERN, description="Id of a site (a box): the stem of its file.")]
 DocumentId = Annotated[str, Meta(pattern=ID_PATTERN, description="Id of a document: the stem of its file.")]
-Digest = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$", description="SHA-256 of the exact bytes.")]
-Revision = Annotated[str, Meta(pattern=r"^[0-9a-f]{40,64}$", description="Object id of a Git commit.")]
+Digest = Annotated[str, Meta(pattern=whole(r"sha256:[0-9a-f]{64}"), description="SHA-256 of the exact bytes.")]
+Revision = Annotated[str, Meta(pattern=whole(r"[0-9a-f]{40,64}"), description="Object id of a Git commit.")]
 Version = Annotated[str, Meta(pattern=SEMVER_PATTERN, max_length=64, description="Version, as in semver.org 2.0.0.")]
-KeyId = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the raw public key, in hexadecimal.")]
+KeyId = Annotated[
+    str, Meta(pattern=whole(r"[0-9a-f]{64}"), description="SHA-256 of the raw public key, in hexadecimal.")
+]
 PublicKeyLine = Annotated[
-    str, Meta(pattern=r"^ed25519:[A-Za-z0-9+/]{43}=$", description="An Ed25519 public key: ed25519:BASE64.")
+    str, Meta(pattern=whole(r"ed25519:[A-Za-z0-9+/]{43}="), description="An Ed25519 public key: ed25519:BASE64.")
 ]
-Duration = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,5}(s|m|h|d)$", description="A duration: 30s, 15m, 12h or 14d.")]
+Duration = Annotated[
+    str, Meta(pattern=whole(r"[1-9][0-9]{0,5}(s|m|h|d)"), description="A duration: 30s, 15m, 12h or 14d.")
+]
 Rate = Annotated[
-    str, Meta(pattern=r"^[1-9][0-9]{0,5}(kB|MB|GB)/s$", description="A rate: 500kB/s, 2MB/s (powers of ten).")
+    str, Meta(pattern=whole(r"[1-9][0-9]{0,5}(kB|MB|GB)/s"), description="A rate: 500kB/s, 2MB/s (powers of ten).")
 ]
-TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="A time of day: 03:00.")]
-Percent = Annotated[str, Meta(pattern=r"^(100|[1-9]?[0-9])%$", description="A share: 95%.")]
+TimeOfDay = Annotated[str, Meta(pattern=whole(r"([01][0-9]|2[0-3]):[0-5][0-9]"), description="A time of day: 03:00.")]
+Percent = Annotated[str, Meta(pattern=whole(r"(100|[1-9]?[0-9])%"), description="A share: 95%.")]
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _BYTES: Final = {"kB": 10**3, "MB": 10**6, "GB": 10**9}

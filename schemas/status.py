@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from schemas.manifest import Generation, Instant
-from schemas.names import Digest
+from schemas.names import Digest, whole
 
 ConditionType = Literal["Synced", "Progressing", "Degraded", "Connected", "ReleaseHealthy"]
-Reason = Annotated[str, Meta(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$", description="A CamelCase word for programs.")]
+Reason = Annotated[str, Meta(pattern=whole(r"[A-Z][A-Za-z0-9]{0,63}"), description="A CamelCase word for programs.")]
 Message = Annotated[str, Meta(max_length=2000)]
 Short = Annotated[str, Meta(max_length=512)]
-RunId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$", description="Random; made anew each time an agent starts.")]
+RunId = Annotated[str, Meta(pattern=whole(r"[0-9a-f]{32}"), description="Random; made anew each time an agent starts.")]
 
 
 class Condition(Struct, frozen=True, kw_only=True, omit_defaults=True):
