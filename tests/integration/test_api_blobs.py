@@ -92,34 +92,40 @@ async def test_blob_carries_strong_tag_and_lasts_for_ever(api: Api, box: Box) ->
     assert (again.status_code, again.content) == (304, b"")
 
 
-@pytest.mark.parametrize(
-    ("asked", "first", "last"),
-    [
-        ("bytes=0-0", 0, 0),
-        ("bytes=1000-1999", 1000, 1999),
-        ("bytes=1279990-", 1279990, 1279999),
-        ("bytes=-10", 1279990, 1279999),
-        ("bytes=1279999-9999999999", 1279999, 1279999),
-        ("bytes=-9999999", 0, 1279999),
-    ],
-)
-async def test_range_gives_that_part(api: Api, box: Box, asked: str, first: int, last: int) -> None:
-    answer = await get(api, box, digest_of(VIDEO), Range=asked)
-    assert (answer.status_code, answer.headers["content-range"]) == (206, f"bytes {first}-{last}/{len(VIDEO)}")
-    assert answer.content == VIDEO[first : last + 1]
+PARTS = [
+    ("bytes=0-0", 0, 0),
+    ("bytes=1000-1999", 1000, 1999),
+    ("bytes=1279990-", 1279990, 1279999),
+    ("bytes=-10", 1279990, 1279999),
+    ("bytes=1279999-9999999999", 1279999, 1279999),
+    ("bytes=-9999999", 0, 1279999),
+]
 
 
-@pytest.mark.parametrize("asked", ["bytes=0-1,5-6", "bytes=5-1", "lines=1-2", "bytes=", "bytes=a-b", "bytes=--1"])
-async def test_range_that_is_none_or_several_gives_the_whole(api: Api, box: Box, asked: str) -> None:
-    answer = await get(api, box, digest_of(VIDEO), Range=asked)
-    assert (answer.status_code, len(answer.content)) == (200, len(VIDEO))
+async def test_range_gives_that_part(api: Api, box: Box) -> None:
+    for asked, first, last in PARTS:
+        answer = await get(api, box, digest_of(VIDEO), Range=asked)
+        assert (answer.status_code, answer.headers["content-range"]) == (206, f"bytes {first}-{last}/{len(VIDEO)}")
+        assert answer.content == VIDEO[first : last + 1]
 
 
-@pytest.mark.parametrize("asked", [f"bytes={len(VIDEO)}-", "bytes=-0", "bytes=99999999-999999999"])
-async def test_range_behind_the_end_is_not_satisfiable(api: Api, box: Box, asked: str) -> None:
-    answer = await get(api, box, digest_of(VIDEO), Range=asked)
-    assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{len(VIDEO)}")
-    assert answer.headers["content-type"] == "application/problem+json"
+NO_RANGES = ["bytes=0-1,5-6", "bytes=5-1", "lines=1-2", "bytes=", "bytes=a-b", "bytes=--1"]
+
+
+async def test_range_that_is_none_or_several_gives_the_whole(api: Api, box: Box) -> None:
+    for asked in NO_RANGES:
+        answer = await get(api, box, digest_of(VIDEO), Range=asked)
+        assert (answer.status_code, len(answer.content)) == (200, len(VIDEO))
+
+
+BEHIND = [f"bytes={len(VIDEO)}-", "bytes=-0", "bytes=99999999-999999999"]
+
+
+async def test_range_behind_the_end_is_not_satisfiable(api: Api, box: Box) -> None:
+    for asked in BEHIND:
+        answer = await get(api, box, digest_of(VIDEO), Range=asked)
+        assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{len(VIDEO)}")
+        assert answer.headers["content-type"] == "application/problem+json"
 
 
 async def test_range_of_a_manifest_is_taken_from_the_database(api: Api, box: Box) -> None:
@@ -198,13 +204,16 @@ async def test_upload_of_a_body_longer_than_announced_is_refused(api: Api) -> No
     assert (await api.http.put(f"/v1/blobs/{digest}", headers=headers, content=VIDEO)).status_code == 400
 
 
-@pytest.mark.parametrize("piece", ["bytes 5-1/10", "bytes 0-10/10", "bytes */10", "bytes 0-1/*", "nonsense"])
-async def test_upload_with_a_senseless_piece_is_refused(api: Api, piece: str) -> None:
+SENSELESS = ["bytes 5-1/10", "bytes 0-10/10", "bytes */10", "bytes 0-1/*", "nonsense"]
+
+
+async def test_upload_with_a_senseless_piece_is_refused(api: Api) -> None:
     writer = await api.operator("write")
-    answer = await api.http.put(
-        f"/v1/blobs/{digest_of(VIDEO)}", headers=writer | {"Content-Range": piece}, content=b"x"
-    )
-    assert answer.status_code == 400
+    for piece in SENSELESS:
+        answer = await api.http.put(
+            f"/v1/blobs/{digest_of(VIDEO)}", headers=writer | {"Content-Range": piece}, content=b"x"
+        )
+        assert answer.status_code == 400
 
 
 async def test_upload_beyond_the_limit_is_refused_before_it_is_read(api: Api) -> None:

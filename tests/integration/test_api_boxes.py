@@ -50,13 +50,16 @@ async def test_head_asked_for_first_gives_envelope_and_strong_tag(api: Api) -> N
     assert answer.headers["cache-control"] == "no-cache"
 
 
-@pytest.mark.parametrize("tags", ["{tag}", "W/{tag}", '"other", {tag}', "*"])
-async def test_head_that_the_box_has_is_not_sent_again(api: Api, tags: str) -> None:
+TAGS = ["{tag}", "W/{tag}", '"other", {tag}', "*"]
+
+
+async def test_head_that_the_box_has_is_not_sent_again(api: Api) -> None:
     box = Box("brest")
     await api.publish({"brest": Wanted(box.identity)})
     tag = (await api.head(box)).headers["etag"]
-    answer = await api.head(box, **{"If-None-Match": tags.format(tag=tag)})
-    assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag)
+    for tags in TAGS:
+        answer = await api.head(box, **{"If-None-Match": tags.format(tag=tag)})
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag)
 
 
 async def test_unchanged_poll_asks_no_database_and_checks_no_signature(api: Api) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from control_plane.objects import FolderStore
 from control_plane.store import publications, remotes
@@ -14,6 +15,7 @@ from control_plane.store.publications import CommitLook
 from schemas.api import Change, FleetStatus, ProblemDetails, SiteDetail, SiteSummary
 from schemas.status import Difference, Event
 from tests.support.api import Api, open_api, until
+from tests.support.postgres import PostgresServer
 from tests.support.published import Box, Wanted, report
 
 pytestmark = pytest.mark.anyio
@@ -152,27 +154,27 @@ async def test_server_whose_objects_fail_is_not_ready_and_tells_no_paths(api: Ap
     assert str(tmp_path) not in answer.text
 
 
-async def test_database_that_is_away_gives_503_while_heads_are_still_served(api: Api, postgres: object) -> None:
+async def test_database_that_is_away_gives_503_while_heads_are_still_served(api: Api, postgres: PostgresServer) -> None:
     box = Box("brest")
     await api.publish({"brest": Wanted(box.identity)})
     reader = await api.operator("read")
-    name = api.settings.database_url.split("dbname=")[1].split()[0]
-    postgres.execute(  # type: ignore[attr-defined]
-        sql.SQL("alter database {} allow_connections false").format(sql.Identifier(name)),
-        sql.SQL("select pg_terminate_backend(pid) from pg_stat_activity where datname = {}").format(sql.Literal(name)),
-    )
-    try:
-        await until(lambda: not api.heads.listening)
-        assert (await api.head(box)).status_code == 200
-        for answer in (await api.http.get("/v1/fleet", headers=reader), await api.http.get("/readyz")):
-            assert answer.status_code == 503
-        refused = await api.http.get("/v1/fleet", headers=reader)
-        assert (refused.headers["retry-after"], refused.json()["reason"]) == ("5", "DatabaseUnavailable")
-        assert name not in refused.text
-    finally:
-        postgres.execute(  # type: ignore[attr-defined]
-            sql.SQL("alter database {} allow_connections true").format(sql.Identifier(name))
-        )
+    name = str(conninfo_to_dict(api.settings.database_url)["dbname"])
+    api.pool.timeout = 0.2
+    close = sql.SQL("alter database {} allow_connections false").format(sql.Identifier(name))
+    end = sql.SQL("select pg_terminate_backend(pid) from pg_stat_activity where datname = {}").format(sql.Literal(name))
+    postgres.execute(close, end)
+    await until(lambda: not api.heads.listening)
+    assert (await api.head(box)).status_code == 200
+    assert (await api.http.get("/readyz")).json()["database"] == "it cannot be used"
+    refused = await api.http.get("/v1/fleet", headers=reader)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert refused.json()["reason"] == "DatabaseUnavailable"
+    assert name not in refused.text
+    page = await api.http.get("/", headers={"Accept": "text/html"})
+    assert (page.status_code, 'http-equiv="refresh"' in page.text) == (503, True)
+    postgres.execute(sql.SQL("alter database {} allow_connections true").format(sql.Identifier(name)))
+    await until(lambda: api.heads.listening)
+    assert (await api.send(box, report(1))).status_code == 204
 
 
 async def test_metrics_count_what_was_served(api: Api) -> None:
@@ -209,24 +211,24 @@ async def test_openapi_describes_every_call_and_no_viewer_is_served(api: Api) ->
     assert "StatusReport" in str(report_body)
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/v1/nothing", 404),
-        ("GET", "/nothing", 404),
-        ("DELETE", "/v1/fleet", 405),
-        ("GET", "/v1/fleet", 401),
-        ("PUT", "/v1/blobs/" + "0" * 64, 401),
-        ("GET", "/v1/blobs/short", 404),
-        ("POST", "/v1/sites/brest/status", 401),
-        ("GET", "/v1/sites/brest/head", 401),
-    ],
-)
-async def test_error_is_a_problem_document(api: Api, method: str, path: str, status: int) -> None:
-    answer = await api.http.request(method, path)
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
-    problem = msgspec.json.decode(answer.content, type=ProblemDetails)
-    assert problem.status == status
-    assert problem.reason
-    assert ("www-authenticate" in answer.headers) == (status == 401)
-    assert ("allow" in answer.headers) == (status == 405)
+ERRORS = [
+    ("GET", "/v1/nothing", 404),
+    ("GET", "/nothing", 404),
+    ("DELETE", "/v1/fleet", 405),
+    ("GET", "/v1/fleet", 401),
+    ("PUT", "/v1/blobs/" + "0" * 64, 401),
+    ("GET", "/v1/blobs/short", 404),
+    ("POST", "/v1/sites/brest/status", 401),
+    ("GET", "/v1/sites/brest/head", 401),
+]
+
+
+async def test_error_is_a_problem_document(api: Api) -> None:
+    for method, path, status in ERRORS:
+        answer = await api.http.request(method, path)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+        problem = msgspec.json.decode(answer.content, type=ProblemDetails)
+        assert problem.status == status
+        assert problem.reason
+        assert ("www-authenticate" in answer.headers) == (status == 401)
+        assert ("allow" in answer.headers) == (status == 405)

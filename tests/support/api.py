@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import msgspec
@@ -50,7 +50,9 @@ class Api:
 
     def client(self, peer: str = "127.0.0.1", base: str = "http://127.0.0.1:8470") -> httpx.AsyncClient:
         """A client that comes from `peer` and calls the server by the name in `base`."""
-        return httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app, client=(peer, 5000)), base_url=base)
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=cast(Any, self.app), client=(peer, 5000)), base_url=base
+        )
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

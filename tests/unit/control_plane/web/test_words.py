@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from string import Formatter
+from typing import get_args
 
 import pytest
 
@@ -39,11 +40,11 @@ def test_every_key_that_is_asked_for_is_in_the_catalog() -> None:
 
 def test_every_computed_key_is_in_the_catalog() -> None:
     reasons = set(re.findall(r'"([A-Z][A-Za-z]+)", f?"', Path(standing.__file__).read_text()))
-    reasons = {r for r in reasons if r not in Standing.__args__ or r in {"Synced", "Retired", "Suspended"}}
+    reasons = {r for r in reasons if r not in get_args(Standing) or r in {"Synced", "Retired", "Suspended"}}
     ended = {reason + heard for reason in ("Gone", "Retired", "Suspended") for heard in ("", "Untold")}
     wanted = {f"why.{reason}" for reason in (reasons | ended)}
-    wanted |= {f"standing.{s}" for s in Standing.__args__} | {f"change.left.{s}" for s in Standing.__args__}
-    wanted |= {f"condition.{c}" for c in ConditionType.__args__}
+    wanted |= {f"standing.{s}" for s in get_args(Standing)} | {f"change.left.{s}" for s in get_args(Standing)}
+    wanted |= {f"condition.{c}" for c in get_args(ConditionType)}
     wanted |= {f"change.{s}" for s in ("underway", "waiting", "done", "refused", "nothing")}
     assert wanted - CATALOG.keys() == set()
 
