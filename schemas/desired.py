@@ -25,7 +25,9 @@ from schemas.names import (
 
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Json = Any
-Sport = Annotated[str, Meta(pattern=whole(r"[a-z0-9][a-z0-9-]{0,40}"))]
+Sport = Annotated[
+    str, Meta(pattern=whole(r"[a-z0-9][a-z0-9-]{0,40}"), description="A sport: lower case letters, such as futsal.")
+]
 Block = Literal["before", "during", "after"]
 SiteState = Literal["active", "suspended", "retired"]
 AppService = Literal["neopro-app", "neopro-admin", "neopro-kiosk"]
@@ -60,7 +62,16 @@ class Bandwidth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, g
     """The most that downloads may take, within `hours` ("08:00-22:00") or always."""
 
     limit: Rate
-    hours: Annotated[str, Meta(pattern=whole(r"[0-9][0-9]:[0-9][0-9]-[0-9][0-9]:[0-9][0-9]"))] | None = None
+    hours: (
+        Annotated[
+            str,
+            Meta(
+                pattern=whole(r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]"),
+                description='Hours: "08:00-22:00".',
+            ),
+        ]
+        | None
+    ) = None
 
 
 class Hotspot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -174,7 +185,9 @@ class Contact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=
     """Whom to call about a site."""
 
     name: Text | None = None
-    email: Annotated[str, Meta(pattern=whole(r"[^@\s]+@[^@\s]+"))] | None = None
+    email: (
+        Annotated[str, Meta(pattern=whole(r"[^@\s]+@[^@\s]+"), description="An address: somebody@example.org.")] | None
+    ) = None
     phone: Text | None = None
 
 
@@ -190,9 +203,13 @@ class Site(Layer, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fals
     sports: list[Sport] = []
     labels: dict[DocumentId, Text] = {}
     hardware: Annotated[str, Meta(pattern=ID_PATTERN)] | None = None
-    timezone: Annotated[str, Meta(pattern=whole(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*"))] = "Europe/Paris"
+    timezone: Annotated[
+        str, Meta(pattern=whole(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*"), description="A time zone: Europe/Paris.")
+    ] = "Europe/Paris"
     identity: PublicKeyLine | None = None
-    recipient: Annotated[str, Meta(pattern=whole(r"age1[02-9ac-hj-np-z]{58}"))] | None = None
+    recipient: (
+        Annotated[str, Meta(pattern=whole(r"age1[02-9ac-hj-np-z]{58}"), description="An age recipient: age1….")] | None
+    ) = None
     state: SiteState = "active"
     contact: Contact | None = None
     tenant: DocumentId | None = None
@@ -241,7 +258,9 @@ class Video(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fa
 class CategoryName(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A category of the remote control: its id in the box's configuration and the name people see."""
 
-    id: Annotated[str, Meta(pattern=whole(r"[A-Za-z0-9_-]{1,64}"))]
+    id: Annotated[
+        str, Meta(pattern=whole(r"[A-Za-z0-9_-]{1,64}"), description="An id: letters without accents, digits, - and _.")
+    ]
     name: Text
 
 
@@ -267,8 +286,14 @@ class VideoSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc
 class Requires(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a release needs of a box: versions as `>=X.Y.Z`, `>=X.Y`; hardware as any-of."""
 
-    from_: Annotated[str, Meta(pattern=whole(r">=[0-9]+(\.[0-9]+){0,2}"))] | None = field(name="from", default=None)
-    agent: Annotated[str, Meta(pattern=whole(r">=[0-9]+(\.[0-9]+){0,2}"))] | None = None
+    from_: (
+        Annotated[str, Meta(pattern=whole(r">=[0-9]+(\.[0-9]+){0,2}"), description='At least a version: ">=2.1.0".')]
+        | None
+    ) = field(name="from", default=None)
+    agent: (
+        Annotated[str, Meta(pattern=whole(r">=[0-9]+(\.[0-9]+){0,2}"), description='At least a version: ">=2.1.0".')]
+        | None
+    ) = None
     hardware: list[str] = []
 
 
