@@ -66,7 +66,7 @@ class Bandwidth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, g
         Annotated[
             str,
             Meta(
-                pattern=whole(r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]"),
+                pattern=whole(r"[0-9][0-9]:[0-9][0-9]-[0-9][0-9]:[0-9][0-9]"),
                 description='Hours: "08:00-22:00".',
             ),
         ]
