@@ -25,6 +25,9 @@ from schemas.names import (
 
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Json = Any
+Hours = Annotated[
+    str, Meta(pattern=whole(r"[0-9][0-9]:[0-9][0-9]-[0-9][0-9]:[0-9][0-9]"), description='Hours: "08:00-22:00".')
+]
 Sport = Annotated[
     str, Meta(pattern=whole(r"[a-z0-9][a-z0-9-]{0,40}"), description="A sport: lower case letters, such as futsal.")
 ]
@@ -62,16 +65,7 @@ class Bandwidth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, g
     """The most that downloads may take, within `hours` ("08:00-22:00") or always."""
 
     limit: Rate
-    hours: (
-        Annotated[
-            str,
-            Meta(
-                pattern=whole(r"[0-9][0-9]:[0-9][0-9]-[0-9][0-9]:[0-9][0-9]"),
-                description='Hours: "08:00-22:00".',
-            ),
-        ]
-        | None
-    ) = None
+    hours: Hours | None = None
 
 
 class Hotspot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
