@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler_agent.app import open_files
 from reconciler_agent.errors import AlreadyRunning, NetworkTrouble
@@ -444,6 +445,57 @@ def test_broken_download_goes_on_in_the_next_life(world: AgentWorld) -> None:
 
     assert sizes == [0, 700]
     assert (world.root / A[0].path).read_bytes() == b"a" * 1000
+
+
+def test_file_that_moves_to_another_category_is_copied_and_not_fetched(world: AgentWorld) -> None:
+    world.central.publish(manifest_of([A]))
+    world.converge()
+    world.central.fetched.clear()
+    moved = A[0].path.replace("ANNONCES", "SPONSORS")
+    elsewhere = (replace(A[0], path=moved), replace(A[1], path=moved))
+    world.central.publish(manifest_of([elsewhere]))
+
+    world.converge()
+
+    assert (world.root / moved).read_bytes() == b"a" * 1000
+    assert world.central.fetched == []
+
+
+def test_file_that_was_there_unknown_to_the_agent_is_not_fetched(world: AgentWorld) -> None:
+    path = world.root / A[0].path
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"a" * 1000)
+    world.central.publish(manifest_of([A]))
+
+    world.converge()
+
+    assert world.central.fetched == []
+    assert world.conditions()["Synced"] == ("True", "Converged")
+
+
+def test_blob_with_other_bytes_is_never_installed(world: AgentWorld) -> None:
+    world.central.blobs[A[0].digest] = b"z" * 1000
+    world.central.publish(manifest_of([A, B]))
+
+    world.converge()
+
+    assert not (world.root / A[0].path).exists()
+    assert (world.root / B[0].path).exists()
+    assert world.conditions()["Degraded"] == ("True", "DigestMismatch")
+    assert A[0].path not in json.dumps(world.configuration())
+
+
+def test_link_put_in_the_place_of_the_videos_is_not_followed(world: AgentWorld, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (world.root / "videos").rename(elsewhere)
+    (world.root / "videos").symlink_to(elsewhere)
+    before = snapshot(elsewhere)
+    world.central.publish(manifest_of([A]))
+
+    world.converge()
+
+    assert snapshot(elsewhere) == before
+    assert world.conditions()["Degraded"] == ("True", "DiskFault")
 
 
 def test_full_disk_is_told_and_overcome(world: AgentWorld) -> None:
