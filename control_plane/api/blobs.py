@@ -69,11 +69,12 @@ class Blobs:
 
     async def _authorised_manifest(self, request: Asked, digest: Digest) -> bytes | None:
         """Let nobody else in; and the body, if it is a manifest: those are in the database."""
-        if (bearer(request) or "").startswith(tokens.PREFIX):
+        token = bearer(request)
+        if token is not None and token.startswith(tokens.PREFIX):
             await self._access.operator(request, "read")
             async with connection(self._pool) as conn:
                 return await publications.manifest_body(conn, digest)
-        head = self._access.box(request)
+        head = self._access.box(token)
         if not await self._grants.allows(head.manifest, digest):
             raise Forbidden(f"cannot read {digest}: the manifest of {head.site} does not name it")
         return (await self._grants.of(head.manifest)).body if digest == head.manifest else None

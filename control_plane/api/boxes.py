@@ -10,9 +10,10 @@ from litestar import Request, Response, get, post
 from litestar.exceptions import ClientException, NotFoundException, TooManyRequestsException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
+from litestar.response.base import ASGIResponse
 from prometheus_client import CollectorRegistry, Counter
 
-from control_plane.api.access import Access, bearer
+from control_plane.api.access import Access, bearer, header
 from control_plane.api.bodies import read_body
 from control_plane.api.heads import Head, Heads
 from control_plane.api.inbox import Inbox, InboxFull, Unstorable
@@ -63,44 +64,43 @@ class Boxes:
             get("/v1/release-list/{version:str}", operation_id="getReleaseList", tags=["trust"])(self.release_list),
         ]
 
-    async def head(self, request: Asked, site: FromPath[str]) -> Response[bytes]:
+    async def head(self, request: Asked, site: FromPath[str]) -> ASGIResponse:
         """The signed head of a site: 200 with a strong ETag, or 304 when `If-None-Match` still holds.
 
         `Prefer: wait=N` holds the request until the head changes, at most N (capped at 55) seconds.
         """
-        if (bearer(request) or "").startswith(tokens.PREFIX):
-            return await self._head_for_operator(request, site)
-        head = self._access.own_box(request, site)
-        if not _matches(request, head):
-            return self._changed(head)
+        token, known = bearer(request), header(request, b"if-none-match")
+        if token is not None and token.startswith(tokens.PREFIX):
+            return self._answer(await self._head_for_operator(request, site), known)
+        head = self._access.own_box(token, site)
+        if not _matches(known, head):
+            return self._answer(head, known)
         wait_s = _preferred_wait_s(request)
         if not wait_s:
-            return self._unchanged(head, {})
+            return self._answer(head, known)
         await self._heads.wait(head.site, head.etag, wait_s)
-        applied = {"Preference-Applied": f"wait={wait_s:.0f}"}
         # Asked again: the box may have been revoked while it waited.
-        head = self._access.own_box(request, site)
-        return self._unchanged(head, applied) if _matches(request, head) else self._changed(head, applied)
+        return self._answer(self._access.own_box(token, site), known, ("Preference-Applied", f"wait={wait_s:.0f}"))
 
-    async def _head_for_operator(self, request: Asked, site: str) -> Response[bytes]:
+    async def _head_for_operator(self, request: Asked, site: str) -> Head:
         await self._access.operator(request, "read")
         head = self._heads.get(site)
         if head is None:
             raise NotFoundException(f"cannot find the site {site[:80]}: it was never published")
-        return self._unchanged(head, {}) if _matches(request, head) else self._changed(head)
+        return head
 
-    def _changed(self, head: Head, headers: dict[str, str] | None = None) -> Response[bytes]:
+    def _answer(self, head: Head, known: str | None, *more: tuple[str, str]) -> ASGIResponse:
+        """304 when what the asker knows is this head, else 200."""
+        if _matches(known, head):
+            self._served_304.inc()
+            return ASGIResponse(status_code=304, headers=[("ETag", head.etag), *more])
         self._served_200.inc()
-        sent = {"ETag": head.etag, "Cache-Control": "no-cache", "Vary": "Authorization", **(headers or {})}
-        return Response(head.envelope, media_type=_ENVELOPE, headers=sent)
-
-    def _unchanged(self, head: Head, headers: dict[str, str]) -> Response[bytes]:
-        self._served_304.inc()
-        return Response(b"", status_code=304, headers={"ETag": head.etag, **headers})
+        headers = [("ETag", head.etag), ("Cache-Control", "no-cache"), ("Vary", "Authorization"), *more]
+        return ASGIResponse(body=head.envelope, media_type=_ENVELOPE, headers=headers)
 
     async def status(self, request: Asked, site: FromPath[str]) -> None:
         """Keep what a box says of itself (a `StatusReport`); idempotent by its `run_id` and `sequence`."""
-        head = self._access.own_box(request, site)
+        head = self._access.own_box(bearer(request), site)
         body = await read_body(request, MAX_REPORT_BYTES)
         try:
             report = _REPORT.decode(body)
@@ -137,15 +137,14 @@ class Boxes:
         return Response(found, media_type=_ENVELOPE, headers={"Cache-Control": "public, max-age=300"})
 
 
-def _matches(request: Asked, head: Head) -> bool:
-    """RFC 9110, 13.1.2: any of the tags, compared weakly (a proxy may have weakened ours), or `*`."""
-    sent = request.headers.get("if-none-match")
-    if sent is None:
+def _matches(known: str | None, head: Head) -> bool:
+    """If-None-Match, RFC 9110, 13.1.2: any of the tags, compared weakly (a proxy may have weakened ours), or `*`."""
+    if known is None:
         return False
-    return sent == head.etag or any(tag.strip().removeprefix("W/") in (head.etag, "*") for tag in sent.split(","))
+    return known == head.etag or any(tag.strip().removeprefix("W/") in (head.etag, "*") for tag in known.split(","))
 
 
 def _preferred_wait_s(request: Asked) -> float:
     """Seconds of `Prefer: wait=N`, capped; 0 when there is none."""
-    found = _WAIT.search(request.headers.get("prefer", ""))
+    found = _WAIT.search(header(request, b"prefer") or "")
     return min(float(found[1]), MAX_WAIT_S) if found else 0.0
