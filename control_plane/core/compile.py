@@ -48,6 +48,7 @@ class _State(Struct, frozen=True):
 
     reading: Reading
     references: References
+    categories: tuple[Finding, ...]
     identities: Identities
     sites: Sites
     rendering: Rendering
@@ -95,6 +96,7 @@ def compile_commit(
     before = None if previous is None else previous.state
     reading, changes = read_tree(entries, blobs, EMPTY if before is None else before.reading)
     references = check_references(reading, changes, None if before is None else before.references)
+    categories = _check_categories(reading, changes, before)
     identities = _take_identities(reading, changes, before)
     sites, dirty = take_sites(reading, changes, NO_SITES if before is None else before.sites)
     revoked = revoked_of(reading)
@@ -102,7 +104,7 @@ def compile_commit(
         *check_fleet(reading),
         *(finding for found in references.findings.values() for finding in found),
         *check_releases(reading, references.facts),
-        *check_categories(reading),
+        *categories,
         *check_identities(identities, revoked),
         *check_sites(reading, sites),
     ]
@@ -116,7 +118,7 @@ def compile_commit(
         release_list=reading.trust.release_list,
         trust_documents=reading.trust.documents,
         revoked=revoked,
-        state=_State(reading, references, identities, sites, rendering, blobs),
+        state=_State(reading, references, categories, identities, sites, rendering, blobs),
     )
 
 
@@ -132,6 +134,12 @@ def _take_identities(reading: Reading, changes: Changes, before: _State | None) 
             if (file := reading.files.get(path)) and isinstance(file.document, Site)
         },
     )
+
+
+def _check_categories(reading: Reading, changes: Changes, before: _State | None) -> tuple[Finding, ...]:
+    if before is None or any(folder == "video-sets" for folder, _ in changes.documents):
+        return tuple(check_categories(reading))
+    return before.categories
 
 
 class _Texts:

@@ -13,19 +13,25 @@ from schemas.names import PublicKeyLine
 
 
 class Identities(Struct, frozen=True):
-    """Who uses which key (site file paths), and files whose key is unsound, with the reason."""
+    """Who uses which key (site file paths), which keys several use, and files whose key is unsound, with the reason."""
 
     users: dict[PublicKeyLine, tuple[str, ...]]
+    shared: frozenset[PublicKeyLine]
     unsound: dict[str, str]
 
 
-NO_IDENTITIES: Final = Identities({}, {})
+NO_IDENTITIES: Final = Identities({}, frozenset(), {})
 ROUNDS: Final = 6
 BUCKETS: Final = 32
 
 
 def take_identities(previous: Identities, before: Mapping[str, Site], after: Mapping[str, Site]) -> Identities:
     """Identities after site files changed from `before` to `after` (by path)."""
+    same = {path for path, site in before.items() if path in after and after[path].identity == site.identity}
+    before = {path: site for path, site in before.items() if path not in same}
+    after = {path: site for path, site in after.items() if path not in same}
+    if not before and not after:
+        return previous
     users, unsound = previous.users.copy(), previous.unsound.copy()
     for path, site in before.items():
         unsound.pop(path, None)
@@ -38,8 +44,10 @@ def take_identities(previous: Identities, before: Mapping[str, Site], after: Map
     for path, site in after.items():
         if site.identity is not None:
             users[site.identity] = tuple(sorted((*users.get(site.identity, ()), path)))
-    unsound.update(_unsound({path: site.identity for path, site in after.items() if site.identity is not None}))
-    return Identities(users, unsound)
+    lines = {path: site.identity for path, site in after.items() if site.identity is not None}
+    unsound.update(_unsound(lines))
+    shared = {line for line in (*previous.shared, *lines.values()) if len(users.get(line, ())) > 1}
+    return Identities(users, frozenset(shared), unsound)
 
 
 def _unsound(lines: Mapping[str, PublicKeyLine]) -> dict[str, str]:
@@ -81,9 +89,10 @@ def check_identities(identities: Identities, revoked: Revoked) -> Iterable[Findi
     for file, reason in identities.unsound.items():
         message = f"this key cannot be trusted: {reason}; copy the line that `neopro-agent identity` prints on the box"
         yield Finding(file=file, path=path, code="WeakKey", message=message)
-    for users in identities.users.values():
-        for file in users[1:]:
-            message = f"{users[0]} has this identity too; each box has a key of its own"
+    for line in identities.shared:
+        first, *others = identities.users[line]
+        for file in others:
+            message = f"{first} has this identity too; each box has a key of its own"
             yield Finding(file=file, path=path, code="DuplicateIdentity", message=message)
     for line in revoked.identities:
         for file in identities.users.get(line, ()):

@@ -1,7 +1,7 @@
 """The files of a commit -> documents by id; with a previous reading, only what changed is looked at."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -16,13 +16,18 @@ Name = tuple[str, str]
 
 
 class Reading(Struct, frozen=True):
-    """A commit's files, read. Nothing in it is changed once it is made."""
+    """A commit's files, read. Nothing in it is changed once it is made.
+
+    `folded` maps the form of a path that some file system confuses to the paths of that form; `clashes` are the keys
+    of `names` and `folded` that have more than one path.
+    """
 
     entries: tuple[TreeEntry, ...]
     files: dict[str, ParsedFile]
     names: dict[Name, tuple[str, ...]]
     problems: dict[str, tuple[Problem, ...]]
     folded: dict[str, tuple[str, ...]]
+    clashes: frozenset[Name | str]
     trust_blobs: dict[str, str]
     trust: Trust
 
@@ -42,7 +47,7 @@ class Changes(Struct, frozen=True):
     trust: bool
 
 
-EMPTY: Final = Reading((), {}, {}, {}, {}, {}, Trust())
+EMPTY: Final = Reading((), {}, {}, {}, {}, frozenset(), {}, Trust())
 
 
 def read_tree(entries: Sequence[TreeEntry], blobs: Mapping[str, bytes], previous: Reading) -> tuple[Reading, Changes]:
@@ -50,11 +55,13 @@ def read_tree(entries: Sequence[TreeEntry], blobs: Mapping[str, bytes], previous
     ordered = tuple(sorted(entries))
     changed, removed = _differences(ordered, previous.entries)
     reader = _Reader(blobs, previous)
-    for path in removed:
-        reader.forget(path)
+    gone = set(removed)
     for entry in changed:
         if entry.mode != FOLDER:
-            reader.take(entry)
+            reader.take(entry, known=entry.path in gone)
+        gone.discard(entry.path)
+    for path in gone:
+        reader.forget(path)
     return reader.finish(ordered)
 
 
@@ -83,21 +90,22 @@ def _common(one: tuple[TreeEntry, ...], other: tuple[TreeEntry, ...]) -> int:
 
 
 class _Reader:
-    """The next reading in the making."""
+    """The next reading in the making; the indices of names are copied only when a name comes or goes."""
 
     def __init__(self, blobs: Mapping[str, bytes], previous: Reading) -> None:
         self._blobs = blobs
         self._previous = previous
         self._files = previous.files.copy()
-        self._names = previous.names.copy()
+        self._names = previous.names
         self._problems = previous.problems.copy()
-        self._folded = previous.folded.copy()
+        self._folded = previous.folded
+        self._clashes = set(previous.clashes)
         self._trust_blobs = previous.trust_blobs.copy()
         self._documents: set[Name] = set()
         self._paths: set[str] = set()
 
     def forget(self, path: str) -> None:
-        """A path is gone, or will be taken anew."""
+        """A path is gone."""
         self._paths.add(path)
         self._problems.pop(path, None)
         self._trust_blobs.pop(path, None)
@@ -108,16 +116,23 @@ class _Reader:
         elif path.startswith("calendars/"):
             self._rename(("calendars", path[10:].rpartition(".")[0]), path, present=False)
 
-    def take(self, entry: TreeEntry) -> None:
-        """A path is new or has new content."""
+    def take(self, entry: TreeEntry, *, known: bool) -> None:
+        """A path is new, or `known` and has new content or another mode."""
         path = entry.path
+        place = place_entry(entry)
+        if known and place.role == "document" and path in self._files:
+            self._problems.pop(path, None)
+            self._take_document(entry, place)
+            return
+        if known:
+            self.forget(path)
         self._paths.add(path)
         self._refold(path, present=True)
-        place = place_entry(entry)
         if place.problem is not None:
             self._problems[path] = (place.problem,)
         match place.role:
             case "document":
+                self._rename((place.folder, place.id or path), path, present=True)
                 self._take_document(entry, place)
             case "trust":
                 self._trust_blobs[path] = entry.blob
@@ -125,37 +140,24 @@ class _Reader:
                 self._rename((place.folder, place.id), path, present=True)
 
     def _take_document(self, entry: TreeEntry, place: Place) -> None:
-        file = parse_file(entry.path, entry.blob, self._blobs[entry.blob], place)
-        self._files[entry.path] = file
-        self._rename((place.folder, place.id or entry.path), entry.path, present=True)
+        path = entry.path
+        file = parse_file(path, entry.blob, self._blobs[entry.blob], place)
+        self._paths.add(path)
+        self._documents.add((place.folder, place.id or path))
+        self._files[path] = file
         if file.problems:
-            self._problems[entry.path] = file.problems
+            self._problems[path] = file.problems
 
     def _rename(self, name: Name, path: str, *, present: bool) -> None:
         self._documents.add(name)
-        paths = self._names.get(name, ())
-        if not paths and present:
-            self._names[name] = (path,)
-            return
-        others = [other for other in paths if other != path]
-        if present:
-            others.append(path)
-        if others:
-            self._names[name] = tuple(sorted(others))
-        else:
-            self._names.pop(name, None)
+        if self._names is self._previous.names:
+            self._names = self._names.copy()
+        _file_under(self._names, name, path, self._clashes, present=present)
 
     def _refold(self, path: str, *, present: bool) -> None:
-        key = fold(path)
-        paths = self._folded.get(key, ())
-        if not paths and present:
-            self._folded[key] = (path,)
-            return
-        others = {other for other in paths if other != path} | ({path} if present else set())
-        if others:
-            self._folded[key] = tuple(sorted(others))
-        else:
-            self._folded.pop(key, None)
+        if self._folded is self._previous.folded:
+            self._folded = self._folded.copy()
+        _file_under(self._folded, fold(path), path, self._clashes, present=present)
 
     def finish(self, entries: tuple[TreeEntry, ...]) -> tuple[Reading, Changes]:
         """The reading, and what changed."""
@@ -166,17 +168,49 @@ class _Reader:
             if same_trust
             else read_trust({path: self._blobs[blob] for path, blob in self._trust_blobs.items()})
         )
-        reading = Reading(entries, self._files, self._names, self._problems, self._folded, self._trust_blobs, trust)
+        reading = Reading(
+            entries,
+            self._files,
+            self._names,
+            self._problems,
+            self._folded,
+            frozenset(self._clashes),
+            self._trust_blobs,
+            trust,
+        )
         existence = {name for name in self._documents if (name in previous.names) != (name in self._names)}
         changes = Changes(frozenset(self._documents), frozenset(existence), frozenset(self._paths), not same_trust)
         return reading, changes
 
 
+def _file_under(index: dict[Any, tuple[str, ...]], key: Any, path: str, clashes: set[Any], *, present: bool) -> None:
+    """Put a path under a key of the index, or take it away; note keys with several."""
+    known = index.get(key)
+    if known is None and present:
+        index[key] = (path,)
+        return
+    paths = {other for other in known or () if other != path} | ({path} if present else set())
+    if paths:
+        index[key] = tuple(sorted(paths))
+    else:
+        index.pop(key, None)
+    if len(paths) > 1:
+        clashes.add(key)
+    else:
+        clashes.discard(key)
+
+
 def problems_of_names(reading: Reading) -> list[Problem]:
     """Names that clash on some file system, and ids that are used twice."""
-    found = [p for paths in reading.folded.values() if len(paths) > 1 for p in same_names(paths)]
-    for (_, name), paths in reading.names.items():
-        for path in paths[1:]:
-            message = f"the id `{name}` is used already, by {paths[0]}; rename this file"
-            found.append(Problem(file=path, line=1, column=1, severity="error", code="DuplicateId", message=message))
+    found = []
+    for key in reading.clashes:
+        if isinstance(key, str):
+            found += same_names(reading.folded[key])
+            continue
+        first, *others = reading.names[key]
+        message = f"the id `{key[1]}` is used already, by {first}; rename this file"
+        found += [
+            Problem(file=path, line=1, column=1, severity="error", code="DuplicateId", message=message)
+            for path in others
+        ]
     return found

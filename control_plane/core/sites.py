@@ -4,7 +4,7 @@ Sites in the same groups share one merge of fleet and groups. With previous site
 layers changed are looked at again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -41,16 +41,17 @@ class SiteRecord(Struct, frozen=True, gc=False):
 
 
 class Sites(Struct, frozen=True):
-    """All sites, the merges that they share, and how many are in each group."""
+    """All sites, those with findings, the merges that they share, and how many are in each group."""
 
     records: dict[SiteId, SiteRecord]
+    troubled: dict[SiteId, SiteRecord]
     bases: dict[GroupKeys, Base]
     groups: dict[DocumentId, Group]
     group_paths: dict[DocumentId, str]
     members: dict[DocumentId, int]
 
 
-NO_SITES: Final = Sites({}, {}, {}, {}, {})
+NO_SITES: Final = Sites({}, {}, {}, {}, {}, {})
 _NO_REQUIREMENTS: Final = Requires()
 WITHOUT_RELEASE: Final = "SiteWithoutRelease"
 
@@ -59,14 +60,7 @@ def take_sites(reading: Reading, changes: Changes, previous: Sites) -> tuple[Sit
     """The sites of this reading, and which of them (or of the previous ones) are other than before."""
     groups, group_paths, changed_groups = _take_groups(reading, changes, previous)
     all_bases = ("", "fleet.yaml") in changes.documents
-    bases = {
-        keys: base
-        for keys, base in previous.bases.items()
-        if not all_bases and not any(name in changed_groups for _, name in keys)
-    }
-    if len(bases) > 2 * len(previous.records) + 64:
-        live = {record.groups for record in previous.records.values()}
-        bases = {keys: base for keys, base in bases.items() if keys in live}
+    bases = _kept_bases(previous, changed_groups, all_changed=all_bases)
     resolver = _Resolver(reading, bases, groups, group_paths)
     records = previous.records.copy()
     dirty = _take_changed(reading, changes, records, resolver)
@@ -77,10 +71,26 @@ def take_sites(reading: Reading, changes: Changes, previous: Sites) -> tuple[Sit
     versions = {name for folder, name in changes.documents if folder == "releases"}
     if versions:
         dirty |= _take_released(records, dirty, versions, resolver)
-    members = previous.members
-    if dirty or changed_groups:
-        members = _count(records.values())
-    return Sites(records, bases, groups, group_paths, members), dirty
+    troubled, members = previous.troubled.copy(), previous.members.copy()
+    for name in dirty:
+        _recount(members, previous.records.get(name), records.get(name))
+        troubled.pop(name, None)
+        if (record := records.get(name)) is not None and record.findings:
+            troubled[name] = record
+    return Sites(records, troubled, bases, groups, group_paths, members), dirty
+
+
+def _kept_bases(previous: Sites, changed_groups: set[DocumentId], *, all_changed: bool) -> dict[GroupKeys, Base]:
+    """Merges that still hold; those that no site needs any more are let go when they have become many."""
+    if all_changed:
+        return {}
+    bases = previous.bases.copy()
+    if changed_groups:
+        bases = {k: base for k, base in bases.items() if changed_groups.isdisjoint([name for _, name in k])}
+    if len(bases) > 2 * len(previous.records) + 64:
+        live = {record.groups for record in previous.records.values()}
+        bases = {keys: base for keys, base in bases.items() if keys in live}
+    return bases
 
 
 def _take_groups(
@@ -158,15 +168,15 @@ def _take_released(
     return dirty
 
 
-def _count(records: Iterable[SiteRecord]) -> dict[DocumentId, int]:
-    by_keys: dict[GroupKeys, int] = {}
-    for record in records:
-        by_keys[record.groups] = by_keys.get(record.groups, 0) + 1
-    members: dict[DocumentId, int] = {}
-    for keys, count in by_keys.items():
-        for _, name in keys:
-            members[name] = members.get(name, 0) + count
-    return members
+def _recount(members: dict[DocumentId, int], old: SiteRecord | None, new: SiteRecord | None) -> None:
+    """Move one site from its old groups to its new ones."""
+    before, after = () if old is None else old.groups, () if new is None else new.groups
+    if before == after:
+        return
+    for _, name in before:
+        members[name] -= 1
+    for _, name in after:
+        members[name] = members.get(name, 0) + 1
 
 
 def sources_of(reading: Reading, sites: Sites, keys: GroupKeys) -> tuple[Source | None, list[Source]]:
@@ -195,7 +205,7 @@ class _Resolver:
     ) -> None:
         self._reading = reading
         self._bases = bases
-        self._parts = Sites({}, {}, dict(groups), dict(group_paths), {})
+        self._parts = Sites({}, {}, {}, dict(groups), dict(group_paths), {})
         self._releases: dict[str, Document | None] = {}
         self.selectors = Selectors(groups)
         self.known = frozenset(bases)
@@ -256,24 +266,28 @@ def check_sites(reading: Reading, sites: Sites) -> Iterator[Finding]:
     """
     unread = {file.folder for path in reading.problems if (file := reading.files.get(path)) and file.document is None}
     layers_known = unread.isdisjoint(("", "groups"))
-    for record in sites.records.values():
+    for record in sites.troubled.values():
         for finding in record.findings:
             if layers_known or finding.code != WITHOUT_RELEASE:
                 yield finding
-    if any(base.conflicts for base in sites.bases.values()):
-        yield from _check_conflicts(sites)
+    yield from _check_conflicts(sites)
     for name, group in () if "sites" in unread else sites.groups.items():
-        if name not in sites.members and group.select:
+        if not sites.members.get(name) and group.select:
             message = "the selector matches no site; check its values, which are compared exactly"
-            path = ("select",)
-            file = sites.group_paths[name]
             yield Finding(
-                file=file, path=path, code="SelectorMatchesNothing", message=message, severity="warning", at_key=True
+                file=sites.group_paths[name],
+                path=("select",),
+                code="SelectorMatchesNothing",
+                message=message,
+                severity="warning",
+                at_key=True,
             )
 
 
 def _check_conflicts(sites: Sites) -> Iterator[Finding]:
     found: dict[tuple[str, str, tuple[str | int, ...]], tuple[Conflict, list[SiteId]]] = {}
+    if not any(base.conflicts for base in sites.bases.values()):
+        return
     for name, record in sites.records.items():
         base = sites.bases[record.groups]
         if base.conflicts:
