@@ -123,6 +123,7 @@ class Heads:
     async def following(self) -> AsyncIterator[None]:
         """Follow the database in the background for as long as the context is open."""
         task = asyncio.create_task(self._follow(), name="heads")
+        task.add_done_callback(self._stopped)
         try:
             yield
         finally:
@@ -142,12 +143,17 @@ class Heads:
                     await self.refresh(conn)
                     self.listening, failures = True, 0
                     await self._listen(conn)
-            except (DatabaseUnavailable, PostgresError) as problem:
+            except (DatabaseUnavailable, PostgresError, TimeoutError) as problem:
                 if self.listening or failures == 0:
-                    LOG.warning("cannot follow publications: %s; trying again", problem)
+                    LOG.warning("cannot follow publications: %s; trying again", problem or "no answer in time")
                 self.listening = False
                 await asyncio.sleep(RECONNECT_S[min(failures, len(RECONNECT_S) - 1)])
                 failures += 1
+
+    def _stopped(self, task: asyncio.Task[None]) -> None:
+        self.listening = False
+        if not task.cancelled() and task.exception() is not None:
+            LOG.error("publications are no longer followed: a bug; restart the server", exc_info=task.exception())
 
     async def _listen(self, conn: Connection) -> None:
         while True:
@@ -156,7 +162,9 @@ class Heads:
                 if notice.channel == reports.CHANNEL:
                     await self._reported(conn, notice.payload)
             if not notices or any(n.channel == publications.CHANNEL for n in notices):
-                await self.refresh(conn)
+                # A connection that was dropped without a word would let the query hang for a quarter of an hour.
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await self.refresh(conn)
 
     async def _reported(self, conn: Connection, site: SiteId) -> None:
         self.news += 1

@@ -19,6 +19,10 @@ TAKES_NEWS_WITHIN: Final = timedelta(minutes=15)
 """A box that goes on reporting but has not accepted a newer head by then cannot, or will not."""
 
 
+REFUSAL: Final = "TrustRefused"
+"""The reason of a box that will not believe what we send: an alarm, whatever it runs."""
+
+
 class Desired(Struct, frozen=True, kw_only=True):
     """What was published for a site; `published_at` is when its generation was."""
 
@@ -91,6 +95,9 @@ def _trouble(desired: Desired, reported: Reported, now: datetime) -> Verdict | N
         return _of_box("Degraded", degraded)
     if healthy is not None and healthy.status == "False":
         return _of_box("Degraded", healthy)
+    connected = conditions.get("Connected")
+    if connected is not None and connected.status == "False" and connected.reason == REFUSAL:
+        return _of_box("Degraded", connected)
     if max(reported.generation or 0, reported.head_generation or 0) > desired.generation:
         return _verdict("Degraded", "AheadOfUs", "The box follows a newer generation than this server knows.")
     if _head(reported) < desired.generation and now - desired.published_at > TAKES_NEWS_WITHIN:
@@ -102,10 +109,12 @@ def _trouble(desired: Desired, reported: Reported, now: datetime) -> Verdict | N
 
 
 def _progress(desired: Desired, reported: Reported) -> Verdict:
-    if _head(reported) < desired.generation:
-        return _verdict("Progressing", "NewsOnItsWay", "The box has not taken the newest generation yet.")
     conditions = {condition.type: condition for condition in reported.conditions}
-    synced, progressing = conditions.get("Synced"), conditions.get("Progressing")
+    synced, progressing, connected = (conditions.get(kind) for kind in ("Synced", "Progressing", "Connected"))
+    if _head(reported) < desired.generation:
+        if connected is not None and connected.status == "False":
+            return _of_box("Progressing", connected)
+        return _verdict("Progressing", "NewsOnItsWay", "The box has not taken the newest generation yet.")
     if reported.waiting:
         first = reported.waiting[0]
         return _verdict("Progressing", first.reason, first.message or f"{first.step} waits.", by_box=True)

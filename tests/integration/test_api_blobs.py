@@ -190,6 +190,24 @@ async def test_upload_goes_on_where_it_broke_off(api: Api) -> None:
     assert (await api.http.get(f"/v1/uploads/{digest}", headers=writer)).json()["complete"]
 
 
+async def test_upload_whose_sender_goes_away_keeps_what_came(api: Api) -> None:
+    writer, digest = await api.operator("write"), digest_of(VIDEO)
+    async with api.serve() as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
+        host, port = url.removeprefix("http://").split(":")
+        _, sender = await asyncio.open_connection(host, int(port))
+        request = f"PUT /v1/blobs/{digest} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(VIDEO)}\r\n"
+        sender.write(f"{request}Authorization: {writer['Authorization']}\r\n\r\n".encode() + VIDEO[:700_000])
+        await sender.drain()
+        sender.close()
+        offset = 0
+        async with asyncio.timeout(20):
+            while offset == 0:
+                offset = (await client.get(f"/v1/uploads/{digest}", headers=writer)).json()["offset_bytes"]
+        piece = {"Content-Range": f"bytes {offset}-{len(VIDEO) - 1}/{len(VIDEO)}"}
+        rest = await client.put(f"/v1/blobs/{digest}", headers=writer | piece, content=VIDEO[offset:])
+        assert (rest.status_code, rest.json()["complete"]) == (201, True)
+
+
 async def test_upload_with_other_bytes_is_refused_and_leaves_nothing(api: Api) -> None:
     writer, digest = await api.operator("write"), digest_of(VIDEO)
     answer = await api.http.put(f"/v1/blobs/{digest}", headers=writer, content=VIDEO[:-1] + b"x")

@@ -140,6 +140,19 @@ def test_waiting_step_is_what_keeps_a_site_progressing() -> None:
     )
 
 
+def test_box_that_refuses_our_word_is_an_alarm_even_when_it_is_as_desired() -> None:
+    refuses = condition("Connected", "False", "TrustRefused", "cannot accept head 100: it is signed by nobody known")
+    verdict = judge(desired(), reported(conditions=[condition("Synced", "True"), refuses]), NOW)
+    assert (verdict.standing, verdict.reason) == ("Degraded", "TrustRefused")
+
+
+def test_box_that_cannot_fetch_the_news_says_why() -> None:
+    away = condition("Connected", "False", "NetworkTrouble", "a captive portal answered")
+    behind = reported(generation=1, head_generation=1, conditions=[away])
+    assert judge(desired(), behind, NOW).message == "a captive portal answered"
+    assert judge(desired(), reported(conditions=[condition("Synced", "True"), away]), NOW).standing == "Synced"
+
+
 @pytest.mark.parametrize(
     ("fields", "knows", "reason"),
     [
