@@ -21,7 +21,7 @@ class Identities(Struct, frozen=True):
 
 
 NO_IDENTITIES: Final = Identities({}, frozenset(), {})
-ROUNDS: Final = 6
+ROUNDS: Final = 4
 BUCKETS: Final = 32
 
 

@@ -75,6 +75,26 @@ def _parse_precisely(path: str, kind: type[Any], data: bytes) -> tuple[Document 
         return None, (Problem(file=path, line=1, column=1, severity="error", code="BadValue", message=message),)
 
 
+def _first_key(data: bytes) -> tuple[int, int] | None:
+    """The place of a document that is a block map: its first key."""
+    found = re.search(rb"^[A-Za-z_]+:", data, re.MULTILINE)
+    return None if found is None else (data.count(b"\n", 0, found.start()) + 1, 1)
+
+
+def _top_key(data: bytes, path: KeyPath, at_key: bool) -> tuple[int, int] | None:
+    """The place of a key of a block map at the top, or of the scalar behind it: it stands at the start of a line.
+
+    Saves the precise reader where one fault is in ten thousand files; None leaves the rest to it.
+    """
+    if len(path) != 1:
+        return None
+    behind = rb"" if at_key else rb"[ \t]+(?=[^\s#&*!|>\[{-])"
+    found = re.search(rb"^%b:%b" % (re.escape(str(path[0]).encode()), behind), data, re.MULTILINE)
+    if found is None:
+        return None
+    return data.count(b"\n", 0, found.start()) + 1, 1 if at_key else found.end() - found.start() + 1
+
+
 class Texts(Protocol):
     """The bytes of documents by path; may be lazy."""
 
@@ -91,11 +111,9 @@ class Locator:
     def place(self, file: str, path: KeyPath, at_key: bool) -> tuple[int, int]:
         """Line and column, both from 1."""
         data: bytes = self._texts[file]
-        if at_key and len(path) == 1:
-            # A key of a block map at the top stands at the start of a line: no need to read the whole document.
-            found = re.search(rb"^%b[ \t]*:" % re.escape(str(path[0])).encode(), data, re.MULTILINE)
-            if found is not None:
-                return data.count(b"\n", 0, found.start()) + 1, 1
+        found = _first_key(data) if not path else _top_key(data, path, at_key)
+        if found is not None:
+            return found
         if file not in self._composed:
             self._composed[file] = compose(file, data)
         return place_of(self._composed[file].root, path, at_key)

@@ -7,6 +7,7 @@ from typing import Final
 from control_plane.core.problems import Finding, KeyPath, listed, suggestion
 from control_plane.core.select import KEYS as SELECT_KEYS
 from control_plane.core.select import is_known
+from control_plane.core.timezones import TIMEZONES
 from schemas.desired import (
     AgentRelease,
     Document,
@@ -55,6 +56,10 @@ def findings_of(file: str, stem: str, document: Document) -> list[Finding]:
 
 def _of_site(file: str, site: Site) -> list[Finding]:
     found = _of_layer(file, site, ())
+    if site.timezone not in TIMEZONES:
+        hint = suggestion(site.timezone, TIMEZONES)
+        message = f"there is no time zone `{site.timezone}`{hint}; write a name such as Europe/Paris"
+        found.append(Finding(file=file, path=("timezone",), code="BadValue", message=message))
     if site.tenant is not None:
         found += _later(file, site, ("tenant",), ())
     return found

@@ -1,6 +1,6 @@
 """Rules across documents: references, releases that are allowed, keys and categories that are used twice."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -137,6 +137,7 @@ class _Checker:
         self._facts = facts
         self._in_fleet = in_fleet
         self._suggestions: dict[tuple[str, str], str] = {}
+        self._known: dict[str, Collection[str]] = {}
 
     def check(self, file: ParsedFile) -> tuple[Finding, ...]:
         """The file's references that do not hold."""
@@ -173,8 +174,9 @@ class _Checker:
     def _suggest(self, folder: str, name: str) -> str:
         key = (folder, name)
         if key not in self._suggestions:
-            known = self._in_fleet.get(folder) or (n for f, n in self._reading.names if f == folder)
-            self._suggestions[key] = suggestion(name, known)
+            if folder not in self._known:
+                self._known[folder] = self._in_fleet.get(folder) or {n for f, n in self._reading.names if f == folder}
+            self._suggestions[key] = suggestion(name, self._known[folder])
         return self._suggestions[key]
 
 

@@ -54,6 +54,9 @@ PLACE = "name: X\nlocation: {city: A, region: B}\n"
             PLACE + 'maintenance: {windows: [{days: daily, from: "03:00", to: "03:00"}]}\n',
             [*LATE, "3:25 WindowNeverOpens"],
         ),
+        ("sites/x.yaml", PLACE + "timezone: Europe/Pari\n", ["3:11 BadValue"]),
+        ("sites/x.yaml", PLACE + "timezone:\n  Europe/Pari\n", ["4:3 BadValue"]),
+        ("sites/x.yaml", "# x\n" + PLACE + "'timezone': Europe/Pari\n", ["4:13 BadValue"]),
         ("sites/x.yaml", PLACE + "maintenance: {windows: [noon]}\n", ["3:25 BadValue"]),
         ("sites/x.yaml", PLACE + "maintenance: {windows: [{to: 03:00}]}\n", [*LATE, "3:25 WindowNeverOpens"]),
         ("sites/x.yaml", PLACE + "bandwidth: {limit: 2MB/s, hours: 25:00-26:00}\n", [*LATE, "3:34 BadValue"]),
@@ -118,6 +121,11 @@ def test_two_campaigns_of_one_video_in_a_set_are_taken() -> None:
         ("groups/x.yaml", "name: X\npriority: 012\nsites: []\n", "a whole number, not the text `012`; write 12"),
         ("sites/x.yaml", PLACE + "video_sets: [nationl]\n", "no video set `nationl` (did you mean `national`?)"),
         ("sites/x.yaml", PLACE + "config: {a: 1_000}\n", "quote it ('1_000') or write 1000"),
+        (
+            "sites/x.yaml",
+            PLACE + "timezone: Europe/Pari\n",
+            "`Europe/Pari` (did you mean `Europe/Paris`?)",
+        ),
         ("videos/x.yaml", "name:\n", "this must be text, not nothing; leave the key out, or write a value"),
     ],
 )
