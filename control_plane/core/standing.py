@@ -29,6 +29,7 @@ class Desired(Struct, frozen=True, kw_only=True):
     state: SiteState = "active"
     gone: bool = False
     has_identity: bool = True
+    revoked: bool = False
     generation: int
     published_at: datetime
 
@@ -54,13 +55,26 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 def judge(desired: Desired, reported: Reported | None, now: datetime) -> Verdict:
     """How the site stands at `now`: the first rule that holds, the gravest first."""
-    ended = _ended(desired, reported)
-    if ended:
-        return ended
-    if not desired.has_identity:
-        return _verdict("Unknown", "NoIdentity", "No box may speak for this site: its file names no identity.")
+    known = _ended(desired, reported) or _mute(desired)
+    if known:
+        return known
     if reported is None:
         return _verdict("Unknown", "NeverReported", "No box has reported for this site yet.")
+    return _silence(reported, now) or _trouble(desired, reported, now) or _progress(desired, reported)
+
+
+def _mute(desired: Desired) -> Verdict | None:
+    """Nobody may speak for the site: whatever was said before counts for nothing."""
+    if desired.revoked:
+        return _verdict(
+            "Unknown", "IdentityRevoked", "The identity of its box was revoked; nobody may speak for the site."
+        )
+    if not desired.has_identity:
+        return _verdict("Unknown", "NoIdentity", "Planned: the site's file names no identity of a box yet.")
+    return None
+
+
+def _silence(reported: Reported, now: datetime) -> Verdict | None:
     silence = now - reported.received_at
     if silence < -OFFLINE_AFTER:
         return _verdict(
@@ -68,7 +82,7 @@ def judge(desired: Desired, reported: Reported | None, now: datetime) -> Verdict
         )
     if silence > OFFLINE_AFTER:
         return _verdict("Offline", "Silent", f"The box has not reported for {_in_words(silence)}.")
-    return _trouble(desired, reported, now) or _progress(desired, reported)
+    return None
 
 
 def _ended(desired: Desired, reported: Reported | None) -> Verdict | None:

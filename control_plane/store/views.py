@@ -35,6 +35,7 @@ class SiteView(Struct, frozen=True, kw_only=True):
     state: SiteState
     gone: bool
     has_identity: bool
+    revoked: bool
     generation: int
     manifest: Digest
     commit: Revision
@@ -58,7 +59,7 @@ class Fleet(Struct, frozen=True, kw_only=True):
 
 
 _SITE: Final[LiteralString] = (
-    "select s.site, s.name, s.state, s.gone, s.identity is not null and v.identity is null, s.generation, s.manifest,"
+    "select s.site, s.name, s.state, s.gone, s.identity is not null, v.identity is not null, s.generation, s.manifest,"
     " s.revision, coalesce(g.published_at, s.issued_at), s.release, s.facts, r.received_at, r.body::text"
     " from sites s left join generations g on g.site = s.site and g.generation = s.generation"
     " left join revoked_identities v on v.identity = s.identity left join reports r on r.site = s.site"
@@ -195,10 +196,16 @@ def _summary(view: SiteView) -> dict[str, Any]:
 
 
 def _site_view(row: Sequence[Any], now: datetime) -> SiteView:
-    name, title, state, gone, has_identity, generation, manifest, commit, published_at, release, facts, at, body = row
+    name, title, state, gone, has_identity, revoked, generation, manifest, *rest = row
+    commit, published_at, release, facts, at, body = rest
     said = _REPORT.decode(body) if body is not None else None
     desired = Desired(
-        state=state, gone=gone, has_identity=has_identity, generation=generation, published_at=published_at
+        state=state,
+        gone=gone,
+        has_identity=has_identity,
+        revoked=revoked,
+        generation=generation,
+        published_at=published_at,
     )
     return SiteView(
         site=name,
@@ -206,6 +213,7 @@ def _site_view(row: Sequence[Any], now: datetime) -> SiteView:
         state=state,
         gone=gone,
         has_identity=has_identity,
+        revoked=revoked,
         generation=generation,
         manifest=manifest,
         commit=commit,

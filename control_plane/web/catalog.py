@@ -40,8 +40,12 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     "why.Silent": ("No report for {silence}.", "Aucune nouvelle depuis {silence}."),
     "why.NeverReported": ("No box has reported for this site yet.", "Aucun boîtier ne s’est encore annoncé."),
     "why.NoIdentity": (
-        "No box may speak for this site: its file names no identity.",
-        "Aucun boîtier ne peut parler pour ce site : son fichier ne nomme pas d’identité.",
+        "Planned: its file names no box yet.",
+        "Prévu : son fichier ne nomme pas encore de boîtier.",
+    ),
+    "why.IdentityRevoked": (
+        "The identity of its box was revoked; nobody may speak for the site.",
+        "L’identité de son boîtier est révoquée ; personne ne peut parler pour le site.",
     ),
     "why.ReportFromFuture": (
         "The last report is dated ahead of this server’s clock; check it.",

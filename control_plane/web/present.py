@@ -1,7 +1,7 @@
 """From what was read to what the templates show: pure, every text in the reader's language."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -10,6 +10,7 @@ from msgspec import Struct
 from control_plane.store.views import STANDINGS, Fleet, SiteView, running_release, standings
 from control_plane.web.words import Words, spaced
 from schemas.api import Change, Standing
+from schemas.names import SiteId
 
 PAGE_SITES: Final = 100
 SHOWN_CHANGES: Final = 6
@@ -117,6 +118,7 @@ def fleet_page(fleet: Fleet, query: Query, words: Words) -> FleetPage:
     """The first page of this fleet, filtered."""
     counts = standings(fleet.sites)
     wanted = sorted((v for v in fleet.sites if _matches(v, query)), key=_attention)
+    stands = {view.site: view.verdict.standing for view in fleet.sites}
     pages = max(1, -(-len(wanted) // PAGE_SITES))
     page = min(max(1, query.page), pages)
     shown = wanted[(page - 1) * PAGE_SITES : page * PAGE_SITES]
@@ -130,7 +132,7 @@ def fleet_page(fleet: Fleet, query: Query, words: Words) -> FleetPage:
             for s in STANDINGS
         ],
         banners=list(_banners(fleet, words)),
-        changes=[change_row(c, fleet, words) for c in fleet.changes[:SHOWN_CHANGES]],
+        changes=[change_row(c, stands, fleet.read_at, words) for c in fleet.changes[:SHOWN_CHANGES]],
         commit=short(published.revision) if published else None,
         published_at=published.published_at if published else None,
         published_ago=words.ago(published.published_at, fleet.read_at) if published else "",
@@ -177,9 +179,8 @@ def release_cell(view: SiteView) -> ReleaseCell:
     return ReleaseCell(observed=observed, desired=view.desired_release)
 
 
-def change_row(change: Change, fleet: Fleet, words: Words) -> ChangeRow:
-    """One commit, with what keeps it from being everywhere."""
-    stands = {view.site: view.verdict.standing for view in fleet.sites}
+def change_row(change: Change, stands: Mapping[SiteId, Standing], now: datetime, words: Words) -> ChangeRow:
+    """One commit, with what keeps it from being everywhere; a site that is not in `stands` has left."""
     left = Counter[Standing](stands.get(site, "Retired") for site in change.missing)
     at = change.published_at or change.committed_at
     progress = words.count("change.progress", change.sites, there=words.number(change.converged))
@@ -188,7 +189,7 @@ def change_row(change: Change, fleet: Fleet, words: Words) -> ChangeRow:
         subject=change.subject,
         author=change.author.partition("<")[0].strip() or change.author,
         at=at,
-        ago=words.ago(at, fleet.read_at),
+        ago=words.ago(at, now),
         state=_change_state(change, left),
         progress=progress if change.sites else words("change.nothing"),
         left=[words(f"change.left.{s}", n=words.number(left[s])) for s in (*STANDINGS,) if left[s]],
@@ -259,8 +260,9 @@ def _matches(view: SiteView, query: Query) -> bool:
     return all(word in haystack for word in text)
 
 
-def _attention(view: SiteView) -> tuple[int, str]:
-    return (STANDINGS.index(view.verdict.standing), view.name.casefold())
+def _attention(view: SiteView) -> tuple[bool, int, str]:
+    # A site that is only planned needs nobody's attention.
+    return (not view.has_identity, STANDINGS.index(view.verdict.standing), view.name.casefold())
 
 
 def fact(view: SiteView, key: str) -> str:

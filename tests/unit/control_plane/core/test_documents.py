@@ -201,3 +201,10 @@ def test_problems_of_all_files_come_at_once_and_sorted() -> None:
         "videos/noel.yaml:1:1 error MissingKey",
     ]
     assert compiled(files).sites == {}
+
+
+def test_a_file_that_is_wrong_all_over_is_reported_in_bounds() -> None:
+    text = PLACE + "".join(f"k{number}: 1\n" for number in range(5000))
+    found = of("sites/x.yaml", text)
+    assert len(found) == 201
+    assert found[-1].endswith("TooManyProblems")

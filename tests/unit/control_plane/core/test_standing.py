@@ -107,6 +107,7 @@ def test_evidence_that_is_old_or_of_something_else_is_never_called_synced(stale:
 def test_site_without_a_box_says_what_is_missing() -> None:
     assert judge(desired(has_identity=False), None, NOW).reason == "NoIdentity"
     assert judge(desired(), None, NOW).reason == "NeverReported"
+    assert judge(desired(revoked=True), reported(), NOW).reason == "IdentityRevoked"
 
 
 @pytest.mark.parametrize(
