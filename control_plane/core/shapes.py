@@ -5,6 +5,7 @@ Reads the same msgspec types that the fast path converts to, so that there is on
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Annotated, Any, Final
 
@@ -18,19 +19,32 @@ from control_plane.core.yaml_scalars import objection
 Note = Callable[[Node, str, str], None]
 
 
+MAX_PROBLEMS: Final = 200
+"""Of one file: who wrote so many did not mean to write this kind of document."""
+
+
+class _Enough(Exception):
+    """MAX_PROBLEMS are noted."""
+
+
 def check_shape(file: str, root: Node | None, kind: type[Any]) -> list[Problem]:
-    """Every way in which the document is not a `kind`."""
+    """Every way in which the document is not a `kind`, up to MAX_PROBLEMS."""
     found: list[Problem] = []
 
     def note(node: Node, code: str, message: str) -> None:
+        if len(found) == MAX_PROBLEMS:
+            code, message = "TooManyProblems", f"there are more than {MAX_PROBLEMS} problems in this file; see to these"
         line, column = node.line + 1, node.column + 1
         found.append(Problem(file=file, line=line, column=column, severity="error", code=code, message=message))
+        if len(found) > MAX_PROBLEMS:
+            raise _Enough
 
     if root is None or (isinstance(root, Scalar) and root.value is None):
         root = root or Scalar(0, 0, "", True, None)
         note(root, "EmptyDocument", "the file holds no document; write its keys, or delete it")
     else:
-        _check(root, inspect.type_info(kind), note)
+        with suppress(_Enough):
+            _check(root, inspect.type_info(kind), note)
     return found
 
 
