@@ -111,6 +111,7 @@ class Convergence:
         gathered = _Round()
         changes = Changes()
         stopped = self._stopped(manifest.release, gathered) if check_services else ()
+        self._steps.watch_held(self._box.releases.observe().active if self._store.state.releases.held else None)
         for _ in range(MAX_PASSES):
             today = self._today(manifest)
             observed = self._observe(manifest, today, stopped, gathered)

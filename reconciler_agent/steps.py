@@ -36,6 +36,7 @@ from reconciler_agent.services import ServiceManager
 from reconciler_agent.state import Installed, Store
 from schemas.desired import AppService
 from schemas.manifest import ReleaseTarget, SiteManifest
+from schemas.names import Digest
 from schemas.status import Reason, RunId
 
 Outcome = Literal["done", "settling", "untold"]
@@ -186,6 +187,20 @@ class Steps:
             problems = "; ".join(seen.problems) or "its services kept restarting"
             self._fail("ReleaseUnhealthy", problems, clock.now())
         return "done"
+
+    def watch_held(self, active: Digest | None) -> None:
+        """Look once at what a held box was left with: whatever kept it from being well may have passed."""
+        target = attempt.playing(self._store.state.releases, active)
+        if target is None:
+            return
+        now_s = self._box.clock.monotonic()
+        seen = self._box.health.look(target.services, target.health.checks)
+        watch = self._watch or Watch(started_s=now_s)
+        watch, verdict = attempt.look(watch, now_s, seen.problems, seen.restarts, target.health)
+        self._watch = watch if verdict == "settling" else None
+        if verdict == "healthy":
+            self._remember(attempt.recover(self._store.state.releases, target))
+            self.say("info", "ReleaseRecovered", f"Release {target.version}, which was left playing, is healthy.")
 
     def _fail(self, reason: Reason, message: str, now: datetime) -> None:
         known = self._store.state.releases

@@ -4,7 +4,7 @@
     left of the first bar nothing is kept: start over
     between the bars the attempt is on disk before it is made. Interrupted (a boot, a kill): again, three times in all;
     an error, the deadline or the third interruption: go back to the last good release, by the same two steps
-    the way back fails too: hold, until the manifest names another release
+    the way back fails too: hold, until the manifest names another release, or what plays proves to be well after all
 
 A release that failed is remembered as bad and not tried again until the manifest names another.
 """
@@ -127,6 +127,18 @@ def succeed(known: Releases) -> Releases:
     same = known.good is not None and known.good.tree == attempt.target.tree
     previous = known.previous if same else known.good
     return replace(known, attempt=None, good=attempt.target, previous=previous)
+
+
+def playing(known: Releases, active: Digest | None) -> ReleaseTarget | None:
+    """What a held box was left with, if it is the release that failed or the last good one; None when not held."""
+    left = (known.good, known.bad.target if known.bad is not None else None)
+    return next((t for t in left if known.held and t is not None and t.tree == active), None)
+
+
+def recover(known: Releases, target: ReleaseTarget) -> Releases:
+    """What a held box was left with has been healthy for as long as a test asks: it counts as good."""
+    bad = None if known.bad is not None and known.bad.target.tree == target.tree else known.bad
+    return replace(known, good=target, bad=bad, held=False)
 
 
 def assume(known: Releases, wanted: ReleaseTarget | None, active: Digest | None) -> Releases:

@@ -294,6 +294,25 @@ def test_release_that_fails_without_a_way_back_is_held(world: AgentWorld) -> Non
     assert world.active() == "1.0.0"
 
 
+def test_held_box_whose_services_become_well_counts_as_good_without_being_touched(world: AgentWorld) -> None:
+    world.units.broken = {"neopro-app"}
+    world.central.publish(manifest_of([], world.central.add_release("1.0.0", application("1.0.0"))))
+
+    with world.agent() as agent:
+        world.settle(agent)
+        assert world.conditions()["Degraded"] == ("True", "ReleaseHeld")
+        world.units.calls.clear()
+        world.units.running = {"neopro-app", "neopro-admin"}
+        world.settle(agent)
+        assert world.conditions()["Degraded"] == ("True", "ReleaseHeld"), "it must stay well for as long as a test asks"
+        world.clock.elapsed_s += 60
+        world.settle(agent)
+
+    assert world.conditions()["Degraded"] == ("False", "AsExpected")
+    assert world.central.reports[-1].generation == world.central.generation
+    assert world.units.calls == []
+
+
 class Killed(BaseException):
     """Stands for a kill in this process."""
 

@@ -109,6 +109,26 @@ def test_held_box_tries_again_when_the_manifest_names_another() -> None:
     assert attempt.choose(attempt.face(held, NEXT), NEXT) == NEXT
 
 
+def test_held_box_whose_only_release_is_well_after_all_takes_it_for_good() -> None:
+    held = attempt.fail(attempt.begin(Releases(), NEW, OURS), "ServiceFailed", "no", OURS, NOW)
+
+    assert attempt.playing(held, None) is None
+    assert attempt.playing(held, NEW.tree) == NEW
+    known = attempt.recover(held, NEW)
+    assert (known.good, known.bad, known.held) == (NEW, None, False)
+    assert attempt.choose(known, NEW) == NEW
+    assert attempt.playing(known, NEW.tree) is None
+
+
+def test_held_box_whose_last_good_release_is_well_again_stays_with_it() -> None:
+    back = attempt.fail(attempt.begin(Releases(good=OLD), NEW, OURS), "ReleaseUnhealthy", "sick", OURS, NOW)
+    held = attempt.fail(back, "ServiceFailed", "no", OURS, NOW)
+    assert (held.held, attempt.playing(held, OLD.tree)) == (True, OLD)
+
+    known = attempt.recover(held, OLD)
+    assert (known.held, known.bad, attempt.choose(known, NEW)) == (False, held.bad, OLD)
+
+
 def test_manifest_that_changes_during_an_attempt_ends_it() -> None:
     known = attempt.begin(Releases(good=OLD), NEW, OURS)
 
