@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,6 +18,8 @@ from cli.errors import CommandFailed
 from schemas.names import PublicKeyLine
 
 FIRST_PORT: Final = 8480
+RANGES: Final = 200
+PORTS_A_RANGE: Final = 16
 AGENT_UNIT: Final = "neopro-sync-agent"
 SERVER: Final = "server"
 SERVER_UNIT: Final = "neopro-server"
@@ -177,9 +180,13 @@ def free_ports(start: int) -> Iterator[int]:
         yield port
 
 
-def choose_ports(sites: Sequence[str]) -> Mapping[str, Ports]:
-    """Two ports a box, the same ones at every start unless somebody else has taken them."""
-    free = free_ports(FIRST_PORT)
+def choose_ports(folder: Path, sites: Sequence[str]) -> Mapping[str, Ports]:
+    """Two ports a box, the same ones at every start of the demo in `folder` unless somebody has taken them.
+
+    Demos of several folders begin at ports of their own: two that start at once must not find the same ones free.
+    """
+    place = zlib.crc32(str(folder).encode()) % RANGES
+    free = free_ports(FIRST_PORT + place * PORTS_A_RANGE)
     return {site: Ports(next(free), next(free)) for site in sites}
 
 

@@ -118,7 +118,7 @@ class Demo:
     def _write_settings(self) -> None:
         """What depends on the ports that are free now: written at every start."""
         places = self._places
-        ports = boxes.choose_ports(self._sites)
+        ports = boxes.choose_ports(places.root, self._sites)
         for site in self._sites:
             boxes.write_conf(places, site, ports[site], self.url)
         units = [boxes.server_units(places), *(boxes.units_of(places, site, ports[site]) for site in self._sites)]
