@@ -172,6 +172,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     "change.underway": ("Under way", "En cours"),
     "change.done": ("Done", "Terminé"),
     "change.waiting": ("Waits for sites", "Attend des sites"),
+    "change.troubled": ("Needs a look", "À regarder"),
     "change.refused": ("Refused", "Refusé"),
     "change.nothing": ("Changes no site", "Ne change aucun site"),
     "change.progress.one": ("{there} of {n} site", "{there} sur {n} site"),

@@ -76,7 +76,7 @@ class ChangeRow(Struct, frozen=True, kw_only=True):
     author: str
     at: datetime
     ago: str
-    state: Literal["underway", "waiting", "done", "refused", "nothing"]
+    state: Literal["underway", "waiting", "troubled", "done", "refused", "nothing"]
     progress: str
     left: list[str]
     bar: list[Segment]
@@ -202,14 +202,16 @@ def change_row(change: Change, stands: Mapping[SiteId, Standing], now: datetime,
 
 def _change_state(
     change: Change, left: Counter[Standing]
-) -> Literal["underway", "waiting", "done", "refused", "nothing"]:
+) -> Literal["underway", "waiting", "troubled", "done", "refused", "nothing"]:
     if change.verdict == "refused":
         return "refused"
     if change.sites == 0:
         return "nothing"
     if not left:
         return "done"
-    return "waiting" if left.keys() <= _UNREACHABLE else "underway"
+    if left.keys() <= _UNREACHABLE:
+        return "waiting"
+    return "troubled" if left.keys() - {"Degraded"} <= _UNREACHABLE else "underway"
 
 
 def _banners(fleet: Fleet, words: Words) -> Iterable[Banner]:

@@ -106,6 +106,14 @@ async def test_fleet_shows_every_site_and_how_far_the_change_got(api: Api) -> No
     assert {"/sites/brest", "/sites/vannes"} <= set(shown.links)
 
 
+async def test_change_that_only_troubled_sites_lack_needs_a_look(api: Api) -> None:
+    first, second = await fleet(api)
+    bad = Condition(type="Degraded", status="True", reason="ReleaseUnhealthy", message="no answer", since=NOW)
+    await api.report("nantes", report(first, sequence=2, head_generation=second, conditions=[bad]))
+    text = (await page(api, "/")).text
+    assert re.search(r"Add spring sponsors .*? Needs a look 1 of 2 sites .*? 1 degraded", text)
+
+
 async def test_site_shows_what_its_box_said(api: Api) -> None:
     first, second = await fleet(api)
     said = report(

@@ -45,7 +45,7 @@ def test_every_computed_key_is_in_the_catalog() -> None:
     wanted = {f"why.{reason}" for reason in (reasons | ended)}
     wanted |= {f"standing.{s}" for s in get_args(Standing)} | {f"change.left.{s}" for s in get_args(Standing)}
     wanted |= {f"condition.{c}" for c in get_args(ConditionType)}
-    wanted |= {f"change.{s}" for s in ("underway", "waiting", "done", "refused", "nothing")}
+    wanted |= {f"change.{s}" for s in ("underway", "waiting", "troubled", "done", "refused", "nothing")}
     assert wanted - CATALOG.keys() == set()
 
 
