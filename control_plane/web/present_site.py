@@ -108,7 +108,7 @@ def site_page(view: SiteView, events: Sequence[Event], now: datetime, words: Wor
         compared=list(_compared(view, words)),
         conditions=[_condition(condition, words) for condition in (said.conditions if said else ())],
         old=words("site.conditions.old", ago=words.ago(view.received_at, now)) if old and view.received_at else "",
-        differences=[_difference(difference, words) for difference in (said.differences if said else ())],
+        differences=[_difference(difference, words) for difference in _differences(view)],
         waiting=[_waiting(step, words) for step in (said.waiting if said else ())],
         meters=list(_meters(said.metrics, words)) if said else [],
         events=[_event(event, words) for event in events],
@@ -165,6 +165,17 @@ def _condition(condition: Condition, words: Words) -> ConditionRow:
         since_text=words("site.since", instant=words.instant(condition.since)),
         tone="unknown" if unknown else "bad" if bad else "busy" if busy else "good",
     )
+
+
+def _differences(view: SiteView) -> Iterable[Difference]:
+    """What the box said, and a release that it does not run though it is no longer trying to."""
+    said = view.report
+    if said is None:
+        return
+    running = said.release.version if said.release else ""
+    if view.desired_release and running != view.desired_release and all(d.kind != "release" for d in said.differences):
+        yield Difference(kind="release", what="release", desired=view.desired_release, observed=running)
+    yield from said.differences
 
 
 def _difference(difference: Difference, words: Words) -> DifferenceRow:

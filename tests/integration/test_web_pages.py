@@ -147,6 +147,12 @@ async def test_site_shows_what_its_box_said(api: Api) -> None:
         assert re.sub(r"\s+", " ", words) in text, words
 
 
+async def test_site_that_gave_up_on_a_release_shows_that_it_differs(api: Api) -> None:
+    await fleet(api)
+    assert "Release release 2.1.3 2.0.0" in (await page(api, "/sites/nantes")).text
+    assert "Nothing differs." in (await page(api, "/sites/brest")).text
+
+
 async def test_site_whose_word_is_old_says_so(api: Api) -> None:
     await fleet(api)
     assert "What the box said 3 h ago; it may be otherwise now." in (await page(api, "/sites/rennes")).text
