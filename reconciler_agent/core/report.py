@@ -70,7 +70,7 @@ def tell(found: Round, before: Told, now: datetime) -> Told:
         conditions.append(Condition(type=kind, status=status, reason=reason, message=message[:2000], since=at))
     return Told(
         conditions=conditions,
-        differences=differences(found.changes)[:MAX_DIFFERENCES],
+        differences=[*_refused_release(found), *differences(found.changes)][:MAX_DIFFERENCES],
         waiting=list(found.waiting)[:MAX_WAITING],
     )
 
@@ -141,6 +141,15 @@ def _release_healthy(found: Round) -> _Said:
     if found.unhealthy:
         return "ReleaseHealthy", "False", "ReleaseUnhealthy", "; ".join(found.unhealthy)
     return "ReleaseHealthy", "True", "Healthy", ""
+
+
+def _refused_release(found: Round) -> list[Difference]:
+    """The release that the manifest wants and that failed here: no step leads there, and yet it differs."""
+    bad, good = found.releases.bad, found.releases.good
+    if bad is None or not _wants_bad(found):
+        return []
+    observed = good.version if good is not None else "not healthy"
+    return [Difference(kind="release", what="release", desired=bad.target.version, observed=observed)]
 
 
 def differences(changes: Changes) -> list[Difference]:

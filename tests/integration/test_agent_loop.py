@@ -262,6 +262,8 @@ def test_unhealthy_release_goes_back_alone(world: AgentWorld) -> None:
     assert world.conditions()["ReleaseHealthy"] == ("True", "Healthy")
     assert world.central.reports[-1].generation != world.central.generation
     assert "2.0.0" in next(c.message for c in world.central.reports[-1].conditions if c.type == "Degraded")
+    differs = [(d.kind, d.desired, d.observed) for d in world.central.reports[-1].differences]
+    assert differs == [("release", "2.0.0", "1.0.0")]
 
 
 def test_bad_release_is_not_tried_again_until_the_manifest_names_another(world: AgentWorld) -> None:
