@@ -93,6 +93,7 @@ class Steps:
                 entry = self._box.content.fetch(file, self._store.state.ledger, on_bytes)
                 self._enter(file.path, entry)
             case StageRelease(target=target):
+                self._require_allowed(target)
                 self._box.releases.stage(target, on_bytes)
             case WriteConfiguration():
                 outcome = self._write_configuration(wanted)
@@ -140,10 +141,16 @@ class Steps:
 
     # Releases
 
+    def _require_allowed(self, target: ReleaseTarget) -> None:
+        """Nothing gets under `releases/`, not even inactive, that no release key signed; the good one may come back."""
+        state, clock = self._store.state, self._box.clock
+        if state.releases.good is None or state.releases.good.tree != target.tree:
+            require_release_allowed(state.trust, target.version, target.tree, clock.now(), clock.synchronised())
+
     def _activate(self, target: ReleaseTarget, back: bool) -> None:
         state, now = self._store.state, self._box.clock.now()
         if not back:
-            require_release_allowed(state.trust, target.version, target.tree, now, self._box.clock.synchronised())
+            self._require_allowed(target)
         self._ask_all(target.services, back)
         self._remember(attempt.begin(state.releases, target, self._run_id))
         try:

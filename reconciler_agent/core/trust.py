@@ -221,7 +221,8 @@ def require_release_allowed(
 ) -> None:
     """TrustRefused unless the release list in force names this very release of the applications, and has not expired.
 
-    It is asked before a release is activated for the first time; going back to one that ran needs no new permission.
+    It is asked before a release is fetched, and before it is activated; going back to one that ran needs no new
+    permission.
     """
     allowed = current_release_list(state)
     with _refusing(f"release {version}"):
