@@ -22,7 +22,7 @@ from cli.demo.children import Process, python, start, stop_all
 from cli.demo.clips import Clip, make_clip
 from cli.demo.live import Watcher
 from cli.demo.lock import held
-from cli.demo.places import BROKEN_RELEASE, CHECKOUT, SAMPLE_APP, SAMPLE_FLEET, SITES, Places
+from cli.demo.places import BROKEN_RELEASE, CHECKOUT, RELEASES, SAMPLE_APP, SAMPLE_FLEET, SITES, Places
 from cli.demo.tour import tour
 from cli.errors import CommandFailed
 from cli.output import Output
@@ -112,7 +112,8 @@ class Demo:
         # Editors complete and check YAML by the schemas that each file's first line names.
         (places.root / "schemas").unlink(missing_ok=True)
         (places.root / "schemas").symlink_to(CHECKOUT / "schemas")
-        shutil.copytree(SAMPLE_APP / BROKEN_RELEASE, places.releases / BROKEN_RELEASE, dirs_exist_ok=True)
+        for files in (RELEASES[-1], BROKEN_RELEASE):  # the broken one is the newest with a few files exchanged
+            shutil.copytree(SAMPLE_APP / files, places.releases / BROKEN_RELEASE, dirs_exist_ok=True)
         self._staged.rename(places.working_copy)
 
     def _write_settings(self) -> None:
