@@ -13,6 +13,7 @@ AgentError
 ├── ServiceFailed         the service manager could not do what was asked
 ├── ReleaseUnhealthy      a release did not pass its health check
 ├── ReleaseNotAdopted     files that no release of ours put there stand where its links belong
+├── ContentNotOurs        a file that we did not put there stands where a video of the fleet belongs
 └── Superseded            news came while a long step was running; it goes on in the next round
 
 `reason` is also the reason of the Condition that reports it.
@@ -78,6 +79,10 @@ class ReleaseUnhealthy(AgentError):
 
 class ReleaseNotAdopted(AgentError):
     """Files that no release of ours put there stand where its links belong."""
+
+
+class ContentNotOurs(AgentError):
+    """A file that we did not put there stands where a video of the fleet belongs."""
 
 
 class Superseded(AgentError):

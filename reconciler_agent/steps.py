@@ -112,13 +112,17 @@ class Steps:
         return outcome
 
     def intend(self, steps: tuple[Step, ...]) -> None:
-        """Name what is about to be installed in the ledger, so that it is known for ours whatever happens then."""
+        """Name what is about to be installed in the ledger, so that it is known for ours whatever happens then.
+
+        A file of the club's is never named there, and so neither written over nor removed.
+        """
         ledger = self._store.state.ledger
+        files = [step.file for step in steps if isinstance(step, FetchContent)]
         new = {
-            step.file.path: Installed(digest=step.file.digest)
-            for step in steps
-            if isinstance(step, FetchContent)
-            and (step.file.path not in ledger or ledger[step.file.path].digest != step.file.digest)
+            file.path: Installed(digest=file.digest)
+            for file in files
+            if (file.path not in ledger or ledger[file.path].digest != file.digest)
+            and self._box.content.is_ours(file, ledger)
         }
         if new:
             self._store.keep(replace(self._store.state, ledger={**ledger, **new}))

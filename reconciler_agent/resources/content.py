@@ -11,7 +11,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from reconciler_agent.durable import CHUNK_BYTES, Disk, Draft
-from reconciler_agent.errors import AgentError, DigestMismatch, DiskFault, DiskFull
+from reconciler_agent.errors import AgentError, ContentNotOurs, DigestMismatch, DiskFault, DiskFull
 from reconciler_agent.state import Installed, sign
 from reconciler_agent.system_calls import faults
 from schemas.manifest import ContentFile
@@ -57,13 +57,26 @@ class Content:
                 sound[path] = replace(checked, unneeded_at=entry.unneeded_at)
         return sound
 
+    def is_ours(self, file: ContentFile, ledger: Ledger) -> bool:
+        """Whether a file may be put in its place: nothing is there, what the ledger names, or the very same bytes."""
+        try:
+            free = file.path in ledger or self._disk.stat(file.path) is None
+            return free or self._check(file.path, file.digest) is not None
+        except DiskFault:  # whoever tries will be told why
+            return False
+
     def fetch(self, file: ContentFile, ledger: Ledger, on_bytes: OnBytes | None = None) -> Installed:
         """Put a file in its place: found there already, copied from a twin of other name, or downloaded.
 
-        The caller has named it in the ledger, durably, before. What a download that broke has brought is kept.
+        The caller has named it in the ledger, durably, before; ContentNotOurs where it could not (`is_ours`). What a
+        download that broke has brought is kept.
         """
         if there := self._check(file.path, file.digest):
             return there
+        if file.path not in ledger:
+            raise ContentNotOurs(
+                f"cannot put {file.path} in its place: a file that is not the fleet's is there; move it away on the box"
+            )
         partial = self._partial(file.digest)
         self._disk.make_folder(self._disk.partial)
         had = self._disk.stat(partial)
