@@ -174,6 +174,7 @@ async def test_database_that_is_away_gives_503_while_heads_are_still_served(api:
     assert (page.status_code, 'http-equiv="refresh"' in page.text) == (503, True)
     postgres.execute(sql.SQL("alter database {} allow_connections true").format(sql.Identifier(name)))
     await until(lambda: api.heads.listening)
+    api.pool.timeout = 20  # the pool connects again at its own pace
     assert (await api.send(box, report(1))).status_code == 204
 
 
