@@ -9,6 +9,9 @@ from msgspec import Struct
 
 Severity = Literal["error", "warning"]
 MANY: Final = 1000
+MAX_PROBLEMS: Final = 200
+"""Of one file: who wrote so many did not mean to write this kind of document."""
+TOO_MANY: Final = f"there are more than {MAX_PROBLEMS} problems in this file; see to these"
 _ALPHABET: Final = ascii_lowercase + digits + "-."
 KeyPath = tuple[str | int, ...]
 """Where in a document: keys of maps and indices of lists, from the top."""

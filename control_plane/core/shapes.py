@@ -12,15 +12,11 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import inspect
 
-from control_plane.core.problems import Problem, listed, suggestion
+from control_plane.core.problems import MAX_PROBLEMS, TOO_MANY, Problem, listed, suggestion
 from control_plane.core.yaml_nodes import Mapping, Node, Scalar, Sequence
 from control_plane.core.yaml_scalars import objection
 
 Note = Callable[[Node, str, str], None]
-
-
-MAX_PROBLEMS: Final = 200
-"""Of one file: who wrote so many did not mean to write this kind of document."""
 
 
 class _Enough(Exception):
@@ -33,7 +29,7 @@ def check_shape(file: str, root: Node | None, kind: type[Any]) -> list[Problem]:
 
     def note(node: Node, code: str, message: str) -> None:
         if len(found) == MAX_PROBLEMS:
-            code, message = "TooManyProblems", f"there are more than {MAX_PROBLEMS} problems in this file; see to these"
+            code, message = "TooManyProblems", TOO_MANY
         line, column = node.line + 1, node.column + 1
         found.append(Problem(file=file, line=line, column=column, severity="error", code=code, message=message))
         if len(found) > MAX_PROBLEMS:

@@ -1,7 +1,7 @@
 """The precise reader: a YAML 1.2 text as nodes with their places, and every way in which it is not strict enough.
 
-Slow (milliseconds a document) and complete: it never stops at the first fault where it can go on. It composes from
-parser events without recursion, so that hostile nesting costs nothing.
+Slow (milliseconds a document) and complete: it never stops at the first fault where it can go on, only at
+MAX_PROBLEMS. It composes from parser events without recursion, so that hostile nesting costs nothing.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from control_plane.core.problems import KeyPath, Problem
+from control_plane.core.problems import MAX_PROBLEMS, TOO_MANY, KeyPath, Problem
 from control_plane.core.yaml_scalars import plain_value
 from control_plane.core.yaml_strict import INVISIBLE, MAX_BYTES, MAX_DEPTH
 
@@ -80,8 +80,7 @@ def compose(file: str, data: bytes) -> Composed:
         message = "these bytes are not UTF-8; save the file as UTF-8"
         return Composed(root=None, problems=(_problem(file, *_place(before, len(before)), "NotUtf8", message),))
     composer = _Composer(file)
-    cleaned = composer.without_invisible(text)
-    composer.run(cleaned)
+    composer.run(text)
     return Composed(root=composer.root, problems=tuple(composer.problems))
 
 
@@ -146,7 +145,24 @@ class _Composer:
         self._keys: list[Scalar | None] = []
         self._first_lines: list[dict[Any, int]] = []
 
-    def without_invisible(self, text: str) -> str:
+    def run(self, text: str) -> None:
+        """Read every event of the text."""
+        try:
+            for event in _events(self._without_invisible(text)):
+                self._take(event)
+        except _Stop:
+            self.root = None
+        except ReaderError as error:
+            self.root = None
+            line, column = _place(text, error.position)
+            self._append(line, column, "YamlSyntax", "this character is not allowed in YAML; delete it")
+        except MarkedYAMLError as error:
+            self.root = None
+            mark = error.problem_mark or error.context_mark
+            line, column = (0, 0) if mark is None else (mark.line, mark.column)
+            self._append(line, column, "YamlSyntax", _syntax_sentence(error))
+
+    def _without_invisible(self, text: str) -> str:
         """The text with each invisible character noted and replaced, so that the places of the rest hold."""
         for match in INVISIBLE.finditer(text):
             name = f"U+{ord(match[0]):04X}"
@@ -155,24 +171,15 @@ class _Composer:
             self._note(line, column, "InvisibleCharacter", message)
         return INVISIBLE.sub("?", text)
 
-    def run(self, text: str) -> None:
-        """Read every event of the text."""
-        try:
-            for event in _events(text):
-                self._take(event)
-        except _Stop:
-            self.root = None
-        except ReaderError as error:
-            self.root = None
-            line, column = _place(text, error.position)
-            self._note(line, column, "YamlSyntax", "this character is not allowed in YAML; delete it")
-        except MarkedYAMLError as error:
-            self.root = None
-            mark = error.problem_mark or error.context_mark
-            line, column = (0, 0) if mark is None else (mark.line, mark.column)
-            self._note(line, column, "YamlSyntax", _syntax_sentence(error))
-
     def _note(self, line: int, column: int, code: str, message: str) -> None:
+        if len(self.problems) == MAX_PROBLEMS:
+            code, message = "TooManyProblems", TOO_MANY
+        self._append(line, column, code, message)
+        if len(self.problems) > MAX_PROBLEMS:
+            raise _Stop
+
+    def _append(self, line: int, column: int, code: str, message: str) -> None:
+        """As `_note`, where the reading ends anyway."""
         self.problems.append(_problem(self.file, line, column, code, message))
 
     def _note_at(self, event: Event, code: str, message: str) -> None:

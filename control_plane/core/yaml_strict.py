@@ -14,6 +14,8 @@ from ryaml import loads as load_yaml  # type: ignore[attr-defined]
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 20
+MAX_BRACKETS: Final = 5_000
+"""The fast parser takes time by the square of the open brackets: with more, a tenth of a second and soon minutes."""
 
 # Bytes that need no second look: printable ASCII without & * ! < % \ and the lead bytes of no invisible character.
 _PLAIN_BYTES: Final = bytes(
@@ -48,7 +50,7 @@ class Doubtful(Exception):
 
 def load_plain(data: bytes) -> Any:
     """The value of a document that holds nothing special; raises Doubtful for anything else, wrong or not."""
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_BYTES or data.count(b"[") + data.count(b"{") > MAX_BRACKETS:
         raise Doubtful
     try:
         text = data.decode()

@@ -1,12 +1,27 @@
 """Strict YAML: what is refused, where, and that both readers say the same."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from control_plane.core.problems import MAX_PROBLEMS
 from control_plane.core.yaml_nodes import compose, value_of
 from control_plane.core.yaml_scalars import objection, plain_value
-from control_plane.core.yaml_strict import Doubtful, load_plain, require_plain_config
+from control_plane.core.yaml_strict import MAX_BYTES, Doubtful, load_plain, require_plain_config
+
+
+@contextmanager
+def at_most_s(seconds: float) -> Iterator[None]:
+    """Fails when the block took more processor time."""
+    before_s = time.process_time()
+    try:
+        yield
+    finally:
+        assert time.process_time() - before_s < seconds
 
 
 def refusals(text: str | bytes) -> list[str]:
@@ -58,6 +73,27 @@ def test_every_fault_is_reported_and_not_only_the_first() -> None:
         "3:4 TagNotAllowed",
         "4:1 MergeKey",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("a: [" + "&x b, " * 5000 + "]", "1:5 AnchorOrAlias"),
+        ("a: '" + "\x01" * 5000 + "'", "1:5 InvisibleCharacter"),
+        ("{" + "a," * 5000 + "}", "1:4 DuplicateKey"),
+    ],
+)
+def test_file_with_thousands_of_faults_names_the_first_ones_and_says_that_there_are_more(text: str, first: str) -> None:
+    found = refusals(text)
+    assert found[0] == first
+    assert len(found) == MAX_PROBLEMS + 1
+    assert found[-1].endswith("TooManyProblems")
+
+
+def test_megabyte_of_open_brackets_is_refused_without_the_parser_that_takes_hours_for_it() -> None:
+    data = b"a: " + b"[" * (MAX_BYTES - 3)
+    with pytest.raises(Doubtful), at_most_s(1):
+        load_plain(data)
 
 
 def test_many_keys_are_read_in_one_pass() -> None:
