@@ -20,9 +20,9 @@ class _Quiet(WSGIRequestHandler):
 
 
 class BoxApplication:
-    """Its score and phase can be set; `deaf` makes it take a notice and pass nothing on."""
+    """Its score and phase can be set; `deaf` makes it take a notice and pass nothing on; `page` answers the rest."""
 
-    def __init__(self, *, always_connect: bool = True) -> None:
+    def __init__(self, *, always_connect: bool = True, page: Any = None) -> None:
         self.score: dict[str, Any] = {"homeTeam": "DOMICILE", "awayTeam": "EXTÉRIEUR", "homeScore": 0, "awayScore": 0}
         self.phase: Any = "neutral"
         self.deaf = False
@@ -32,7 +32,7 @@ class BoxApplication:
         self.server.on("connect", self._connect)
         self.server.on("disconnect", self._disconnect)
         self.server.on("config_updated", self._config_updated)
-        self._http = make_server("127.0.0.1", 0, socketio.WSGIApp(self.server), _Server, _Quiet)
+        self._http = make_server("127.0.0.1", 0, socketio.WSGIApp(self.server, page), _Server, _Quiet)
         self.url = f"http://127.0.0.1:{self._http.server_port}"
 
     @contextmanager

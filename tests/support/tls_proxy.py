@@ -10,13 +10,15 @@ MAX_HEAD_BYTES = 64 * 1024
 
 
 @asynccontextmanager
-async def tls_proxy(upstream_port: int, context: ssl.SSLContext, *, client: str = "") -> AsyncIterator[int]:
+async def tls_proxy(
+    upstream_port: int, context: ssl.SSLContext, *, client: str = "", seen: list[str] | None = None
+) -> AsyncIterator[int]:
     """A TLS port of loopback that passes HTTP/1.1 on to `upstream_port` of loopback, one request a connection.
 
     It appends X-Forwarded-For to what the client sent, as proxies do, and sets X-Forwarded-Proto. `client`: the address
-    that it pretends to have been called from.
+    that it pretends to have been called from. `seen` gets the method and path of every request.
     """
-    proxy = _Proxy(upstream_port, client)
+    proxy = _Proxy(upstream_port, client, [] if seen is None else seen)
     server = await asyncio.start_server(proxy.pass_on, "127.0.0.1", 0, ssl=context, limit=MAX_HEAD_BYTES)
     try:
         yield server.sockets[0].getsockname()[1]
@@ -27,8 +29,8 @@ async def tls_proxy(upstream_port: int, context: ssl.SSLContext, *, client: str 
 
 
 class _Proxy:
-    def __init__(self, upstream_port: int, client: str) -> None:
-        self._upstream_port, self._client = upstream_port, client
+    def __init__(self, upstream_port: int, client: str, seen: list[str]) -> None:
+        self._upstream_port, self._client, self._seen = upstream_port, client, seen
         self._tasks: set[asyncio.Task[None] | None] = set()
 
     async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -53,6 +55,7 @@ class _Proxy:
 
     def _forwarded(self, head: bytes, peer: str) -> bytes:
         request, *headers = head.decode("latin-1").split("\r\n")[:-2]
+        self._seen.append(request.rpartition(" ")[0])
         names = {"connection", "x-forwarded-for", "x-forwarded-proto"}
         kept = [line for line in headers if line.partition(":")[0].lower() not in names]
         claimed = [line.partition(":")[2].strip() for line in headers if line.lower().startswith("x-forwarded-for:")]

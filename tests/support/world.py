@@ -14,7 +14,7 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import msgspec
 import pygit2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from litestar import Litestar
 
 from control_plane import serving
 from control_plane.app import Services, answering, open_app
@@ -29,6 +30,7 @@ from control_plane.objects import FolderStore, ObjectStore
 from control_plane.pipeline import Outcome, Pipeline
 from control_plane.settings import Settings
 from control_plane.signer import write_private_key
+from control_plane.store import publications
 from control_plane.store.pool import Connection, connection
 from schemas import dsse, site_token
 from schemas.manifest import FileTree, TreeFile, encode_canonical
@@ -114,6 +116,7 @@ class World:
         self.manifest_key_file = folder / "manifest.key"
         self.services: Services | None = None
         self.site_keys: dict[SiteId, Ed25519PrivateKey] = {}
+        self._application: Litestar | None = None
         self._repository = pygit2.init_repository(str(self.remote), bare=True, initial_head="main")
 
     # -- the desired state ---------------------------------------------------------------------------------------
@@ -281,10 +284,27 @@ class World:
         """The web server on a free port of loopback, in this event loop; `jobs`: it polls the remote by itself."""
         with closing(serving.bind("127.0.0.1", 0)) as listener:
             async with answering(self.opened, listener, asyncio.Event(), jobs=jobs) as running:
-                async with asyncio.timeout(10):
-                    while not getattr(running.application.state.get("heads"), "loaded", False):
-                        await asyncio.sleep(0.005)
-                yield running.url
+                await self._served(running.application)
+                self._application = running.application
+                try:
+                    yield running.url
+                finally:
+                    self._application = None
+
+    async def ingest_and_serve(self) -> Outcome:
+        """Look at the remote, and wait until the web server serves what is published then."""
+        outcome = await self.ingest()
+        assert self._application is not None
+        await self._served(self._application)
+        return outcome
+
+    async def _served(self, application: Litestar) -> None:
+        async with self.connection() as conn:
+            published = await publications.current(conn)
+        serial = published.serial if published else 0
+        async with asyncio.timeout(30):
+            while not (heads := application.state.get("heads")) or not heads.loaded or heads.serial < serial:
+                await asyncio.sleep(0.005)
 
     def token(self, site: SiteId) -> str:
         """A fresh token of the site's box."""
@@ -341,8 +361,8 @@ class ServedWorld:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout_s)
 
     def ingest(self) -> Outcome:
-        """Look at the remote."""
-        return self.run(self.world.ingest())
+        """Look at the remote; boxes are told of what was published when this returns."""
+        return self.run(self.world.ingest_and_serve())
 
     def publish(self, changes: Mapping[str, str | None], message: str = "Change the fleet") -> Revision:
         """Commit and ingest; the commit must be good."""
@@ -350,6 +370,28 @@ class ServedWorld:
         outcome = self.ingest()
         assert outcome.verdict == "published", outcome.problems
         return revision
+
+    @contextmanager
+    def within(self, context: AbstractAsyncContextManager[T]) -> Iterator[T]:
+        """An asynchronous context, entered and left where the world lives, by one task."""
+        ready: concurrent.futures.Future[T] = concurrent.futures.Future()
+        done = asyncio.Event()
+
+        async def hold() -> None:
+            async with context as entered:
+                ready.set_result(entered)
+                await done.wait()
+
+        holding = asyncio.run_coroutine_threadsafe(hold(), self._loop)
+        both: list[concurrent.futures.Future[Any]] = [ready, holding]
+        concurrent.futures.wait(both, 60, return_when=concurrent.futures.FIRST_COMPLETED)
+        if not ready.done():
+            holding.result(0)
+        try:
+            yield ready.result(0)
+        finally:
+            self._loop.call_soon_threadsafe(done.set)
+            holding.result(60)
 
 
 @contextmanager

@@ -1,0 +1,65 @@
+"""The control plane is lost; what is left is Git, the object store and the keys. The boxes notice nothing."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tests.support.live_box import LiveBox, application, release_changes, wait_for
+from tests.support.server_process import server_process
+from tests.support.world import World, make_world
+
+
+def test_rebuilt_control_plane_serves_generations_that_the_boxes_accept_and_restarts_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "world"
+    folder.mkdir()
+    world = make_world(folder)
+    world.commit(world.first_files(), "Start the fleet")
+    world.commit(release_changes(world, "1.1.0", application("1.1.0")), "Release 1.1.0")
+    with LiveBox(tmp_path / "brest").switched_on() as box:
+        with server_process(world.settings_file()) as server:
+            box.provision(world, server.url)
+            server.wait_for(r"event=published")
+            before = converged(box)
+            server.kill()
+        contents, disturbed = box.contents(), box.disturbances()
+        lose_all_but_objects(folder / "server")
+
+        with server_process(world.settings_file()) as rebuilt:
+            box.write(url=rebuilt.url)
+            rebuilt.wait_for(r"event=published")
+            assert "event=migrated" in rebuilt.said, "its database is new"
+            after = converged(box)
+            assert (box.contents(), box.disturbances()) == (contents, disturbed)
+            assert after["accepted_generation"] > before["accepted_generation"]
+            assert after["reached_generation"] == after["accepted_generation"]
+
+            takes_the_next_commit(world, box)
+        assert box.disturbances()[0] == disturbed[0]
+
+
+def lose_all_but_objects(data: Path) -> None:
+    """The database, the clone and what was being uploaded are gone; Git and the keys lie elsewhere."""
+    assert {"objects", "postgres", "clone.git"} <= {path.name for path in data.iterdir()}
+    for path in data.iterdir():
+        if path.name != "objects":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def takes_the_next_commit(world: World, box: LiveBox) -> None:
+    """The road goes on from there."""
+    world.commit({"sites/brest.yaml": world.site_file("brest", config={"volume": 3})}, "Louder")
+
+    def louder() -> bool:
+        converged(box)
+        return bool(box.configuration().get("volume") == 3)
+
+    wait_for(louder, "the next commit arrives")
+
+
+def converged(box: LiveBox) -> dict[str, Any]:
+    """One run of the agent, after which the box is as desired; what it says of itself."""
+    ended = box.run("once")
+    assert (ended.returncode, ended.stdout) == (0, "Converged: The box is as desired.\n"), ended.stderr
+    found: dict[str, Any] = json.loads(box.run("status", "--json").stdout)
+    return found
