@@ -12,7 +12,7 @@ from cli.flags import Flag
 from cli.output import Output
 from control_plane.core.compile import Problem, TreeEntry, compile_commit
 
-_LINK, _FILE, _EXECUTABLE = 0o120000, 0o100644, 0o100755
+_LINK, _SUBMODULE, _FILE, _EXECUTABLE = 0o120000, 0o160000, 0o100644, 0o100755
 
 
 def validate(directory: Path = Path(), /, *, json: Flag = False) -> int:
@@ -59,17 +59,32 @@ def read_folder(root: Path) -> tuple[list[TreeEntry], Mapping[str, bytes]]:
     blobs: dict[str, bytes] = {}
     try:
         for path in _files(root):
-            status = (root / path).lstat()
-            is_link = stat.S_ISLNK(status.st_mode)
-            data = os.fsencode((root / path).readlink()) if is_link else (root / path).read_bytes()
+            mode = _git_mode((root / path).lstat().st_mode)
+            if mode is None:
+                continue
+            data = _git_bytes(root / path, mode)
             # Git's own name of the bytes, so that the compiler sees what it sees on the server.
             blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-            mode = _LINK if is_link else _EXECUTABLE if status.st_mode & stat.S_IXUSR else _FILE
             entries.append(TreeEntry(path, blob, mode, len(data)))
             blobs[blob] = data
     except OSError as problem:
         raise CommandFailed(f"cannot check {root}: {problem.strerror}: {problem.filename}") from None
     return entries, blobs
+
+
+def _git_mode(mode: int) -> int | None:
+    """As Git has it; None for what it never holds. A folder that it names as one thing is another repository's."""
+    if stat.S_ISLNK(mode) or stat.S_ISDIR(mode):
+        return _LINK if stat.S_ISLNK(mode) else _SUBMODULE
+    if not stat.S_ISREG(mode):
+        return None
+    return _EXECUTABLE if mode & stat.S_IXUSR else _FILE
+
+
+def _git_bytes(path: Path, mode: int) -> bytes:
+    if mode == _SUBMODULE:
+        return b""
+    return os.fsencode(path.readlink()) if mode == _LINK else path.read_bytes()
 
 
 def _files(root: Path) -> list[str]:
@@ -80,11 +95,12 @@ def _files(root: Path) -> list[str]:
     except FileNotFoundError:
         answer = None
     if answer is not None and answer.returncode == 0:
-        named = (os.fsdecode(name) for name in answer.stdout.split(b"\0") if name)
+        # An untracked repository within is named with a slash; adding it makes a submodule.
+        named = (os.fsdecode(name).rstrip("/") for name in answer.stdout.split(b"\0") if name)
         return sorted(name for name in named if os.path.lexists(root / name))
-    found = (Path(folder, name) for folder, _, names in os.walk(root) for name in names)
-    relative = (path.relative_to(root) for path in found)
-    return sorted(path.as_posix() for path in relative if path.parts[0] != ".git")
+    found = (Path(folder, name) for folder, folders, names in os.walk(root) for name in folders + names)
+    files = (path.relative_to(root) for path in found if path.is_symlink() or not path.is_dir())
+    return sorted(path.as_posix() for path in files if path.parts[0] != ".git")
 
 
 def _public(problem: Problem) -> dict[str, object]:
