@@ -120,7 +120,9 @@ def _named_verb(words: Sequence[str]) -> str:
     from cli.errors import CommandFailed
 
     wanted = " ".join(words[:2]) if words[0] in SUBJECTS else words[0]
-    if wanted in VERBS or wanted in SUBJECTS or words[0].startswith("-"):
+    if words[0].startswith("-"):
+        return "neopro"
+    if wanted in VERBS or wanted in SUBJECTS:
         return f"neopro {wanted}"
     from difflib import get_close_matches
 

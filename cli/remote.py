@@ -63,6 +63,8 @@ def find_target(env: Mapping[str, str], checkout: Checkout | None) -> Target:
     token = env.get("NEOPRO_TOKEN") or _token_file(
         env.get("NEOPRO_TOKEN_FILE") or git.get("tokenfile") or file.get("token_file")
     )
+    if not token.isascii() or not token.isprintable():
+        raise CommandFailed("cannot use the token: it holds a character that no token has; copy it again")
     return Target(url.rstrip("/"), token, env.get("NEOPRO_CA") or git.get("ca") or file.get("ca"))
 
 
@@ -191,7 +193,10 @@ def _range(offset: int, part: bytes, total: int) -> dict[str, str]:
 
 def _require_safe(url: str) -> None:
     """Plain HTTP carries a token for everyone to read: only to this machine."""
-    parts = httpx.URL(url)
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL as problem:
+        raise CommandFailed(f"cannot use {url}: {problem}; write https://HOST[:PORT]") from None
     if parts.scheme == "https" and parts.host:
         return
     if parts.scheme == "http" and _is_loopback(parts.host):

@@ -70,7 +70,10 @@ class Demo:
                 self._stop()
 
     def _take_port(self) -> None:
-        wanted, self._port = self._port, next(boxes.free_ports(self._port))
+        wanted, free = self._port, next(boxes.free_ports(self._port), None)
+        if free is None:
+            raise CommandFailed(f"cannot listen on port {wanted}: it is taken, and so is every one above it")
+        self._port = free
         if self._port != wanted:
             self._output.say(f"port {wanted} is taken by something else: the control plane listens on {self._port}")
 

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from cyclopts import Parameter
@@ -11,6 +11,8 @@ from cli.demo.places import CHECKOUT, SITES, Places
 from cli.errors import CommandFailed
 from cli.flags import Flag
 from cli.output import Output
+
+MAX_PORT: Final = 65_535
 
 
 def demo(
@@ -49,6 +51,8 @@ def demo(
         from cli.demo.lock import stop_and_forget
 
         output.say("forgotten" if stop_and_forget(places) else "there is nothing to forget")
+    elif off and on:
+        raise CommandFailed("cannot switch one box off and another on at once: do one after the other")
     elif off or on:
         _switch(places, off or on or "", on is not None, output)
     else:
@@ -56,6 +60,8 @@ def demo(
 
         if not 1 <= boxes <= len(SITES):
             raise CommandFailed(f"cannot start {boxes} boxes: from 1 to {len(SITES)}")
+        if not 1 <= port <= MAX_PORT:
+            raise CommandFailed(f"cannot listen on port {port}: from 1 to {MAX_PORT}")
         Demo(places, output, boxes, port).run()
 
 
