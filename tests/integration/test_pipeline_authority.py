@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from control_plane.core.commit_signature import signature_fault
 from tests.support.command_line import git
-from tests.support.world import TrustKeys, World, as_yaml, open_world
+from tests.support.trust_keys import TrustKeys
+from tests.support.world import World, as_yaml, open_world
 
 pytestmark = pytest.mark.anyio
 

@@ -29,7 +29,8 @@ from reconciler_agent.settings import load_settings
 from schemas.names import SiteId
 from tests.support.box_application import BoxApplication
 from tests.support.box_configurations import sample
-from tests.support.world import Changes, ServedWorld, World
+from tests.support.trust_keys import Changes
+from tests.support.world import ServedWorld, World
 
 PATIENCE_S = 60.0
 """How long anything may take on a machine that is busy with something else; nothing waits longer than it must."""

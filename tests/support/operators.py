@@ -40,6 +40,17 @@ class Operator:
         change = next(change for change in self.changes() if change.commit == revision)
         return change.converged, change.sites, change.missing
 
+    def waits_for(self, revision: Revision) -> None:
+        """Until every site that the commit changed is there."""
+        wait_for(lambda: not self.progress(revision)[2], f"{revision} is everywhere")
+
+    def seconds_to_last_report(self, revision: Revision) -> float:
+        """From the publication of this commit to the newest report of any box, by the server's clock."""
+        published_at = next(change.published_at for change in self.changes() if change.commit == revision)
+        last_at = [site.last_report_at for site in self._get("/v1/fleet", FleetStatus).sites if site.last_report_at]
+        assert published_at
+        return (max(last_at) - published_at).total_seconds()
+
     def site(self, site: SiteId) -> SiteSummary:
         """How a site stands."""
         return next(one for one in self._get("/v1/fleet", FleetStatus).sites if one.site == site)
