@@ -78,6 +78,7 @@ class Pipeline:
         self._known: _Known | None = None
         self._compiled: CompiledFleet | None = None
         self._refused: Outcome | None = None
+        self._signable = 0
         self._present: set[Digest] = set()
         self._complete: set[Digest] = set()
 
@@ -120,6 +121,7 @@ class Pipeline:
     async def _take(self, revision: Revision) -> Outcome:
         base = await self._current()
         if base and base.revision == revision:
+            await self._require_key(base)
             return Outcome(verdict="unchanged", revision=revision)
         if self._refused and self._refused.revision == revision:
             return self._refused
@@ -317,6 +319,13 @@ class Pipeline:
         """Every head names `trust` as of this publication."""
         if self._known and self._known.serial == base.serial:
             self._known = msgspec.structs.replace(self._known, trust=trust)
+
+    async def _require_key(self, base: Published) -> None:
+        """KeyUnusable when the published root does not list ours: told now, not when the heads begin to expire."""
+        if self._signable != base.serial:
+            async with connection(self._pool) as conn:
+                await self._published_trust(conn)
+            self._signable = base.serial
 
     def _require_clock(self, base: Published | None, committed_at: datetime | None) -> None:
         newest = max(filter(None, (base and base.published_at, committed_at)), default=None)

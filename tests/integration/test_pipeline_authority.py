@@ -8,9 +8,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from control_plane.core.commit_signature import signature_fault
+from control_plane.errors import KeyUnusable
+from control_plane.signer import write_private_key
 from tests.support.command_line import git
 from tests.support.trust_keys import TrustKeys
-from tests.support.world import World, as_yaml, open_world
+from tests.support.world import World, as_yaml, open_world, reopened
 
 pytestmark = pytest.mark.anyio
 
@@ -124,6 +126,18 @@ async def test_trust_that_does_not_go_on_from_the_published_is_refused(world: Wo
     assert refused.verdict == "refused"
     assert "trust/root-1.json:1:1: error TrustRewritten" in "\n".join(refused.problems)
     assert tip == refused.revision
+
+
+async def test_key_that_the_published_root_does_not_list_is_told_though_no_commit_comes(
+    world: World, tmp_path: Path
+) -> None:
+    assert (await world.ingest()).verdict == "published"
+    write_private_key(tmp_path / "other.key")
+    async with reopened(world, manifest_key=tmp_path / "other.key"):
+        for _ in range(2):
+            with pytest.raises(KeyUnusable, match="does not list this manifest key"):
+                await world.ingest()
+    assert (await world.ingest()).verdict == "unchanged"
 
 
 async def test_release_list_that_goes_back_is_refused(world: World) -> None:
