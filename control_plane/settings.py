@@ -5,6 +5,7 @@ paths of files, or come by the environment; nothing here prints a value.
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -107,6 +108,8 @@ class _Value(NamedTuple):
     """False: a text of the environment, to be read as the field's type."""
 
 
+_FORMS: Final = {"listen": "write HOST:PORT, such as 127.0.0.1:8470", "objects": "write folder, or s3://BUCKET"}
+"""What to write where a pattern was not met: nobody should have to read one."""
 _TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 
 
@@ -146,8 +149,16 @@ def _convert(value: _Value) -> Any:
     try:
         converted = msgspec.convert(raw, _TYPES[value.key], strict=value.typed, dec_hook=_decode)
     except msgspec.ValidationError as problem:
-        raise SettingsInvalid(f"cannot use {value.origin}: {problem}") from None
+        advice = _FORMS.get(value.key, problem) if isinstance(raw, str) else problem
+        raise SettingsInvalid(f"cannot use {value.origin}: {advice}") from None
+    if value.key == "remote" and _is_path(converted):
+        return str(value.folder / Path(converted).expanduser())
     return value.folder / converted.expanduser() if isinstance(converted, Path) else converted
+
+
+def _is_path(remote: str) -> bool:
+    """Whether a remote is a folder of this machine: no URL, no `host:path` of SSH."""
+    return bool(remote) and "://" not in remote and not re.match(r"[^/]+:", remote)
 
 
 def _decode(_path: type, raw: Any) -> Any:

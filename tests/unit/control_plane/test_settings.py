@@ -29,6 +29,19 @@ def test_relative_paths_start_at_the_file_or_at_the_working_folder(
     assert Settings.load(path, {"NEOPRO_DATA_DIR": "data"}).data_dir == Path("/data")
 
 
+@pytest.mark.parametrize(
+    ("remote", "read"),
+    [
+        ("fleet.git", "{folder}/fleet.git"),
+        ("/srv/fleet.git", "/srv/fleet.git"),
+        ("https://git.example/fleet.git", "https://git.example/fleet.git"),
+        ("git@git.example:fleet.git", "git@git.example:fleet.git"),
+    ],
+)
+def test_remote_that_is_a_relative_path_starts_at_the_file(tmp_path: Path, remote: str, read: str) -> None:
+    assert Settings.load(file(tmp_path, f"remote = '{remote}'"), {}).remote == read.format(folder=tmp_path)
+
+
 def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
     path = file(tmp_path, "poll_s = 30\nref = 'release'\n")
     settings = Settings.load(path, {"NEOPRO_POLL_S": "5"})
@@ -57,13 +70,13 @@ def test_texts_of_the_environment_become_what_the_key_is() -> None:
         ("pol_s = 5", r"pol_s in .*server\.toml: there is no such setting; did you mean poll_s\?"),
         ("data_dir = ''", r"data_dir in .*: Expected a path"),
         ("listen = '127.0.0.1:70000'", r"listen in .*: a port is at most 65535"),
-        ("listen = '8470'", r"listen in "),
+        ("listen = '8470'", r"listen in .*: write HOST:PORT"),
         ("listen = '0.0.0.0:80'", r"listen in .*: without TLS only a loopback address will do"),
         ("listen = 'fleet.example.org:80'", r"without TLS only a loopback address will do"),
         ("tls_key = 'k.pem'", r"tls_key in .*: tls_certificate and tls_key are set together"),
         ("trusted_proxy = ['proxy']", r"trusted_proxy in .*'proxy'"),
         ("objects = 's3://bucket'", r"objects in .*: s3_endpoint is not set"),
-        ("objects = 'ftp://bucket'", r"objects in "),
+        ("objects = 'ftp://bucket'", r"objects in .*: write folder, or s3://BUCKET"),
         ("database_url = 'postgresql://u:hunter2@h/d'", r"database_url in .*: it holds a password.*database_url_file"),
         ("database_url = 'host=h password = hunter2'", r"database_url in .*: it holds a password"),
         ("database_url = 'postgresql://h/d?password=hunter2'", r"database_url in .*: it holds a password"),
