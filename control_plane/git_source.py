@@ -180,11 +180,13 @@ class GitSource:
         return home
 
     def _shown(self) -> str:
-        return re.sub(r"//[^/@]*@", "//", self._remote)
+        return re.sub(r"//[^/]*@", "//", self._remote)
 
     def _why(self, problem: Exception, access: "_Access") -> str:
         if access.refusal:
             return access.refusal
+        if "://" not in self._remote and "unsupported URL" in str(problem):
+            return "there is no Git repository in this folder of the server; correct remote"
         return re.sub(r"\s+", " ", str(problem))[:300]
 
     @contextmanager

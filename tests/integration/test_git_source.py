@@ -142,7 +142,7 @@ def test_remote_that_is_away_is_said_and_the_clone_stays(remote: BareRemote, by_
     revision = remote.commit(FILES)
     fetch(by_path)
     away = remote.path.rename(remote.path.with_name("moved.git"))
-    assert "fleet.git" in refusal(by_path)
+    assert "fleet.git: there is no Git repository in this folder" in refusal(by_path)
     assert len(tree(by_path, revision).entries) == 3
     away.rename(remote.path)
     assert fetch(by_path) == revision
@@ -217,9 +217,12 @@ def test_authority_that_is_no_certificate_is_said(by_https: Callable[..., GitSou
         fetch(by_https(ca_file=tmp_path / "broken.pem"))
 
 
-def test_password_in_the_address_is_not_repeated(remote: BareRemote, https_git: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("password", ["secret-word", "p@secret-word"])
+def test_password_in_the_address_is_not_repeated(
+    remote: BareRemote, https_git: Any, tmp_path: Path, password: str
+) -> None:
     server, authority = https_git
-    url = server.url("fleet.git").replace("https://", "https://fleet:secret-word@")
+    url = server.url("fleet.git").replace("https://", f"https://fleet:{password}@")
     said = refusal(GitSource(url, "main", tmp_path / "clone", ca_file=authority.ca_file))
     assert "secret-word" not in said
 
