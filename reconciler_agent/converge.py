@@ -27,7 +27,7 @@ from reconciler_agent.core.plan import (
 )
 from reconciler_agent.core.report import Failure
 from reconciler_agent.core.trust import latest_instant
-from reconciler_agent.errors import AgentError, ConfigurationUnreadable, NetworkTrouble, ServiceFailed, Superseded
+from reconciler_agent.errors import AgentError, NetworkTrouble, ServiceFailed, Superseded
 from reconciler_agent.resources import configuration, release
 from reconciler_agent.state import Installed, Store
 from reconciler_agent.steps import Box, Steps, Wanted
@@ -171,7 +171,7 @@ class Convergence:
     ) -> configuration.Observation | None:
         try:
             return self._box.configuration.observe(manifest, today, installed)
-        except ConfigurationUnreadable as problem:
+        except AgentError as problem:  # it does not parse, or no copy of it can be kept: the rest goes on
             gathered.failed(name(WriteConfiguration()), problem)
             return None
 

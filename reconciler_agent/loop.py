@@ -64,7 +64,6 @@ class Loop:
         self._passed_s = parts.clock.monotonic()
         self._handled: bytes | None = None
         self._refused: Failure | None = None
-        self._bug: Failure | None = None
         self._head: tuple[bytes | None, SiteHead | None] = (None, None)
         self._manifest: tuple[bytes | None, SiteManifest | None] = (None, None)
         self._running: RunningRelease | None = None
@@ -114,24 +113,28 @@ class Loop:
         return found
 
     def _guarded(self) -> Round | None:
-        """A round, whatever happens in it; None when a bug ended it."""
+        """A round, whatever happens in it; None when it could not be brought to its end."""
         poller = self._parts.poller
-        self._bug = None
         try:
-            found = self.reconcile_once(poller.envelope, poller.trouble)
+            return self.reconcile_once(poller.envelope, poller.trouble)
+        except AgentError as problem:
+            log.error("%s", problem)
+            self._report_end(_failure(problem))
         except Exception as problem:
             log.exception("a bug ended this round")
-            self._bug = Failure(reason="InternalError", message=f"A bug ended a round: {problem!r}"[:500])
-            self._report_bug()
-            return None
-        return found
+            self._report_end(Failure(reason="InternalError", message=f"A bug ended a round: {problem!r}"[:500]))
+        return None
 
-    def _report_bug(self) -> None:
+    def _report_end(self, failure: Failure) -> None:
+        """Tell what ended a round. Nothing is written: the disk may be what failed."""
         try:
             head, manifest = self._current()
             state = head.state if head is not None else None
-            bug = [self._bug] if self._bug else []
-            self._conclude(Round(state=state, manifest=manifest, failures=bug), head)
+            content = self._content(Round(state=state, manifest=manifest, failures=[failure]), head)
+            self._store.hold(replace(self._store.state, told=content.told))
+            self._parts.reporter.tell(content)
+        except AgentError as problem:
+            log.error("%s", problem)
         except Exception:
             log.exception("a bug could not be reported")
 

@@ -1,0 +1,79 @@
+"""A disk that takes nothing any more: the box plays on, the control plane hears why, and all is well afterwards."""
+
+import errno
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler_agent.loop import Loop
+from reconciler_agent.system_calls import SYSTEM
+from schemas.status import StatusReport
+from tests.support.agent_world import AgentWorld, application, clip, manifest_of
+
+A, B = (clip(letter, letter.encode() * 1000) for letter in "ab")
+
+
+class Disk:
+    """Every call that would make something new fails with `error` while there is one."""
+
+    def __init__(self) -> None:
+        self.error = 0
+        self.calls = SYSTEM._replace(
+            create=self._failing(SYSTEM.create), mkdir=self._failing(SYSTEM.mkdir), write=self._failing(SYSTEM.write)
+        )
+
+    def _failing(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*arguments: Any, **named: Any) -> Any:
+            if self.error:
+                raise OSError(self.error, "as the test has it")
+            return call(*arguments, **named)
+
+        return made
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> AgentWorld:
+    made = AgentWorld(tmp_path)
+    for letter in "ab":
+        made.central.add(letter.encode() * 1000)
+    return made
+
+
+def run_until_reported(world: AgentWorld, loop: Loop, reason: str) -> None:
+    """Let the agent live until it reports to be Degraded for this reason; fails after a while."""
+    keep, heard = world.central.report, []
+
+    def report(said: StatusReport) -> None:
+        keep(said)
+        if world.conditions()["Degraded"] == ("True", reason):
+            heard.append(said)
+            loop.stop()
+
+    world.central.report = report  # type: ignore[method-assign]
+    patience = threading.Timer(20, loop.stop)
+    patience.start()
+    loop.run_forever()
+    patience.cancel()
+    world.central.report = keep  # type: ignore[method-assign]
+    assert heard, world.conditions()
+
+
+@pytest.mark.parametrize(("error", "reason"), [(errno.ENOSPC, "DiskFull"), (errno.EROFS, "DiskFault")])
+def test_disk_that_takes_nothing_is_reported_by_name_and_overcome(world: AgentWorld, error: int, reason: str) -> None:
+    world.central.publish(manifest_of([A], world.central.add_release("1.0.0", application("1.0.0"))))
+    disk = Disk()
+    with world.agent(disk.calls) as agent:
+        world.settle(agent)
+        disk.error = error
+        world.central.publish(manifest_of([A, B]))
+        world.units.calls.clear()
+        run_until_reported(world, agent.loop, reason)
+        disk.error = 0
+
+    assert (world.active(), world.units.calls) == ("1.0.0", [])
+    world.converge()
+    assert world.conditions()["Synced"] == ("True", "Converged")
+    assert (world.root / B[0].path).exists()
