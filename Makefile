@@ -4,6 +4,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JOBS ?= 2
+# A file stays with one worker: its tests may share a server or a demo.
+PARALLEL := -n $(JOBS) --dist loadfile
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -23,7 +26,10 @@ demo-clean: ## stop and forget the demo
 	@[ ! -x $(BIN)/neopro ] || $(BIN)/neopro demo --clean
 
 test: $(VENV)/.dev ## set up and pass the tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(PARALLEL)
+
+test-long: $(VENV)/.dev ## everything: the whole crash matrix, every PostgreSQL on every test (needs strace)
+	@$(BIN)/pytest $(PARALLEL) --long
 
 check: $(VENV)/.dev ## lint, types, who may import whom
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
@@ -38,7 +44,7 @@ bench: $(VENV)/.dev ## measure beside floors and peers; writes bench.json
 	@$(BIN)/python -m tests.benchmarks
 
 test-crash: $(VENV)/.dev ## kill the agent at every mutating system call of an update (needs strace)
-	@$(BIN)/pytest tests/crash --whole-matrix
+	@$(BIN)/pytest tests/crash --long
 
 lock: ## compile the requirement files anew (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml --extra agent -o requirements/agent.txt
@@ -48,4 +54,4 @@ lock: ## compile the requirement files anew (needs uv)
 clean: ## remove the environment and what was built
 	@rm -rf $(VENV) build *.egg-info bench.json
 
-.PHONY: help demo demo-clean test check format schema bench test-crash lock clean
+.PHONY: help demo demo-clean test test-long check format schema bench test-crash lock clean

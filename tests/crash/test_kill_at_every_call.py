@@ -14,15 +14,15 @@ SEED = 20261123
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", SCENARIOS, ids=lambda kind: kind.name.replace(" ", "-"))
 def test_killed_at_any_call_plays_on_and_converges(
-    kind: type[Scenario], whole_matrix: bool, capsys: pytest.CaptureFixture[str]
+    kind: type[Scenario], long: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chance = random.Random(SEED)
     with matrix(kind) as tried:
         points = tried.all_points()
         total = len(points)
-        pairs = [(chance.choice(points), chance.choice(points)) for _ in range(200 if whole_matrix else PAIRS)]
+        pairs = [(chance.choice(points), chance.choice(points)) for _ in range(200 if long else PAIRS)]
         chosen: list[tuple[Point, Point | None]] = [*pairs]
-        chosen += [(point, None) for point in (points if whole_matrix else chance.sample(points, SAMPLE))]
+        chosen += [(point, None) for point in (points if long else chance.sample(points, SAMPLE))]
         for point, then in chosen:
             tried.try_point(point, then)
     with capsys.disabled():

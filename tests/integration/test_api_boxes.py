@@ -17,7 +17,7 @@ from schemas.status import Event
 from tests.support.api import Api, open_api, until
 from tests.support.published import Box, Wanted, report
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.support.api import Api, open_api, until
 from tests.support.postgres import PostgresServer
 from tests.support.published import Box, Wanted, report
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from schemas.names import SiteId
 from schemas.trust import read_head, read_release_list, read_root
 from tests.support.world import SITES, World, as_yaml, file_tree, open_world, reopened
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from schemas.trust import TrustRoot, read_head, read_release_list, read_root
 from tests.support.postgres import PostgresServer
 from tests.support.world import World, open_world, reopened
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from control_plane.store.migrate import MIGRATIONS, migrate, read_migrations
 from control_plane.store.pool import open_connection
 from tests.support.postgres import PostgresServer
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from control_plane.store.pool import Connection, connection, open_connection, op
 from control_plane.store.reports import Received
 from schemas.status import Condition, Event, StatusReport
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 RUN = "a" * 32
 

@@ -16,7 +16,7 @@ from control_plane.store.pool import Connection, Pool, connection, open_connecti
 from control_plane.store.publications import CommitLook, Published, SignedHead, TrustRow
 from schemas.names import digest_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 BODY = b'{"schema":1}'
 KEY = "ed25519:" + "A" * 43 + "="

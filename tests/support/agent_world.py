@@ -236,7 +236,8 @@ class AgentWorld:
 
     def read_settings(self) -> Settings:
         text = (
-            f"[site]\nid = {SITE}\nroot = {self.root}\nstate = {self.folder / 'state'}\nkey = {self.folder / 'site.key'}\n"
+            f"[site]\nid = {SITE}\nroot = {self.root}\nstate = {self.folder / 'state'}\n"
+            f"key = {self.folder / 'site.key'}\n"
             f"trust = {self.folder / 'root.json'}\n[box]\nservices = unix:/nowhere\nowner =\nadmin_url =\npage_url =\n"
             "clock = trusted\n[central]\nurl = http://127.0.0.1:1\n"
         )

@@ -1,7 +1,8 @@
 """Real PostgreSQL for tests: one server a session and version, a fresh migrated database a test."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -50,11 +51,36 @@ def newest_and_oldest() -> list[Programs]:
     return list({p.major: p for p in (found[-1], found[0])}.values())
 
 
-@pytest.fixture(scope="session", params=newest_and_oldest(), ids=lambda p: f"pg{p.major}")
-def postgres(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """A server of the newest and of the oldest version that are installed."""
-    programs: Programs = request.param
-    folder: Path = tmp_path_factory.mktemp(f"pg{programs.major}")
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the mark."""
+    config.addinivalue_line("markers", "every_postgres: exercises SQL of ours: on the oldest PostgreSQL as well")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Everything runs on the newest version; `every_postgres`, and with `--long` all, on the oldest as well."""
+    if "postgres" in metafunc.fixturenames:
+        both = metafunc.config.getoption("--long") or metafunc.definition.get_closest_marker("every_postgres")
+        versions = newest_and_oldest() if both else newest_and_oldest()[:1]
+        metafunc.parametrize("postgres", versions, ids=lambda p: f"pg{p.major}", indirect=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Programs], PostgresServer]]:
+    """A server of any version: started when it is first asked for, once a session (and a worker of pytest-xdist)."""
+    running: dict[int, PostgresServer] = {}
+    with ExitStack() as stack:
+
+        def server_of(programs: Programs) -> PostgresServer:
+            if programs.major not in running:
+                folder = tmp_path_factory.mktemp(f"pg{programs.major}")
+                running[programs.major] = stack.enter_context(_running_server(programs, folder))
+            return running[programs.major]
+
+        yield server_of
+
+
+@contextmanager
+def _running_server(programs: Programs, folder: Path) -> Iterator[PostgresServer]:
     server = EmbeddedPostgres(folder / "postgres", programs.folder, _QUICK)
     conninfo = asyncio.run(server.start())
     try:
@@ -64,6 +90,12 @@ def postgres(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         yield running
     finally:
         asyncio.run(server.stop())
+
+
+@pytest.fixture
+def postgres(request: pytest.FixtureRequest, postgres_servers: Callable[[Programs], PostgresServer]) -> PostgresServer:
+    """A server of the newest version, or of each that the test is for."""
+    return postgres_servers(request.param)
 
 
 @pytest.fixture
