@@ -218,8 +218,10 @@ def load_key(path: Path) -> Ed25519PrivateKey:
         key = serialization.load_pem_private_key(data, password=None)
     except FileNotFoundError:
         raise SettingsInvalid(f"cannot read {path}: there is no key; make one with `neopro-agent identity`") from None
-    except (OSError, ValueError, TypeError) as problem:
-        raise SettingsInvalid(f"cannot use {path} as the site's key: {problem}") from None
+    except OSError as problem:
+        raise SettingsInvalid(f"cannot read {path}: {problem.strerror}") from None
+    except (ValueError, TypeError):
+        raise SettingsInvalid(f"cannot use {path} as the site's key: it is no PEM (PKCS#8) private key") from None
     if mode & 0o077:
         raise SettingsInvalid(f"cannot use {path}: others may read it; chmod 600 it, or make another key")
     if not isinstance(key, Ed25519PrivateKey):

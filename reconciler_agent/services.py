@@ -13,6 +13,7 @@ UNITS: Final = frozenset({"neopro-app", "neopro-admin", "neopro-kiosk", "nginx"}
 MAX_ANSWER_BYTES: Final = 64 << 10
 TIMEOUT_S: Final = 30.0
 Verb = Literal["restart", "start", "stop", "state"]
+_WORDS: Final[dict[Verb, str]] = {"restart": "restart", "start": "start", "stop": "stop", "state": "look at"}
 
 
 class UnitState(Struct, frozen=True, kw_only=True):
@@ -75,13 +76,15 @@ class SupervisorSocket:
 
     def _ask(self, verb: Verb, unit: str) -> UnitState:
         if unit not in UNITS:
-            raise ServiceFailed(f"cannot {verb} {unit}: it is none of the box's services")
+            raise ServiceFailed(f"cannot {_WORDS[verb]} {unit}: it is none of the box's services")
         try:
             answer = msgspec.json.decode(self._exchange(_Request(verb=verb, unit=unit)), type=_Answer)
         except (OSError, msgspec.DecodeError) as problem:
-            raise ServiceFailed(f"cannot {verb} {unit}: the service manager does not answer: {problem}") from problem
+            raise ServiceFailed(
+                f"cannot {_WORDS[verb]} {unit}: the service manager does not answer: {problem}"
+            ) from problem
         if not answer.ok:
-            raise ServiceFailed(f"cannot {verb} {unit}: {answer.error[:300] or 'the service manager refused'}")
+            raise ServiceFailed(f"cannot {_WORDS[verb]} {unit}: {answer.error[:300] or 'the service manager refused'}")
         return UnitState(active=answer.active, restarts=answer.restarts)
 
     def _exchange(self, request: _Request) -> bytes:

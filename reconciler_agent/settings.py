@@ -52,11 +52,13 @@ def load_settings(path: Path) -> Settings:
     """The settings in `path`; SettingsInvalid says in one sentence what is wrong with them."""
     try:
         with path.open("rb") as file:
-            text = file.read(MAX_BYTES).decode()
+            text = file.read(MAX_BYTES).decode("utf-8-sig")  # editors on Windows begin a file with a mark
     except FileNotFoundError:
         raise SettingsInvalid(f"cannot read {path}: there is no such file; name another with --conf") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsInvalid(f"cannot read {path}: {problem}") from None
+    except UnicodeDecodeError:
+        raise SettingsInvalid(f"cannot read {path}: it is not UTF-8 text") from None
+    except OSError as problem:
+        raise SettingsInvalid(f"cannot read {path}: {problem.strerror}") from None
     return parse_settings(text, path)
 
 
@@ -66,8 +68,10 @@ def parse_settings(text: str, path: Path) -> Settings:
     try:
         parser.read_string(text, str(path))
         return _read({name: dict(parser[name]) for name in parser.sections()})
+    except configparser.MissingSectionHeaderError:
+        raise SettingsInvalid(f"cannot use {path}: it does not begin with a section; write [site] first") from None
     except configparser.Error as problem:
-        raise SettingsInvalid(f"cannot use {path}: {' '.join(str(problem).split())}") from None
+        raise SettingsInvalid(f"cannot use {path}: {' '.join(str(problem).split())[:300]}") from None
     except ValueError as problem:
         raise SettingsInvalid(f"cannot use {path}: {problem}") from None
 
@@ -142,6 +146,8 @@ def _local(section: Mapping[str, str], key: str, default: str) -> str:
 
 def _central(url: str) -> str:
     parts = urlsplit(url)
+    if parts.username is not None:
+        raise ValueError("[central] url holds a user's name; the box's key says who it is: write https://HOST")
     if (parts.scheme == "https" and parts.hostname) or (parts.scheme == "http" and is_loopback(url)):
         return url.rstrip("/")
     raise ValueError(f"[central] url is {url!r}; write https://HOST (plain http only to this machine)")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from reconciler_agent.errors import SettingsInvalid
-from reconciler_agent.settings import parse_settings
+from reconciler_agent.settings import load_settings, parse_settings
 
 LEAST = {"site": {"id": "brest"}, "box": {"services": "unix:/run/s.sock"}, "central": {"url": "https://fleet.example"}}
 
@@ -41,6 +41,7 @@ def test_sections_of_others_are_left_alone() -> None:
         ({"central": {"url": "http://fleet.example"}}, "https://HOST"),
         ({"central": {"url": "ftp://fleet.example"}}, "https://HOST"),
         ({"central": {"url": ""}}, "https://HOST"),
+        ({"central": {"url": "https://ada:hunter2@fleet.example"}}, "holds a user's name"),
         ({"agent": {"heal_s": "soon"}}, "seconds"),
         ({"agent": {"report_s": "0"}}, "seconds"),
         ({"agent": {"report_s": "nan"}}, "seconds"),
@@ -51,3 +52,32 @@ def test_setting_that_cannot_be_used_is_named(changed: dict[str, dict[str, str]]
         parse_settings(written(**changed), Path("site.conf"))
 
     assert words in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"SITE_ID=brest\n", "cannot use {path}: it does not begin with a section; write [site] first"),
+        (b"x" * 100_000, "cannot use {path}: it does not begin with a section; write [site] first"),
+        (b"\xff\xfe\x00", "cannot read {path}: it is not UTF-8 text"),
+        (None, "cannot read {path}: Is a directory"),
+    ],
+)
+def test_file_that_is_no_settings_is_told_in_a_sentence(tmp_path: Path, data: bytes | None, sentence: str) -> None:
+    path = tmp_path / "site.conf"
+    if data is None:
+        path.mkdir()
+    else:
+        path.write_bytes(data)
+
+    with pytest.raises(SettingsInvalid) as refused:
+        load_settings(path)
+
+    assert str(refused.value) == sentence.format(path=path)
+
+
+def test_mark_at_the_beginning_of_the_file_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "site.conf").write_text(written(), encoding="utf-8-sig")
+
+    assert load_settings(tmp_path / "site.conf").site == "brest"
