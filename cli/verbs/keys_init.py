@@ -87,4 +87,7 @@ def _require_absent(checkout: Checkout, keys: Path) -> None:
         )
     for role in ROLES:
         if (keys / f"{role}.key").exists():
-            raise CommandFailed(f"cannot make keys in {keys}: {role}.key is there already, and a key is never replaced")
+            raise CommandFailed(
+                f"cannot make keys in {keys}: {role}.key is there already, and a key is never replaced; name another "
+                "folder, or delete it if it is all that an interrupted run left"
+            )
