@@ -40,14 +40,17 @@ class Output:
         return os.get_terminal_size(self._out.fileno()).columns if self._out.isatty() else 10_000
 
     def say(self, text: str = "") -> None:
-        """A line for people."""
+        """A line for people, or several."""
+        self._say(visible(text))
+
+    def _say(self, text: str) -> None:
         if not self.json:
             self._end_line()
             print(text, file=self._out, flush=True)
 
     def note(self, text: str) -> None:
         """A line beside the data: warnings, what was left out."""
-        print(text, file=self._err, flush=True)
+        print(visible(text), file=self._err, flush=True)
 
     def data(self, value: Any) -> None:
         """The result, where `--json` asked for it."""
@@ -94,7 +97,7 @@ class Output:
             self._open_line = False
             print(f" {mark} {took}", file=self._out, flush=True)
         else:
-            self.say(f"{self.style(mark, colour)} {doing} ({took})")
+            self._say(f"{self.style(mark, colour)} {doing} ({took})")
 
     def _end_line(self) -> None:
         """Leave the line of a step under way: a terminal forgets it, a log keeps it."""
@@ -117,9 +120,24 @@ class Output:
             yield lambda done: bars.advance(task, done)
 
 
+def visible(text: str, *, lines: bool = True) -> str:
+    """`text` with its control and other invisible characters written out; with `lines`, line ends stay.
+
+    Subjects of commits and words of boxes come here: none of them may steer the operator's terminal.
+    """
+    if text.isprintable():
+        return text
+    kept = "\u00a0\u202f\n" if lines else "\u00a0\u202f"  # French sets its colons off with such blanks
+    return "".join(c if c.isprintable() or c in kept else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
 def layout(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
     """The cells of a table, each as wide as its column, two blanks apart; the last column is cut so that all fits."""
-    table = [list(columns), *(list(row) for row in rows)]
+    table = [list(columns), *([visible(cell, lines=False) for cell in row] for row in rows)]
     widths = [max(len(row[index]) for row in table) for index in range(len(columns))]
     left = max(1, width - sum(widths[:-1]) - 2 * (len(widths) - 1))
     return [

@@ -36,6 +36,16 @@ def test_piped_output_has_neither_colour_nor_progress(monkeypatch: pytest.Monkey
     assert err.getvalue() == ""
 
 
+def test_words_of_others_do_not_steer_the_terminal() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    output = Output(False, out, err)
+    output.say("a \x1b[31msubject\x07\nof two\u00a0lines\r")
+    output.table(("WHY",), [("\x9b2J\u202ename\n",)])
+    output.note("\x1b]0;title")
+    assert out.getvalue() == "a \\x1b[31msubject\\x07\nof two\u00a0lines\\r\nWHY\n\\x9b2J\\u202ename\\n\n"
+    assert err.getvalue() == "\\x1b]0;title\n"
+
+
 def test_step_that_fails_or_speaks_says_so() -> None:
     out = io.StringIO()
     output = Output(False, out, io.StringIO())
