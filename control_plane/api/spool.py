@@ -28,12 +28,20 @@ TURN_S: Final = 10.0
 LOG = logging.getLogger(__name__)
 
 
+class _Turn:
+    """Who writes a blob now, and how many do or wait to."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.users = 0
+
+
 class Spool:
     """Receives blobs piece by piece and hands whole, verified ones to the object store."""
 
     def __init__(self, folder: Path, objects: ObjectStore) -> None:
         self._folder, self._objects = folder, objects
-        self._turns: defaultdict[Digest, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns: defaultdict[Digest, _Turn] = defaultdict(_Turn)
 
     async def state(self, digest: Digest) -> UploadState:
         """Where an upload goes on."""
@@ -101,19 +109,27 @@ class Spool:
     @asynccontextmanager
     async def _turn(self, digest: Digest) -> AsyncIterator[None]:
         """One writer a digest; 409 when another one does not end."""
-        lock = self._turns[digest]
+        turn = self._turns[digest]
+        turn.users += 1
         try:
-            await asyncio.wait_for(lock.acquire(), TURN_S)
-        except TimeoutError:
-            raise HTTPException(
-                "cannot take this piece: another upload of the blob is under way", status_code=HTTP_409_CONFLICT
-            ) from None
-        try:
-            yield
+            await _acquire(turn.lock)
+            try:
+                yield
+            finally:
+                turn.lock.release()
         finally:
-            lock.release()
-            if not lock.locked():
-                self._turns.pop(digest, None)
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[digest]
+
+
+async def _acquire(lock: asyncio.Lock) -> None:
+    try:
+        await asyncio.wait_for(lock.acquire(), TURN_S)
+    except TimeoutError:
+        raise HTTPException(
+            "cannot take this piece: another upload of the blob is under way", status_code=HTTP_409_CONFLICT
+        ) from None
 
 
 async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, length: int) -> None:
