@@ -166,7 +166,8 @@ def _why(answer: httpx.Response) -> str:
     """The detail of a problem document (RFC 9457), or the bare status of something else that answered."""
     with suppress(msgspec.DecodeError):
         details = msgspec.json.decode(answer.content, type=ProblemDetails)
-        return details.detail.removeprefix("cannot ") if details.detail else details.title
+        detail = details.detail or details.title
+        return f"the control plane {detail}" if detail.startswith("cannot ") else detail
     return f"it answered {answer.status_code} {answer.reason_phrase}"
 
 

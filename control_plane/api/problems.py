@@ -97,7 +97,7 @@ _OUTSIDE: Final = {
 
 def _of_framework(_: Asked, error: HTTPException) -> tuple[ProblemDetails, dict[str, str]]:
     headers = {k: v for k, v in (error.headers or {}).items() if k.lower() in {"allow", "content-range"}}
-    detail = error.detail if error.status_code < 500 else ""
+    detail = error.detail if error.status_code < 500 or error.status_code == HTTPStatus.INSUFFICIENT_STORAGE else ""
     return _problem(error.status_code, detail, headers=headers)
 
 

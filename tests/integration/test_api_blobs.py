@@ -241,6 +241,16 @@ async def test_upload_beyond_the_limit_is_refused_before_it_is_read(api: Api) ->
     assert (answer.status_code, answer.json()["reason"]) == (413, "RequestEntityTooLarge")
 
 
+async def test_upload_for_which_the_disk_has_no_room_is_refused_and_says_so(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control_plane.api.spool.RESERVE_BYTES", 1 << 60)
+    writer = await api.operator("write")
+    answer = await api.http.put(f"/v1/blobs/{digest_of(VIDEO)}", headers=writer, content=VIDEO)
+    assert (answer.status_code, answer.json()["reason"]) == (507, "InsufficientStorage")
+    assert "the server's disk is too full" in answer.json()["detail"]
+
+
 async def test_two_uploads_of_one_blob_at_once_end_with_one_whole_blob(api: Api) -> None:
     writer, digest = await api.operator("write"), digest_of(VIDEO)
     answers = await asyncio.gather(

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from cli.__main__ import run
+from tests.support.scripted_http import Say, ScriptedServer
 
 NOWHERE = "http://127.0.0.1:1"
+PROBLEM = {"Content-Type": "application/problem+json"}
 
 
 @pytest.mark.parametrize(
@@ -60,3 +62,35 @@ def test_control_plane_that_cannot_be_asked_is_one_sentence(
     said = capsys.readouterr()
     assert (status, said.out) == (2, "")
     assert said.err.startswith("neopro: cannot ") and says in said.err and said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (
+            Say(401, PROBLEM, b'{"title":"Unauthorized","status":401,"detail":"cannot take the token: it is revoked"}'),
+            "neopro: cannot read the fleet: the control plane cannot take the token: it is revoked\n",
+        ),
+        (
+            Say(502, {}, b"<html>"),
+            "neopro: cannot read the fleet: it answered 502 Bad Gateway\n",
+        ),
+        (Say(200, {}, b"<html>"), "does not answer like a control plane of NEOPRO Fleet\n"),
+    ],
+)
+def test_refusal_of_the_control_plane_is_told_in_its_words(
+    answer: Say,
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with ScriptedServer(lambda _: answer).serving() as server:
+        for name, value in {"HOME": str(tmp_path), "NEOPRO_URL": server.url, "NEOPRO_TOKEN": "x"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(tmp_path)
+        status = run(["status"])
+
+    said = capsys.readouterr()
+    assert (status, said.out) == (2, "")
+    assert said.err.endswith(says) and said.err.count("\n") == 1
