@@ -172,7 +172,10 @@ class Store:
         """What was kept of a tree; None: check every file again."""
         data = self._disk.read(f"signatures/{digest.partition(':')[2]}", MAX_LISTING_BYTES)
         opened = None if data is None else _open(data)
-        return None if opened is None else msgspec.json.decode(opened[1], type=list[Signature])
+        try:
+            return None if opened is None else msgspec.json.decode(opened[1], type=list[Signature])
+        except msgspec.DecodeError:  # whole, but of an agent that writes it otherwise
+            return None
 
     def _read(self, name: str) -> bytes | None:
         """A copy's bytes; one that cannot be read counts as damaged, so that its twin is used."""

@@ -133,6 +133,13 @@ def test_listing_whose_bytes_changed_is_not_believed(tmp_path: Path) -> None:
     assert store.listing(digest) is None
 
 
+def test_signatures_of_an_agent_that_writes_them_otherwise_are_forgotten(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.keep_signatures(digest_of(b"tree"), [(1, 2)])  # type: ignore[list-item]
+
+    assert store.signatures(digest_of(b"tree")) is None
+
+
 def test_signatures_that_were_damaged_are_forgotten(tmp_path: Path) -> None:
     store = opened(tmp_path)
     digest = digest_of(b"tree")
