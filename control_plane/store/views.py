@@ -1,6 +1,7 @@
 """What people look at: sites beside what their boxes said, changes and how far they got. Reads only."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString
@@ -15,7 +16,7 @@ from control_plane.store.publications import Published
 from control_plane.store.remotes import RemoteLook
 from schemas.api import Change, FleetStatus, SiteDetail, SiteSummary, Standing
 from schemas.desired import SiteState
-from schemas.names import Digest, Revision, SiteId
+from schemas.names import ID_PATTERN, Digest, Revision, SiteId
 from schemas.status import Event, RunningRelease, StatusReport
 
 STANDINGS: Final[tuple[Standing, ...]] = (
@@ -23,6 +24,7 @@ STANDINGS: Final[tuple[Standing, ...]] = (
 )
 """In the order of attention."""
 RECENT_CHANGES: Final = 20
+_SITE: Final = re.compile(ID_PATTERN)
 TURN: Final = 250
 """Rows that are read before others have their turn: some 5 ms, so that watching a large fleet delays no poll."""
 
@@ -127,9 +129,9 @@ async def told_sites(conn: Connection) -> dict[SiteId, int]:
     return dict(await rows.fetchall())
 
 
-async def detail(conn: Connection, name: SiteId, now: datetime) -> tuple[SiteView, list[Event]] | None:
-    """One site and what happened on it, newest first."""
-    view = await site(conn, name, now)
+async def detail(conn: Connection, name: str, now: datetime) -> tuple[SiteView, list[Event]] | None:
+    """One site and what happened on it, newest first; None where no site has that name, whatever it holds."""
+    view = await site(conn, name, now) if _SITE.fullmatch(name) else None
     return (view, await reports.events_of(conn, name)) if view else None
 
 

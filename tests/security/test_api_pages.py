@@ -65,6 +65,13 @@ async def hostile_fleet(api: Api) -> None:
 SHOWN = ["/", "/sites/brest", "/?q=<script>alert(1)</script>&standing=<script>&lang=<script>"]
 
 
+@pytest.mark.parametrize("path", ["/sites/{}", "/v1/sites/{}/status", "/v1/sites/{}/head"])
+async def test_name_that_no_site_can_have_is_not_found_and_no_bug(api: Api, path: str) -> None:
+    reader = await api.operator("read")
+    for name in ("%00", "a%00b", "%ff", "BREST", "x" * 5000, "%F0%9F%A4%96"):
+        assert (await api.http.get(path.format(name), headers=reader)).status_code == 404
+
+
 async def test_script_in_any_text_is_shown_and_never_run(api: Api) -> None:
     await hostile_fleet(api)
     for path in SHOWN:
