@@ -24,7 +24,7 @@ STANDINGS: Final[tuple[Standing, ...]] = (
 )
 """In the order of attention."""
 RECENT_CHANGES: Final = 20
-_SITE: Final = re.compile(ID_PATTERN)
+_SITE_ID: Final = re.compile(ID_PATTERN)
 TURN: Final = 250
 """Rows that are read before others have their turn: some 5 ms, so that watching a large fleet delays no poll."""
 
@@ -131,7 +131,7 @@ async def told_sites(conn: Connection) -> dict[SiteId, int]:
 
 async def detail(conn: Connection, name: str, now: datetime) -> tuple[SiteView, list[Event]] | None:
     """One site and what happened on it, newest first; None where no site has that name, whatever it holds."""
-    view = await site(conn, name, now) if _SITE.fullmatch(name) else None
+    view = await site(conn, name, now) if _SITE_ID.fullmatch(name) else None
     return (view, await reports.events_of(conn, name)) if view else None
 
 
