@@ -6,8 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.live_box import LiveBox, application, release_changes, wait_for
+from tests.support.live_box import LiveBox, application, release_changes
 from tests.support.operators import Operator
+from tests.support.patience import wait_for
 from tests.support.world import ServedWorld, served_world
 
 LATER_ROUNDS = 10

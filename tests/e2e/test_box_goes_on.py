@@ -11,8 +11,9 @@ import pytest
 from schemas.manifest import encode_canonical
 from schemas.names import Digest, digest_of
 from tests.support.authority import Authority
-from tests.support.live_box import LiveBox, application, release_changes, wait_for
+from tests.support.live_box import LiveBox, application, release_changes
 from tests.support.operators import Operator
+from tests.support.patience import wait_for
 from tests.support.tls_proxy import tls_proxy
 from tests.support.world import ServedWorld, file_tree, served_world
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -15,16 +15,10 @@ import pytest
 
 from cli.demo.places import Places
 from tests.support.command_line import environment, git, neopro
+from tests.support.patience import PATIENCE_S, promised, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 SITES = ("rennes-fc", "brest-handball")
-
-
-def wait_until(condition: Callable[[], bool], what: str, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
-        time.sleep(0.02)
 
 
 class Session:
@@ -41,27 +35,27 @@ class Session:
         command = [sys.executable, "-m", "cli", "demo", "--boxes", str(len(SITES)), "--port", "18470"]
         with self._log.open("ab") as out:
             self._process = subprocess.Popen(command, stdout=out, stderr=out, env=self.env, cwd=ROOT)
-        self.hears("Ctrl-C stops all of it", 60)
+        self.hears("Ctrl-C stops all of it")
 
     @property
     def said(self) -> str:
         return self._log.read_text("utf-8")
 
-    def hears(self, pattern: str, within_s: float) -> None:
+    def hears(self, pattern: str, within_s: float = PATIENCE_S) -> None:
         def heard() -> bool:
             assert self._process is None or self._process.poll() is None, self.said
             return re.search(pattern, self.said) is not None
 
         try:
-            wait_until(heard, pattern, within_s)
+            wait_for(heard, pattern, within_s)
         except AssertionError as problem:
             raise AssertionError(f"{problem}\n{self.said[-3000:]}") from None
 
     def signal(self, number: signal.Signals) -> int:
-        """The status with which it ended, within five seconds."""
+        """The status with which it ended, within the five seconds that are promised."""
         assert self._process
         self._process.send_signal(number)
-        return self._process.wait(5)
+        return self._process.wait(promised(5))
 
     def processes(self) -> list[psutil.Process]:
         """Everything that runs for this demo: its own, and what works in its folder or was told to."""
@@ -118,13 +112,13 @@ def test_pushed_video_reaches_every_box_and_a_revert_takes_it_back(session: Sess
     assert added.returncode == 0, added.stderr
     revision = session.push("Add the Christmas clip")
     for site in SITES:
-        session.hears(f"{site} Synced at {revision}", 15)
+        session.hears(f"{site} Synced at {revision}")
         assert any(name.startswith("noel-2026-") for name in session.videos(site))
     git(copy, "revert", "--no-edit", "HEAD")
     git(copy, "push", "-q")
     back = git(copy, "rev-parse", "HEAD")[:7]
     for site in SITES:
-        session.hears(f"{site} Synced at {back}", 15)
+        session.hears(f"{site} Synced at {back}")
         configuration = (session.places.box(site).root / "data" / "configuration.json").read_text()
         assert "noel-2026" not in configuration
 
@@ -134,7 +128,7 @@ def test_typo_is_refused_whole_and_said(session: Session) -> None:
     before = site.read_text()
     site.write_text(before.replace("sports:", "sprots:"))
     revision = session.push("Mistype")
-    session.hears(rf"commit {revision} “Mistype” refused, nothing changes:\n.*sites/rennes-fc\.yaml:5:1", 15)
+    session.hears(rf"commit {revision} “Mistype” refused, nothing changes:\n.*sites/rennes-fc\.yaml:5:1")
     site.write_text(before)
     session.push("Correct it")
 
@@ -148,14 +142,14 @@ def test_broken_release_is_rolled_back_and_the_reason_told(session: Session) -> 
     before = premium.read_text()
     premium.write_text(before + "release: 2.2.1\n")
     session.push("Release 2.2.1 to premium clubs")
-    session.hears("rennes-fc Degraded: Release 2.2.1 failed", 30)
+    session.hears("rennes-fc Degraded: Release 2.2.1 failed")
     assert session.running_release("rennes-fc") == "2.1.3"
     status = json.loads(neopro("status", "--json", cwd=copy, env=session.env).stdout)
     [site] = [site for site in status["sites"] if site["site"] == "rennes-fc"]
     assert site["release"]["version"] == "2.1.3"
     premium.write_text(before)
     revision = session.push("Take it back")
-    session.hears(f"rennes-fc Synced at {revision}", 15)
+    session.hears(f"rennes-fc Synced at {revision}")
 
 
 def test_second_demo_in_the_same_folder_is_refused(session: Session) -> None:
@@ -177,10 +171,10 @@ def test_no_process_is_left_however_it_ends_and_the_next_start_goes_on(session: 
     assert session.processes() == []
     started = time.monotonic()
     session.start()
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < promised(30)
     assert "keys, 2 boxes" not in session.said, "nothing is made anew"
     session.signal(signal.SIGKILL)
-    wait_until(lambda: session.processes() == [], "everything is gone", 10)
+    wait_for(lambda: session.processes() == [], "everything is gone")
 
 
 def test_clean_stops_and_forgets(session: Session) -> None:

@@ -5,27 +5,51 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tests.support.live_box import LiveBox, application, release_changes, wait_for
+import pytest
+
+from tests.support.live_box import LiveBox, application, release_changes
+from tests.support.patience import wait_for
+from tests.support.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 from tests.support.server_process import server_process
 from tests.support.world import World, make_world
 
 
-def test_rebuilt_control_plane_serves_generations_that_the_boxes_accept_and_restarts_nothing(tmp_path: Path) -> None:
-    folder = tmp_path / "world"
-    folder.mkdir()
-    world = make_world(folder)
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    (tmp_path / "world").mkdir()
+    return make_world(tmp_path / "world")
+
+
+@pytest.fixture(params=["folder", "s3"])
+def settings(request: pytest.FixtureRequest, world: World) -> Path:
+    """The settings of a server whose objects lie in a folder of its own, or in a bucket."""
+    if request.param == "folder":
+        return world.settings_file()
+    server: S3Server = request.getfixturevalue("s3_server")
+    bucket = server.make_bucket()
+    world.store = server.store(bucket)
+    keys = {"s3_access_key_file": ACCESS_KEY, "s3_secret_key_file": SECRET_KEY}
+    files = {name: world.folder / name for name in keys}
+    for name, file in files.items():
+        file.write_text(keys[name])
+    return world.settings_file(objects=f"s3://{bucket}", s3_endpoint=server.endpoint, s3_secure=False, **files)
+
+
+def test_rebuilt_control_plane_serves_generations_that_the_boxes_accept_and_restarts_nothing(
+    world: World, settings: Path, tmp_path: Path
+) -> None:
     world.commit(world.first_files(), "Start the fleet")
     world.commit(release_changes(world, "1.1.0", application("1.1.0")), "Release 1.1.0")
     with LiveBox(tmp_path / "brest").switched_on() as box:
-        with server_process(world.settings_file()) as server:
+        with server_process(settings) as server:
             box.provision(world, server.url)
             server.wait_for(r"event=published")
             before = converged(box)
             server.kill()
         contents, disturbed = box.contents(), box.disturbances()
-        lose_all_but_objects(folder / "server")
+        lose_all_but_objects(world.folder / "server")
 
-        with server_process(world.settings_file()) as rebuilt:
+        with server_process(settings) as rebuilt:
             box.write(url=rebuilt.url)
             rebuilt.wait_for(r"event=published")
             assert "event=migrated" in rebuilt.said, "its database is new"
@@ -40,7 +64,7 @@ def test_rebuilt_control_plane_serves_generations_that_the_boxes_accept_and_rest
 
 def lose_all_but_objects(data: Path) -> None:
     """The database, the clone and what was being uploaded are gone; Git and the keys lie elsewhere."""
-    assert {"objects", "postgres", "clone.git"} <= {path.name for path in data.iterdir()}
+    assert {"postgres", "clone.git"} <= {path.name for path in data.iterdir()}
     for path in data.iterdir():
         if path.name != "objects":
             shutil.rmtree(path) if path.is_dir() else path.unlink()

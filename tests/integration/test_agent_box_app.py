@@ -1,7 +1,6 @@
 """The box's application, asked and told over a real Socket.IO server."""
 
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -11,6 +10,7 @@ from reconciler_agent.box_app import BoxApp
 from reconciler_agent.errors import SettingsInvalid
 from tests.support.box_application import BoxApplication
 from tests.support.hurried_clock import HurriedClock
+from tests.support.patience import wait_for
 
 
 @pytest.fixture(params=[True, False], ids=["acknowledged first", "events first"])
@@ -62,10 +62,7 @@ def test_no_session_is_left_behind(application: BoxApplication) -> None:
     app = ask(application)
     assert app.state()
     assert app.notify()
-    deadline = time.monotonic() + 5
-    while application.sessions and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert application.sessions == set()
+    wait_for(lambda: not application.sessions, "both have ended their sessions")
 
 
 def test_application_that_is_away_shows_nothing_and_hears_nothing() -> None:

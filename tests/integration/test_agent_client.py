@@ -4,7 +4,6 @@ import hashlib
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -24,6 +23,7 @@ from schemas.names import digest_of
 from schemas.status import StatusReport
 from tests.support.authority import Authority
 from tests.support.hurried_clock import HurriedClock
+from tests.support.patience import promised, wait_for
 from tests.support.scripted_http import Asked, Say, ScriptedServer
 from tests.support.trust_world import SITE, head
 
@@ -576,10 +576,8 @@ def test_closed_client_ends_a_long_poll_soon(serve: Serve) -> None:
 
     thread = threading.Thread(target=poll, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 5
-    while not server.asked and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(lambda: server.asked, "the poll is open")
     box.close()
     hold.set()
-    thread.join(10)
+    thread.join(promised(10))
     assert not thread.is_alive()

@@ -14,15 +14,8 @@ from reconciler_agent.errors import ServiceFailed
 from reconciler_agent.poll import LONG_POLL_S
 from reconciler_agent.services import SupervisorSocket
 from schemas import dsse
-from tests.support.live_box import (
-    PATIENCE_S,
-    LiveBox,
-    ServiceSocket,
-    application,
-    listening,
-    release_changes,
-    wait_for,
-)
+from tests.support.live_box import LiveBox, ServiceSocket, application, listening, release_changes
+from tests.support.patience import PATIENCE_S, wait_for
 from tests.support.world import served_world
 
 

@@ -19,6 +19,7 @@ from reconciler_agent.system_calls import SYSTEM
 from schemas.manifest import Loops, SiteManifest
 from tests.support.box_configurations import TODAY, category, manifest, paths_of, sample, video
 from tests.support.hurried_clock import HurriedClock
+from tests.support.patience import PATIENCE_S
 
 NIKE = video("nike")
 WANTED = manifest(category(NIKE, blocks=["before"]), loops=Loops(sponsors=[NIKE]))
@@ -81,7 +82,7 @@ class Box:
 
     def observe_until_read(self) -> Any:
         """As the loop does in its rounds: until the file can be told."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 return self.observe()

@@ -21,6 +21,7 @@ from schemas.manifest import ListRef, SiteManifest, encode_canonical
 from schemas.names import Digest, digest_of
 from tests.support import trust_world
 from tests.support.agent_world import AgentWorld, application, clip, manifest_of
+from tests.support.patience import PATIENCE_S, promised
 from tests.support.trust_world import NOW
 
 A, B, C = (clip(letter, letter.encode() * 1000) for letter in "abc")
@@ -712,10 +713,10 @@ class Life:
     def __exit__(self, *_: object) -> None:
         if self.loop is not None:
             self.loop.stop()
-        self.thread.join(10)
+        self.thread.join(PATIENCE_S)
         assert not self.thread.is_alive()
 
-    def until(self, condition: Callable[[], object], within_s: float = 20.0) -> None:
+    def until(self, condition: Callable[[], object], within_s: float = PATIENCE_S) -> None:
         deadline = time.monotonic() + within_s
         while not condition():
             assert self.problem is None, self.problem
@@ -756,7 +757,7 @@ def test_running_agent_takes_news_at_once(world: AgentWorld) -> None:
         held.news.set()
         life.until(lambda: reached(world))
 
-    assert time.monotonic() - started < 6.0
+    assert time.monotonic() - started < promised(6)
     assert B[0].path in json.dumps(world.configuration())
 
 

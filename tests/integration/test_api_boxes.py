@@ -15,6 +15,7 @@ from control_plane.store.publications import TrustRow
 from schemas.manifest import SiteHead
 from schemas.status import Event
 from tests.support.api import Api, open_api, until
+from tests.support.patience import PATIENCE_S, promised
 from tests.support.published import Box, Wanted, report
 
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
@@ -91,7 +92,7 @@ async def test_publication_wakes_a_long_poll(api: Api) -> None:
     await api.publish({"nantes": Wanted(other.identity)})
     assert not poll.done(), "news for another site"
     await api.publish({"brest": Wanted(box.identity)}, now=api.now + timedelta(seconds=1))
-    answer = await asyncio.wait_for(poll, 5)
+    answer = await asyncio.wait_for(poll, promised(5))
     assert answer.status_code == 200
     assert answer.headers["etag"] != tag
     assert answer.headers["preference-applied"] == "wait=50"
@@ -113,7 +114,7 @@ async def test_long_poll_asked_for_an_hour_is_capped(api: Api) -> None:
     poll = asyncio.create_task(api.head(box, **{"If-None-Match": tag, "Prefer": "wait=3600"}))
     await until(lambda: api.heads.waiting == 1)
     api.heads.finish_waits()
-    assert (await asyncio.wait_for(poll, 5)).headers["preference-applied"] == "wait=55"
+    assert (await asyncio.wait_for(poll, promised(5))).headers["preference-applied"] == "wait=55"
 
 
 async def test_box_that_reconnects_leaves_few_waits_behind(api: Api) -> None:
@@ -139,10 +140,10 @@ async def test_server_that_stops_ends_long_polls_at_once(api: Api) -> None:
         async with api.serve() as url:
             poll = asyncio.create_task(client.get(f"{url}/v1/sites/brest/head", headers=headers))
             # The second application has no handle here: its own gauge says when the poll is open.
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while "neopro_long_polls 1.0" not in (await client.get(f"{url}/metrics")).text:
                     pass
-        answer = await asyncio.wait_for(poll, 2)
+        answer = await asyncio.wait_for(poll, promised(2))
     assert answer.status_code == 304
 
 

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from schemas.names import SiteId
+from tests.support.patience import PATIENCE_S, promised
 from tests.support.server_process import ServerProcess, server_process
 from tests.support.world import World, make_world
 
@@ -27,7 +28,7 @@ def world(tmp_path: Path) -> World:
     return made
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 15) -> None:
+def until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     """Wait for a condition of another process; fails at the deadline."""
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -64,10 +65,10 @@ def long_polls(world: World, url: str, sites: list[SiteId]) -> Iterator[list[int
     for thread in threads:
         thread.start()
     for _ in threads:
-        waiting.acquire(timeout=10)
+        waiting.acquire(timeout=PATIENCE_S)
     yield statuses
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE_S)
 
 
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT])
@@ -79,7 +80,7 @@ def test_a_signal_stops_everything_in_time_with_long_polls_open(world: World, nu
         with long_polls(world, server.url, ["brest", "nantes", "rennes"]) as statuses:
             until(lambda: connections(server) >= 3)
             ended = server.stop(number)
-        assert ended.status == 0 and ended.seconds < STOP_S, ended
+        assert ended.status == 0 and ended.seconds < promised(STOP_S), ended
         assert statuses == [304, 304, 304]
         assert not [child for child in children if is_running(child)]
 
@@ -137,11 +138,11 @@ def test_a_remote_that_never_answers_does_not_hold_up_the_stop(world: World) -> 
         remote = f"http://127.0.0.1:{silent.getsockname()[1]}/fleet.git"
         with server_process(world.settings_file(remote=remote)) as server:
             assert server.url
-            silent.settimeout(10)
+            silent.settimeout(PATIENCE_S)
             asked, _ = silent.accept()
             ended = server.stop()
             asked.close()
-        assert ended.status == 0 and ended.seconds < STOP_S, ended
+        assert ended.status == 0 and ended.seconds < promised(STOP_S), ended
 
 
 def test_a_signal_while_it_starts_leaves_nothing_running(world: World) -> None:
@@ -150,7 +151,7 @@ def test_a_signal_while_it_starts_leaves_nothing_running(world: World) -> None:
         until(lambda: bool(process.children()))
         children = process.children(recursive=True)
         ended = server.stop()
-        assert ended.status == 0 and ended.seconds < STOP_S, ended
+        assert ended.status == 0 and ended.seconds < promised(STOP_S), ended
         until(lambda: not [child for child in children if is_running(child)])
 
 

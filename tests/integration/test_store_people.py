@@ -11,6 +11,7 @@ from control_plane.store import remotes, reports, tokens
 from control_plane.store.pool import Connection, connection, open_connection, open_pool
 from control_plane.store.reports import Received
 from schemas.status import Condition, Event, StatusReport
+from tests.support.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -82,7 +83,7 @@ async def test_a_batch_notifies_each_site_that_brought_news(conn: Connection, da
     listener = await open_connection(database)
     await listener.execute("listen neopro_reported")
     await reports.record(conn, [Received(site, report(1), NOW) for site in ("brest", "nantes", "vannes")])
-    heard = [n.payload async for n in listener.notifies(timeout=5, stop_after=2)]
+    heard = [n.payload async for n in listener.notifies(timeout=PATIENCE_S, stop_after=2)]
     await listener.close()
     assert heard == ["brest", "vannes"]
 

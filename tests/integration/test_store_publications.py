@@ -15,6 +15,7 @@ from control_plane.store import publications
 from control_plane.store.pool import Connection, Pool, connection, open_connection, open_pool
 from control_plane.store.publications import CommitLook, Published, SignedHead, TrustRow
 from schemas.names import digest_of
+from tests.support.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -114,7 +115,7 @@ async def test_publishing_notifies_listeners_with_the_serial(pool: Pool, databas
     await listener.execute("listen neopro_published")
     async with connection(pool) as conn:
         await publish(conn, None, 1)
-    notices = [n.payload async for n in listener.notifies(timeout=5, stop_after=1)]
+    notices = [n.payload async for n in listener.notifies(timeout=PATIENCE_S, stop_after=1)]
     await listener.close()
     assert notices == ["1"]
 

@@ -15,7 +15,6 @@ import socketserver
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -29,11 +28,10 @@ from reconciler_agent.settings import load_settings
 from schemas.names import SiteId
 from tests.support.box_application import BoxApplication
 from tests.support.box_configurations import sample
+from tests.support.patience import PATIENCE_S, wait_for
 from tests.support.trust_keys import Changes
 from tests.support.world import ServedWorld, World
 
-PATIENCE_S = 60.0
-"""How long anything may take on a machine that is busy with something else; nothing waits longer than it must."""
 QUICK = {"within": "60s", "settle": "1s"}
 """A health check that is soon over where the release is well, and patient where the machine is busy."""
 UNITS = 3
@@ -244,11 +242,3 @@ def with_release(fleet: str, version: str) -> str:
     found = {key: json.loads(value) for key, _, value in lines}
     found["defaults"]["release"] = version
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in found.items())
-
-
-def wait_for(condition: Callable[[], object], what: str = "it", within_s: float = PATIENCE_S) -> None:
-    """Return as soon as the condition holds; fail when it does not in time."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
-        time.sleep(0.01)

@@ -13,7 +13,7 @@ from control_plane.store.tokens import add_token
 from schemas.api import Change, FleetStatus, SiteSummary
 from schemas.names import Revision, SiteId
 from tests.support.command_line import git
-from tests.support.live_box import wait_for
+from tests.support.patience import wait_for
 from tests.support.world import ServedWorld
 
 T = TypeVar("T")

@@ -51,6 +51,7 @@ class World:
         self.keys = TrustKeys(clock)
         self.manifest_key_file = folder / "manifest.key"
         self.services: Services | None = None
+        self.store: ObjectStore = FolderStore(folder / "server" / "objects")
         self.site_keys: dict[SiteId, Ed25519PrivateKey] = {}
         self._application: Litestar | None = None
         self._repository = pygit2.init_repository(str(self.remote), bare=True, initial_head="main")
@@ -185,7 +186,7 @@ class World:
 
     @property
     def objects(self) -> ObjectStore:
-        return self.services.objects if self.services else FolderStore(self.folder / "server" / "objects")
+        return self.services.objects if self.services else self.store
 
     def usual_settings(self) -> dict[str, Any]:
         """The settings of a server on this world, but for the database."""

@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -15,6 +14,7 @@ import pytest
 
 from cli.demo.children import python, start, stop_all
 from cli.demo.supervisor import Answer, BoxUnits, UnitFile, ask
+from tests.support.patience import promised, wait_for
 
 PROGRAM = """
 import os, pathlib, signal, sys, time
@@ -23,13 +23,6 @@ if "stubborn" in sys.argv: signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if "brief" in sys.argv: sys.exit(3)
 time.sleep(600)
 """
-
-
-def wait_until(condition: Callable[[], bool], what: str, within_s: float = 10) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
-        time.sleep(0.01)
 
 
 class Running:
@@ -57,7 +50,7 @@ class Running:
         config.write_bytes(msgspec.json.encode([BoxUnits(socket=str(self.socket), units=list(units))]))
         command = python("cli.demo.supervisor", str(config))
         self.process = start(command, self.folder / "supervisor.log", os.environ, Path.cwd())
-        wait_until(self.answers, "the supervisor answers")
+        wait_for(self.answers, "the supervisor answers")
 
     def answers(self) -> bool:
         with contextlib.suppress(OSError):
@@ -70,7 +63,7 @@ class Running:
     def pid(self, unit: str = "app") -> int:
         """The process of a unit; waits until it has written its id."""
         file = self.folder / f"{unit}.pid"
-        wait_until(lambda: file.exists() and file.read_text() != "", f"{unit} runs")
+        wait_for(lambda: file.exists() and file.read_text() != "", f"{unit} runs")
         return int(file.read_text())
 
 
@@ -106,14 +99,14 @@ def test_unit_that_ends_is_started_again_and_counted(running: Running) -> None:
     running.start(running.unit("app"))
     first = running.pid()
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: running.state().restarts == 1, "it was started again")
-    wait_until(lambda: running.pid() != first, "it is another process")
+    wait_for(lambda: running.state().restarts == 1, "it was started again")
+    wait_for(lambda: running.pid() != first, "it is another process")
     assert running.state().active
 
 
 def test_crash_loop_shows_in_the_count_and_ends_with_a_stop(running: Running) -> None:
     running.start(running.unit("app", "brief"))
-    wait_until(lambda: (running.state().restarts or 0) >= 2, "it was started twice more")
+    wait_for(lambda: (running.state().restarts or 0) >= 2, "it was started twice more")
     assert ask(running.socket, "stop", "app").active is False
     assert running.state() == Answer(ok=True, active=False, restarts=running.state().restarts)
 
@@ -122,7 +115,7 @@ def test_restart_is_another_process_and_counts_from_zero(running: Running) -> No
     running.start(running.unit("app"))
     first = running.pid()
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: running.state().restarts == 1, "it was started again")
+    wait_for(lambda: running.state().restarts == 1, "it was started again")
     (running.folder / "app.pid").unlink()
     assert ask(running.socket, "restart", "app") == Answer(ok=True, active=True, restarts=0)
     assert running.pid() != first
@@ -146,7 +139,7 @@ def test_program_that_cannot_be_started_is_inactive_and_tried_again(running: Run
     unit = msgspec.structs.replace(running.unit("app"), command=["/does/not/exist"])
     running.start(unit)
     assert running.state().active is False
-    wait_until(lambda: (running.state().restarts or 0) >= 1, "it was tried again")
+    wait_for(lambda: (running.state().restarts or 0) >= 1, "it was tried again")
 
 
 @pytest.mark.parametrize("line", [b"", b"garbage\n", b'{"verb":"explode","unit":"app"}\n', b'{"verb":"stop"}\n'])
@@ -176,8 +169,8 @@ def test_units_end_with_the_supervisor_however_it_ends(running: Running, number:
     pids = [running.pid("app"), running.pid("admin")]
     assert running.process
     running.process.send_signal(number)
-    running.process.wait(5)
-    wait_until(lambda: all(map(is_gone, pids)), "its children are gone")
+    running.process.wait(promised(5))
+    wait_for(lambda: all(map(is_gone, pids)), "its children are gone")
 
 
 def test_supervisor_ends_with_whoever_started_it(tmp_path: Path) -> None:
@@ -196,8 +189,8 @@ def test_supervisor_ends_with_whoever_started_it(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True)
     assert parent.stdout
     supervisor = int(parent.stdout.readline())
-    wait_until(box.answers, "the supervisor answers")
+    wait_for(box.answers, "the supervisor answers")
     unit = box.pid()
     parent.kill()
     parent.wait()
-    wait_until(lambda: is_gone(supervisor) and is_gone(unit), "both are gone")
+    wait_for(lambda: is_gone(supervisor) and is_gone(unit), "both are gone")
