@@ -274,17 +274,19 @@ class Pipeline:
         assert compiled.release_list is not None, "a commit without a release list has errors"
         missing = await self._missing(compiled.blobs)
         trees = ({r.tree for r in compiled.release_list.releases} & compiled.blobs) - missing - self._complete
-        incomplete = {}
+        incomplete, unreadable = {}, set()
         for listing in sorted(trees):
             files = await self._listed(listing)
-            if lacking := await self._missing(files):
+            if files is None:
+                unreadable.add(listing)
+            elif lacking := await self._missing(files):
                 incomplete[listing] = (len(lacking), len(files))
             else:
                 self._complete.add(listing)
-        if not missing and not incomplete:
+        if not (missing or incomplete or unreadable):
             return ()
         await self._objects.check()  # a store that is away (a disk that is not mounted) must not look like an empty one
-        return await asyncio.to_thread(absent_problems, missing, incomplete, tree.entries, tree.blobs)
+        return await asyncio.to_thread(absent_problems, missing, incomplete, unreadable, tree.entries, tree.blobs)
 
     async def _missing(self, digests: frozenset[Digest]) -> set[Digest]:
         """What the store lacks; what it was seen to hold is not asked for again: blobs are never taken away."""
@@ -292,10 +294,13 @@ class Pipeline:
         self._present |= unseen - missing
         return missing
 
-    async def _listed(self, listing: Digest) -> frozenset[Digest]:
-        """The files that a release's listing names."""
+    async def _listed(self, listing: Digest) -> frozenset[Digest] | None:
+        """The files that a release's listing names; None when the blob is no listing."""
         data = b"".join([chunk async for chunk in self._objects.read(listing, 0, MAX_LISTING_BYTES)])
-        return frozenset(file.digest for file in msgspec.json.decode(data, type=FileTree).files)
+        try:
+            return frozenset(file.digest for file in msgspec.json.decode(data, type=FileTree).files)
+        except msgspec.DecodeError:
+            return None
 
     async def _current(self) -> Published | None:
         async with connection(self._pool) as conn:

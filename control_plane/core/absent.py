@@ -7,6 +7,7 @@ from control_plane.core.problems import Problem, sort_problems
 from schemas.names import Digest
 
 CODE = "BlobMissing"
+_UNREADABLE = "this blob is no listing of a release's files; make the release anew with: neopro release add PATH"
 _ADVICE = {
     "videos/": "the file of this video is not in the object store; upload it with: neopro video add FILE",
     "releases/": "the listing of this release is not in the object store; upload it with: neopro release add PATH",
@@ -16,16 +17,21 @@ _ADVICE = {
 def absent_problems(
     missing: Set[Digest],
     incomplete: Mapping[Digest, tuple[int, int]],
+    unreadable: Set[Digest],
     entries: Sequence[TreeEntry],
     blobs: Mapping[str, bytes],
 ) -> tuple[Problem, ...]:
-    """One Problem a place. `incomplete`: digest of a release's listing -> (files that lack, files in all)."""
+    """One Problem a place. `incomplete`: digest of a release's listing -> (files that lack, files in all).
+
+    `unreadable`: blobs that are named as a release's listing and are none.
+    """
     found = []
     for entry in entries:
         folder = entry.path.partition("/")[0] + "/"
         if folder in _ADVICE and entry.path.endswith((".yaml", ".yml")):
             text = blobs[entry.blob]
             found += [_problem(entry.path, text, digest, _ADVICE[folder]) for digest in missing if _names(text, digest)]
+            found += [_problem(entry.path, text, digest, _UNREADABLE) for digest in unreadable if _names(text, digest)]
             found += [
                 _problem(entry.path, text, digest, _lacking(*counts))
                 for digest, counts in incomplete.items()

@@ -107,6 +107,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     "reason.ReleaseFailed": ("The release failed", "La version a échoué"),
     "reason.ReleaseHeld": ("The release failed and there is no way back", "La version a échoué, sans retour possible"),
     "reason.ReleaseHealthy": ("The release is healthy", "La version est saine"),
+    "reason.ContentNotOurs": ("A file of the club’s is in the way", "Un fichier du club est en travers"),
     "reason.ReleaseNotAdopted": ("The box’s own release was not adopted", "La version du boîtier n’a pas été adoptée"),
     "reason.Superseded": ("Newer news came", "Une consigne plus récente est arrivée"),
     "reason.Retired": ("Retired", "Retiré"),

@@ -14,7 +14,7 @@ from control_plane.store import publications, remotes
 from schemas.dsse import public_line
 from schemas.manifest import SiteHead, SiteManifest, encode_canonical
 from schemas.names import SiteId
-from schemas.trust import read_head, read_release_list, read_root
+from schemas.trust import AllowedRelease, read_head, read_release_list, read_root
 from tests.support.world import SITES, World, as_yaml, file_tree, open_world, reopened
 
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
@@ -249,6 +249,20 @@ async def test_a_change_behind_a_missing_video_is_published_with_the_commit_that
     world.commit({"sites/brest.yaml": world.site_file("brest")})
     assert (await world.ingest()).sites == 1
     assert (await manifest(world, "nantes")).poll_interval_s == 30
+
+
+async def test_a_release_whose_tree_is_no_listing_is_refused_at_its_line(world: World) -> None:
+    await world.ingest()
+    wrong = world.upload(b"not a listing")
+    files = world.release_files("2.0.0", {"VERSION": b"2.0.0\n"})
+    right = world.keys.allowed["2.0.0"].tree
+    world.keys.allowed["2.0.0"] = AllowedRelease(kind="app", version="2.0.0", tree=wrong)
+    document = {"releases/2.0.0.yaml": str(files["releases/2.0.0.yaml"]).replace(right, wrong)}
+    world.commit(document | world.keys.next_list() | {"sites/brest.yaml": world.site_file("brest", release="2.0.0")})
+    outcome = await world.ingest()
+    assert outcome.verdict == "refused"
+    (problem,) = outcome.problems
+    assert problem.startswith("releases/2.0.0.yaml:2:") and "no listing" in problem
 
 
 @pytest.mark.parametrize("lacking", ["listing", "file"])
