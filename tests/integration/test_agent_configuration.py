@@ -273,7 +273,7 @@ CALLS = ("create", "write", "fsync", "rename", "exchange", "chmod", "unlink")
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("nth", range(12))
 def test_agent_that_ends_anywhere_is_taken_up(tmp_path: Path, call: str, nth: int) -> None:
-    box = Box(tmp_path, factor=500.0)
+    box = Box(tmp_path, factor=50.0)
     count = iter(range(1000))
 
     def ending(*args: Any, **options: Any) -> Any:
@@ -312,16 +312,18 @@ def test_notice_that_was_not_delivered_is_sent_later_even_by_another_run(box: Bo
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"\x00" * 100, b"[]", b'{"a": NaN}', '{"é"'.encode("latin-1")])
 def test_lost_file_is_waited_for_and_then_comes_back(tmp_path: Path, content: bytes | None) -> None:
-    box = Box(tmp_path, factor=200.0)
+    box = Box(tmp_path)
     box.apply()
     box.clock.sleep(file.QUIET_S)
     box.observe()
     before = box.read()
+    box.clock.run_at(200.0)
     box.live.unlink() if content is None else box.live.write_bytes(content)
     with pytest.raises(ConfigurationUnreadable, match="last good copy"):
         box.observe()
     observed = box.observe_until_read()
     assert not observed.settled
+    box.clock.run_at(FACTOR)
     box.apply()
     assert box.read() == before
     broken = box.root / "data/agent/configuration.broken.json"
@@ -402,7 +404,7 @@ def test_pipe_planted_in_its_place_does_not_hold_the_agent_up(box: Box) -> None:
 
 
 def test_writer_that_never_pauses_is_given_way_to(tmp_path: Path) -> None:
-    box = Box(tmp_path, factor=200.0)
+    box = Box(tmp_path, factor=30.0)
     stop = threading.Event()
 
     def save_on() -> None:
