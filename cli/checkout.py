@@ -3,7 +3,9 @@
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -44,20 +46,46 @@ class Checkout:
             raise CommandFailed(f"cannot read {self.root / path}: {problem}") from None
 
     def ids(self, folder: str) -> list[str]:
-        """The ids of the documents in `folder`, sorted."""
-        return sorted(path.stem for path in (self.root / folder).glob("*.yaml"))
+        """The ids of the documents in `folder` and below it, sorted."""
+        return sorted(self.documents(folder))
 
-    def write(self, files: Mapping[str, str | bytes]) -> None:
-        """Write all of these files or none: staged first, then renamed while signals wait; CommandFailed on a fault."""
+    def documents(self, folder: str) -> dict[str, str]:
+        """Id -> path of the documents in `folder`, which may have folders of its own."""
+        found = (path for path in (self.root / folder).rglob("*.yaml") if not path.name.startswith("."))
+        return {path.name.removesuffix(".yaml"): path.relative_to(self.root).as_posix() for path in found}
+
+    def path_of(self, folder: str, name: str) -> str:
+        """The path of a document that must be there; CommandFailed, with the nearest name, where it is not."""
+        direct = f"{folder}/{name}.yaml"
+        if self.has(direct):
+            return direct
+        known = self.documents(folder)
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"{folder}/ has {len(known)} documents"
+            raise CommandFailed(f"cannot find {folder}/{name}.yaml in {self.root}: {hint}")
+        return known[name]
+
+    def write(self, files: Mapping[str, str | bytes | None]) -> None:
+        """Write all of these files or none, and delete those that are None; CommandFailed on a fault.
+
+        New content is staged first; the renames and deletions happen while signals wait.
+        """
         staged: dict[Path, Path] = {}
         try:
             for path, content in files.items():
+                if content is None:
+                    continue
                 target = self.root / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
                 staged[temporary] = target
                 temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-            self._rename_all(staged)
+            with signals_wait():
+                for temporary, target in staged.items():
+                    temporary.replace(target)
+                for path in (path for path, content in files.items() if content is None):
+                    (self.root / path).unlink(missing_ok=True)
         except OSError as problem:
             raise CommandFailed(f"cannot write {problem.filename}: {problem.strerror}") from None
         finally:
@@ -77,12 +105,12 @@ class Checkout:
         pairs = (line.partition("\n") for line in answer.stdout.decode("utf-8", "replace").split("\0") if line)
         return {key.removeprefix("neopro."): value for key, _, value in pairs}
 
-    @staticmethod
-    def _rename_all(staged: Mapping[Path, Path]) -> None:
-        held = {signal.SIGINT, signal.SIGTERM}
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
-        try:
-            for temporary, target in staged.items():
-                temporary.replace(target)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """Ctrl-C, a closed terminal and SIGTERM are heard after the block, not in it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

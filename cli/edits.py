@@ -11,28 +11,103 @@ from cli.errors import CommandFailed
 SCHEMA_LINE: Final = "# yaml-language-server: $schema=../../schemas/jsonschema/{kind}.json"
 _PLAIN: Final = re.compile(r"^[^\W\d_][\w ./'’()+-]*$")
 _RESERVED: Final = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf"))
+KeyPath = Sequence[str]
+"""Keys of maps, from the top."""
+
+
+class Edit:
+    """A document being changed; `text` is what it comes to, the very same text while nothing changed.
+
+    `name` is the file's, for messages. Every method says whether it changed anything, and raises CommandFailed where
+    the document has another form than the path supposes.
+    """
+
+    def __init__(self, text: str, name: str) -> None:
+        self._before, self._name, self._changed = text, name, False
+        self._yaml, self._document = _load(text, name)
+
+    @property
+    def text(self) -> str:
+        """The document as it is to be written."""
+        return _dump(self._yaml, self._document) if self._changed else self._before
+
+    def get(self, path: KeyPath) -> Any:
+        """The value at `path`; None where there is none."""
+        found = self._document
+        for key in path:
+            found = found.get(key) if isinstance(found, dict) else None
+        return found
+
+    def set(self, path: KeyPath, value: Any) -> bool:
+        """Put `value` at `path`; maps on the way are made, new keys go to the end."""
+        if self.get(path) == value and value is not None:
+            return False
+        self._map(path[:-1])[path[-1]] = value
+        self._changed = True
+        return True
+
+    def delete(self, path: KeyPath) -> bool:
+        """Take the key at `path` away, and the maps that are empty without it."""
+        parent = self.get(path[:-1])
+        if not isinstance(parent, dict) or path[-1] not in parent:
+            return False
+        del parent[path[-1]]
+        self._changed = True
+        if not parent and path[:-1]:
+            self.delete(path[:-1])
+        return True
+
+    def append(self, path: KeyPath, item: Any) -> bool:
+        """Put `item` at the end of the list at `path`, unless it is there; a map counts by its video."""
+        items = self._list(path)
+        if items is None:
+            return self.set(path, [item])
+        if any(_same(item, present) for present in items):
+            return False
+        items.append(item)
+        self._changed = True
+        return True
+
+    def remove(self, path: KeyPath, item: Any) -> bool:
+        """Take every entry that is `item` out of the list at `path`; a list that is empty then goes, too."""
+        items = self._list(path)
+        if items is None or not any(_same(item, present) for present in items):
+            return False
+        for index in [i for i, present in enumerate(items) if _same(item, present)][::-1]:
+            del items[index]
+        self._changed = True
+        return bool(items) or self.delete(path)
+
+    def _map(self, path: KeyPath) -> Any:
+        found = self._document
+        for step, key in enumerate(path):
+            if key not in found or found[key] is None:
+                found[key] = {}
+            found = found[key]
+            if not isinstance(found, dict):
+                raise CommandFailed(f"cannot edit {self._name}: {'.'.join(path[: step + 1])} is not a map")
+        return found
+
+    def _list(self, path: KeyPath) -> Any:
+        items = self.get(path)
+        if items is not None and not isinstance(items, list):
+            raise CommandFailed(f"cannot edit {self._name}: {'.'.join(path)} is not a list")
+        return items
 
 
 def append_item(text: str, key: str, item: Any, name: str) -> str:
-    """`text` with `item` at the end of the list under `key`; the same text if the list has it already.
-
-    `name` is the file's, for messages. An item that is a mapping counts as present when its video is.
-    """
-    yaml, document = _load(text, name)
-    items = document.setdefault(key, [])
-    if not isinstance(items, list):
-        raise CommandFailed(f"cannot edit {name}: {key} is not a list")
-    if any(_same(item, present) for present in items):
-        return text
-    items.append(item)
-    return _dump(yaml, document)
+    """`text` with `item` at the end of the list under `key`; the same text if the list has it already."""
+    edit = Edit(text, name)
+    edit.append((key,), item)
+    return edit.text
 
 
 def set_values(text: str, values: Mapping[str, Any], name: str) -> str:
     """`text` with these keys of the top level set; keys that are new go to the end."""
-    yaml, document = _load(text, name)
-    document.update(values)
-    return _dump(yaml, document)
+    edit = Edit(text, name)
+    for key, value in values.items():
+        edit.set((key,), value)
+    return edit.text
 
 
 def scalar(value: object) -> str:

@@ -34,7 +34,17 @@ Sport = Annotated[
 Block = Literal["before", "during", "after"]
 SiteState = Literal["active", "suspended", "retired"]
 AppService = Literal["neopro-app", "neopro-admin", "neopro-kiosk"]
+Service = Literal["neopro-app", "neopro-admin", "neopro-kiosk", "nginx", "neopro-sync-agent"]
+OperationAction = Literal["reboot", "restart_service", "fetch_logs", "self_test", "retry"]
 Connectivity = Literal["always", "matchdays", "rare"]
+AgeRecipient = Annotated[str, Meta(pattern=whole(r"age1[02-9ac-hj-np-z]{58}"), description="An age recipient: age1….")]
+Secret = Annotated[
+    str,
+    Meta(
+        pattern=whole(r"age:[A-Za-z0-9+/]{1,65536}={0,2}"),
+        description="An encrypted secret: age:BASE64, as `neopro secret encrypt` prints it.",
+    ),
+]
 Day = Literal["daily", "weekdays", "weekend", "mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
@@ -48,11 +58,12 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=F
 
 
 class Maintenance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """The maintenance windows of a layer, in the site's time zone."""
+    """When disruptive steps may run, in the site's time zone; with `bind_visible` visible ones wait for it, too."""
 
     windows: list[Literal["at_boot"] | Window] = []
     calendars: list[DocumentId] = []
     max_deferral: Duration | None = None
+    bind_visible: bool = False
 
 
 class Poll(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -72,7 +83,7 @@ class Hotspot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=
     """The box's own Wi-Fi; the passphrase is an encrypted secret."""
 
     ssid: Annotated[str, Meta(min_length=1, max_length=32)]
-    passphrase: Text
+    passphrase: Secret
 
 
 class Backup(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -155,7 +166,10 @@ class Tenant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Fleet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`fleet.yaml`: the whole fleet, and the lowest layer (`defaults`)."""
+    """`fleet.yaml`: the whole fleet, and the lowest layer (`defaults`).
+
+    `recovery` is the team's recovery key: boxes encrypt the backup of a club's configuration to it.
+    """
 
     schema: Literal[1]
     defaults: Layer = Layer()
@@ -163,6 +177,7 @@ class Fleet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     alerts: Alerts | None = None
     guards: Guards | None = None
     tenants: dict[DocumentId, Tenant] = {}
+    recovery: AgeRecipient | None = None
 
 
 class Location(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -189,6 +204,7 @@ class Site(Layer, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fals
     """`sites/ID.yaml`: one box, its identity and place, and the highest layer.
 
     Without `identity` the site is planned but no box can speak for it; taking the line away revokes the box.
+    `restore` is a backup of the club's configuration, encrypted to `recipient`: a replaced box puts it back once.
     """
 
     name: Text
@@ -201,12 +217,11 @@ class Site(Layer, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fals
         str, Meta(pattern=whole(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*"), description="A time zone: Europe/Paris.")
     ] = "Europe/Paris"
     identity: PublicKeyLine | None = None
-    recipient: (
-        Annotated[str, Meta(pattern=whole(r"age1[02-9ac-hj-np-z]{58}"), description="An age recipient: age1….")] | None
-    ) = None
+    recipient: AgeRecipient | None = None
     state: SiteState = "active"
     contact: Contact | None = None
     tenant: DocumentId | None = None
+    restore: Digest | None = None
 
 
 class Not(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -247,6 +262,7 @@ class Video(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fa
     media: Media | None = None
     sponsor: DocumentId | None = None
     analytics_category: Text | None = None
+    thumbnail: Digest | None = None
 
 
 class CategoryName(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -306,6 +322,18 @@ class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     checks: list[HttpCheck] = []
 
 
+class ReleasePatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a box that has release `from` (its tree is `base`) may fetch instead of whole files: written, never typed.
+
+    `index` is the digest of a `ReleaseDelta`; `size_bytes` is what the box downloads with it.
+    """
+
+    from_: Version = field(name="from")
+    base: Digest
+    index: Digest
+    size_bytes: Annotated[int, Meta(ge=0)]
+
+
 class Release(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`releases/VERSION.yaml`: a release of the box's applications, written by `neopro release add`."""
 
@@ -316,6 +344,7 @@ class Release(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     requires: Requires = Requires()
     services: list[AppService] = field(default_factory=lambda: ["neopro-app", "neopro-admin", "neopro-kiosk"])
     health: Health = Health()
+    patches: list[ReleasePatch] = []
 
 
 class AgentRelease(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -338,8 +367,8 @@ class Operation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`operations/ID.yaml`: something that a box does once."""
 
     target: Target
-    action: Literal["reboot", "restart_service", "fetch_logs", "self_test", "retry"]
-    service: Literal["neopro-app", "neopro-admin", "neopro-kiosk", "nginx", "neopro-sync-agent"] | None = None
+    action: OperationAction
+    service: Service | None = None
     since: Duration | None = None
     not_after: Annotated[datetime, Meta(tz=True)]
 

@@ -11,7 +11,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from schemas.desired import AppService, Block, HttpCheck, SiteState
+from schemas.desired import (
+    AgeRecipient,
+    AppService,
+    Block,
+    Connectivity,
+    HttpCheck,
+    OperationAction,
+    Secret,
+    Service,
+    SiteState,
+)
 from schemas.names import Digest, DocumentId, Revision, SiteId, TimeOfDay, Version, whole
 
 HEAD_TYPE = "application/vnd.neopro.head.v1+json"
@@ -53,14 +63,35 @@ class ReleaseHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
     checks: list[HttpCheck] = []
 
 
-class ReleaseTarget(Struct, frozen=True, kw_only=True):
-    """The release that the box is to run; `tree` is the digest of its listing (`FileTree`)."""
+class PatchRef(Struct, frozen=True, kw_only=True):
+    """For a box that has the tree `base`: `index` is the digest of a `ReleaseDelta`, `size_bytes` its download."""
+
+    base: Digest
+    index: Digest
+    size_bytes: int
+
+
+class ReleaseTarget(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The release that the box is to run; `tree` is the digest of its listing (`FileTree`).
+
+    `requires_from` is the oldest version that it may follow, as `>=X.Y.Z`.
+    """
 
     version: Version
     tree: Digest
     size_bytes: int
     services: list[AppService]
     health: ReleaseHealth
+    requires_from: str | None = None
+    patches: list[PatchRef] = []
+
+
+class AgentTarget(Struct, frozen=True, kw_only=True):
+    """The release of the agent that the box is to run; `tree` is the digest of its listing (`FileTree`)."""
+
+    version: Version
+    tree: Digest
+    size_bytes: int
 
 
 class ContentFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -124,10 +155,16 @@ class ManifestWindow(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ManifestMaintenance(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """When disruptive steps may run."""
+    """When disruptive steps may run: in a window, and in no `busy` interval (start, end: UTC, sorted, disjoint).
+
+    `busy_until` is the instant up to which the calendars were read; after it they say nothing.
+    """
 
     windows: list[ManifestWindow] = []
     max_deferral_s: int | None = None
+    bind_visible: bool = False
+    busy: list[tuple[Instant, Instant]] = []
+    busy_until: Instant | None = None
 
 
 class ManifestBandwidth(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -135,6 +172,31 @@ class ManifestBandwidth(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     limit_bytes_s: int
     hours: str | None = None
+
+
+class ManifestOperation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something to do at most once, and never after `not_after`; `since_s`: how far back logs are fetched."""
+
+    id: DocumentId
+    action: OperationAction
+    service: Service | None = None
+    since_s: int | None = None
+    not_after: Instant
+
+
+class ManifestHotspot(Struct, frozen=True, kw_only=True):
+    """The box's own Wi-Fi; the passphrase is encrypted to the box's `recipient`."""
+
+    ssid: str
+    passphrase: Secret
+
+
+class ManifestBackup(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What of the club's is kept, encrypted to the team's recovery key."""
+
+    recipient: AgeRecipient
+    configuration: bool = True
+    videos: bool = False
 
 
 class SiteManifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -150,6 +212,12 @@ class SiteManifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     config: dict[str, Any] = {}
     maintenance: ManifestMaintenance | None = None
     bandwidth: ManifestBandwidth | None = None
+    connectivity: Connectivity = "always"
+    agent: AgentTarget | None = None
+    operations: list[ManifestOperation] = []
+    hotspot: ManifestHotspot | None = None
+    backup: ManifestBackup | None = None
+    restore: Digest | None = None
     critical: list[str] = []
 
 

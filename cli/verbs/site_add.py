@@ -1,14 +1,12 @@
 """`neopro site add`: a new club's box, as a file that explains itself."""
 
-from pathlib import Path
-
 import msgspec
 
 from cli.checkout import Checkout
 from cli.documents import site_text
 from cli.errors import CommandFailed
-from cli.flags import Flag, Several
-from cli.output import Output
+from cli.flags import Several
+from cli.landing import WRITTEN, Landing, land
 from schemas.desired import Site
 from schemas.dsse import Refused, load_public
 
@@ -29,8 +27,7 @@ def site_add(
     lon: float | None = None,
     identity: str | None = None,
     email: str | None = None,
-    repository: Path | None = None,
-    json: Flag = False,
+    landing: Landing = WRITTEN,
 ) -> None:
     """Add a site: write sites/SITE.yaml.
 
@@ -69,12 +66,8 @@ def site_add(
         The box's public key: ed25519:…
     email
         Whom to write to.
-    repository
-        The checkout; without it, the one around the current folder.
-    json
-        Print the file's name as JSON.
     """
-    checkout = Checkout.find(repository)
+    checkout = landing.checkout()
     path = f"sites/{site}.yaml"
     document: dict[str, object] = {
         "name": name,
@@ -99,10 +92,7 @@ def site_add(
         identity=checked.identity,
         email=checked.contact.email if checked.contact else None,
     )
-    checkout.write({path: text})
-    output = Output(json)
-    output.data({"site": site, "file": path})
-    output.say(f"wrote {path}; commit and push to publish")
+    land(landing, checkout, {path: text}, f"Add the site {site}", {"site": site})
 
 
 def _checked(checkout: Checkout, site: str, document: dict[str, object]) -> Site:

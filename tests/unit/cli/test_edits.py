@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from cli.edits import append_item, flow, scalar, set_values
+from cli.edits import Edit, append_item, flow, scalar, set_values
 from cli.errors import CommandFailed
 
 SET = """\
@@ -73,3 +73,52 @@ def test_flow_list_reads_back_as_itself(value: list[str]) -> None:
 
 def _read(text: str) -> object:
     return YAML(typ="safe", pure=True).load(text)
+
+
+SITE = """\
+# the club's box
+name: A   # who
+config:
+  # hides the score
+  scoreOverlay: {position: bottom, offsetX: 2}
+sports: [futsal, rugby]
+"""
+
+
+def test_nested_value_is_set_and_the_comments_stay() -> None:
+    edit = Edit(SITE, "site.yaml")
+    assert edit.set(("config", "scoreOverlay", "position"), "top")
+    assert edit.set(("config", "remote", "title"), "Club A")
+    assert edit.text == SITE.replace("bottom", "top").replace(
+        "offsetX: 2}\n", "offsetX: 2}\n  remote:\n    title: Club A\n"
+    )
+
+
+def test_value_that_is_there_already_changes_not_a_byte() -> None:
+    edit = Edit(SITE.replace("futsal, rugby", "  futsal,rugby"), "site.yaml")
+    assert not edit.set(("config", "scoreOverlay", "offsetX"), 2)
+    assert edit.text == SITE.replace("futsal, rugby", "  futsal,rugby")
+
+
+def test_deleted_key_takes_the_maps_that_it_empties_along() -> None:
+    edit = Edit("name: A\nconfig:\n  scoreOverlay:\n    position: top\nstate: active\n", "site.yaml")
+    assert edit.delete(("config", "scoreOverlay", "position"))
+    assert not edit.delete(("config", "scoreOverlay", "position"))
+    assert edit.text == "name: A\nstate: active\n"
+
+
+def test_item_is_removed_from_a_list_and_the_rest_stays() -> None:
+    edit = Edit(SITE, "site.yaml")
+    assert edit.remove(("sports",), "futsal") and not edit.remove(("sports",), "tennis")
+    assert edit.text == SITE.replace("futsal, rugby", "rugby")
+
+
+def test_dated_video_is_removed_by_its_name() -> None:
+    edit = Edit(SET, "set.yaml")
+    assert edit.remove(("videos",), "train")
+    assert edit.text == SET.replace("  - {video: train, from: 2026-09-01, until: 2027-06-30}\n", "")
+
+
+def test_path_through_something_that_is_no_map_is_named() -> None:
+    with pytest.raises(CommandFailed, match=r"cannot edit site\.yaml: name is not a map"):
+        Edit(SITE, "site.yaml").set(("name", "first"), "x")
