@@ -25,7 +25,7 @@ from msgspec import Struct
 from pygit2.enums import ConfigLevel, CredentialType
 from pygit2.remotes import TransferProgress
 
-from control_plane.core.layout import TreeEntry
+from control_plane.core.trees import EMPTY, Folder, is_folder, path_of, rows_of
 from control_plane.errors import CommitRefused, NotFastForward, RemoteUnreachable
 from schemas.names import Revision
 
@@ -37,11 +37,8 @@ MAX_BLOB_BYTES: Final = 8 << 20
 MAX_FETCH_BYTES: Final = 1 << 30
 _TIP: Final = "refs/neopro/tip"
 _SEEN: Final = "refs/neopro/seen"
-_ENTRY: Final = re.compile(rb"([0-7]{5,6}) ([^\0]+)\0(.{20})", re.DOTALL)
-_TREE_MODE: Final = 0o040000
 _LAST_INSTANT: Final = 253_402_300_799  # the end of the year 9999
 _libgit2_settings = threading.Lock()
-_Folder = tuple[str, bytes]  # where it lies, and its tree's id
 _Reading = Callable[[], AbstractContextManager[pygit2.Repository]]
 
 
@@ -60,9 +57,12 @@ class CommitInfo(Struct, frozen=True, kw_only=True):
 
 
 class Tree(Struct, frozen=True, kw_only=True):
-    """A commit's files, every folder walked; `blobs` reads each from the clone when it is asked for."""
+    """A commit's files; folders that it shares with the commit before are the same object.
 
-    entries: list[TreeEntry]
+    `blobs` reads each from the clone when it is asked for.
+    """
+
+    entries: Folder
     blobs: Mapping[str, bytes]
 
 
@@ -92,7 +92,7 @@ class GitSource:
         self._ca_file, self._ssh_key, self._known_hosts = ca_file, ssh_key, known_hosts
         self._username, self._password_file = username, password_file
         self._timeout_s, self._damaged = timeout_s, False
-        self._folders: dict[_Folder, list[TreeEntry]] = {}
+        self._walked = EMPTY
 
     async def fetch(self) -> Revision:
         """Bring the clone up to date and say where the ref is now; RemoteUnreachable says why not."""
@@ -121,7 +121,7 @@ class GitSource:
             revision = self._fetch_once()
         except _CloneBroken as problem:
             raise RemoteUnreachable(f"cannot keep a clone in {self._clone}: {problem}") from None
-        self._damaged, self._folders = False, {}
+        self._damaged, self._walked = False, EMPTY
         return revision
 
     def _fetch_once(self) -> Revision:
@@ -225,10 +225,9 @@ class GitSource:
 
     def _tree(self, revision: Revision) -> Tree:
         with self._reading() as repository:
-            walk = _Walk(repository, self._folders)
-            entries = walk.entries(("", repository[revision].peel(pygit2.Commit).tree_id.raw), MAX_DEPTH)
-        self._folders = walk.visited  # folders that this commit shares with the next one are not read again
-        return Tree(entries=entries, blobs=_Blobs(self._reading, entries))
+            tree_id = repository[revision].peel(pygit2.Commit).tree_id.raw
+            self._walked = _Walk(repository).folder("", tree_id, self._walked, MAX_DEPTH)
+        return Tree(entries=self._walked, blobs=_Blobs(self._reading, self._walked))
 
 
 class _CloneBroken(Exception):
@@ -287,35 +286,31 @@ class _Access(pygit2.RemoteCallbacks):
 
 
 class _Walk:
-    """Lists trees by their raw bytes, so that no name is interpreted; lists of unchanged folders are taken over."""
+    """Reads trees as raw bytes, so that no name is interpreted; folders that are known already are not read again."""
 
-    def __init__(self, repository: pygit2.Repository, known: Mapping[_Folder, list[TreeEntry]]) -> None:
-        self._odb, self._known, self._left = repository.odb, known, MAX_ENTRIES
-        self.visited: dict[_Folder, list[TreeEntry]] = {}
+    def __init__(self, repository: pygit2.Repository) -> None:
+        self._odb, self._left = repository.odb, MAX_ENTRIES
 
-    def entries(self, folder: _Folder, depth: int) -> list[TreeEntry]:
-        """Every file under `folder`, in Git's order."""
-        found = self._known.get(folder)
-        if found is None:
-            found = list(self._read(folder, depth))
-        else:
-            self._count(len(found), folder[0])
-            self.visited |= {k: v for k, v in self._known.items() if k[0].startswith(folder[0])}
-        self.visited[folder] = found
-        return found
-
-    def _read(self, folder: _Folder, depth: int) -> Iterator[TreeEntry]:
-        prefix, tree_id = folder
-        rows = _parse_tree(self._odb.read(pygit2.Oid(raw=tree_id))[1], prefix)
+    def folder(self, prefix: str, tree_id: bytes, known: Folder | None, depth: int) -> Folder:
+        """The folder at `prefix`; `known` is the one that was there before."""
+        if known is not None and known.id == tree_id:
+            self._count(known.size, prefix)
+            return known
+        raw = self._odb.read(pygit2.Oid(raw=tree_id))[1]
+        try:
+            rows = rows_of(raw)
+        except ValueError as problem:
+            raise _refused(f"{prefix or 'the commit'}: {problem}") from None
         self._count(len(rows), prefix)
         if depth == 0:
             raise _refused(f"{prefix}: folders nest deeper than {MAX_DEPTH}")
-        for mode_text, name, raw_id in rows:
-            path, mode = prefix + name.decode("utf-8", "backslashreplace"), int(mode_text, 8)
-            if mode == _TREE_MODE:
-                yield from self.entries((path + "/", raw_id), depth - 1)
-            else:
-                yield TreeEntry(path, raw_id.hex(), mode)
+        before = {} if known is None else known.folders
+        folders = {
+            row[1]: self.folder(f"{prefix}{path_of(row[1])}/", row[2], before.get(row[1]), depth - 1)
+            for row in rows
+            if is_folder(row)
+        }
+        return Folder(tree_id, raw, folders, len(rows) + sum(folder.size for folder in folders.values()))
 
     def _count(self, files: int, prefix: str) -> None:
         self._left -= files
@@ -326,7 +321,7 @@ class _Walk:
 class _Blobs(Mapping[str, bytes]):
     """Blobs of a commit by id, read when asked for."""
 
-    def __init__(self, reading: _Reading, entries: list[TreeEntry]) -> None:
+    def __init__(self, reading: _Reading, entries: Folder) -> None:
         self._reading, self._entries = reading, entries
         with reading() as repository:
             self._odb = repository.odb
@@ -349,13 +344,6 @@ class _Blobs(Mapping[str, bytes]):
 
     def __len__(self) -> int:
         return len({e.blob for e in self._entries})
-
-
-def _parse_tree(raw: bytes, prefix: str) -> list[tuple[bytes, bytes, bytes]]:
-    rows: list[tuple[bytes, bytes, bytes]] = _ENTRY.findall(raw)
-    if sum(len(mode) + len(name) + 22 for mode, name, _ in rows) != len(raw):
-        raise _refused(f"{prefix or 'the commit'}: its tree object is malformed")
-    return rows
 
 
 def _refused(problem: str) -> CommitRefused:

@@ -1,6 +1,6 @@
 """Blobs that a commit names and the object store lacks, as Problems at the place that names them (pure)."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 
 from control_plane.core.compile import TreeEntry
 from control_plane.core.problems import Problem, sort_problems
@@ -18,7 +18,7 @@ def absent_problems(
     missing: Set[Digest],
     incomplete: Mapping[Digest, tuple[int, int]],
     unreadable: Set[Digest],
-    entries: Sequence[TreeEntry],
+    entries: Iterable[TreeEntry],
     blobs: Mapping[str, bytes],
 ) -> tuple[Problem, ...]:
     """One Problem a place. `incomplete`: digest of a release's listing -> (files that lack, files in all).

@@ -4,7 +4,7 @@
 `previous` only saves work.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from control_plane.core.reading import EMPTY, Changes, Reading, problems_of_name
 from control_plane.core.render import CompiledSite, Rendering, render
 from control_plane.core.resolve import Origins, Resolved, apply_layer, merge_base
 from control_plane.core.sites import NO_SITES, Sites, check_sites, site_source, sources_of, take_sites
+from control_plane.core.trees import Folder, folder_of
 from control_plane.core.trust import TrustDocument
 from control_plane.core.validate import (
     References,
@@ -90,11 +91,15 @@ class Origin(Struct, frozen=True, kw_only=True):
 
 
 def compile_commit(
-    entries: Sequence[TreeEntry], blobs: Mapping[str, bytes], previous: CompiledFleet | None = None
+    entries: Iterable[TreeEntry], blobs: Mapping[str, bytes], previous: CompiledFleet | None = None
 ) -> CompiledFleet:
-    """Compile the files of a commit; `blobs` maps Git object ids to bytes and may read lazily."""
+    """Compile the files of a commit; `blobs` maps Git object ids to bytes and may read lazily.
+
+    With `entries` as a Folder and a `previous` compilation it costs in proportion to what changed between the two.
+    """
     before = None if previous is None else previous.state
-    reading, changes = read_tree(entries, blobs, EMPTY if before is None else before.reading)
+    tree = entries if isinstance(entries, Folder) else folder_of(entries)
+    reading, changes = read_tree(tree, blobs, EMPTY if before is None else before.reading)
     references = check_references(reading, changes, None if before is None else before.references)
     categories = _check_categories(reading, changes, before)
     identities = _take_identities(reading, changes, before)

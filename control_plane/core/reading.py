@@ -1,41 +1,50 @@
 """The files of a commit -> documents by id; with a previous reading, only what changed is looked at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import Struct
 
-from control_plane.core.layout import FOLDER, Place, TreeEntry, fold, place_entry, same_names
+from control_plane.core.layout import Place, TreeEntry, fold, place_entry, same_names
 from control_plane.core.parse import ParsedFile, parse_file
 from control_plane.core.problems import Problem
+from control_plane.core.trees import EMPTY as NO_FILES
+from control_plane.core.trees import Folder, compare
 from control_plane.core.trust import Trust, read_trust
 from schemas.desired import Document
 
 Name = tuple[str, str]
 """Folder and id of a document; single files have an empty folder and their path as id."""
+Index = dict[str, tuple[str, ...]]
+"""Paths by what they are filed under: nearly always one."""
+_NOTHING: Final[Index] = {}
 
 
 class Reading(Struct, frozen=True):
     """A commit's files, read. Nothing in it is changed once it is made.
 
-    `folded` maps the form of a path that some file system confuses to the paths of that form; `clashes` are the keys
-    of `names` and `folded` that have more than one path.
+    `names` are the paths of documents by folder and id; `folded` maps the form of a path that some file system
+    confuses to the paths of that form; `clashes` are the keys of both that have more than one path.
     """
 
-    entries: tuple[TreeEntry, ...]
+    tree: Folder
     files: dict[str, ParsedFile]
-    names: dict[Name, tuple[str, ...]]
+    names: dict[str, Index]
     problems: dict[str, tuple[Problem, ...]]
-    folded: dict[str, tuple[str, ...]]
+    folded: Index
     clashes: frozenset[Name | str]
     trust_blobs: dict[str, str]
     trust: Trust
 
     def document(self, folder: str, name: str) -> Document | None:
         """The document of that name; None if there is none or it could not be read."""
-        paths = self.names.get((folder, name))
+        paths = self.named(folder).get(name)
         file = self.files.get(paths[0]) if paths else None
         return None if file is None else file.document
+
+    def named(self, folder: str) -> Index:
+        """The paths of each id in a folder, the one that counts first."""
+        return self.names.get(folder, _NOTHING)
 
 
 class Changes(Struct, frozen=True):
@@ -47,46 +56,18 @@ class Changes(Struct, frozen=True):
     trust: bool
 
 
-EMPTY: Final = Reading((), {}, {}, {}, {}, frozenset(), {}, Trust())
+EMPTY: Final = Reading(NO_FILES, {}, {}, {}, {}, frozenset(), {}, Trust())
 
 
-def read_tree(entries: Sequence[TreeEntry], blobs: Mapping[str, bytes], previous: Reading) -> tuple[Reading, Changes]:
+def read_tree(tree: Folder, blobs: Mapping[str, bytes], previous: Reading) -> tuple[Reading, Changes]:
     """Read what differs from `previous`, keep the rest."""
-    ordered = tuple(sorted(entries))
-    changed, removed = _differences(ordered, previous.entries)
+    difference = compare(tree, previous.tree)
     reader = _Reader(blobs, previous)
-    gone = set(removed)
-    for entry in changed:
-        if entry.mode != FOLDER:
-            reader.take(entry, known=entry.path in gone)
-        gone.discard(entry.path)
-    for path in gone:
+    for entry in sorted(difference.changed):
+        reader.take(entry, known=entry.path in difference.known)
+    for path in sorted(difference.gone):
         reader.forget(path)
-    return reader.finish(ordered)
-
-
-def _differences(new: tuple[TreeEntry, ...], old: tuple[TreeEntry, ...]) -> tuple[list[TreeEntry], list[str]]:
-    """Entries that are new or other, and the paths of those and of the ones that are gone, both sorted."""
-    start = _common(new, old)
-    rest_new, rest_old = new[start:], old[start:]
-    end = _common(rest_new[::-1], rest_old[::-1])
-    middle_new, middle_old = rest_new[: len(rest_new) - end], rest_old[: len(rest_old) - end]
-    known = set(middle_old)
-    changed = [entry for entry in middle_new if entry not in known]
-    kept = set(middle_new)
-    return changed, [entry.path for entry in middle_old if entry not in kept]
-
-
-def _common(one: tuple[TreeEntry, ...], other: tuple[TreeEntry, ...]) -> int:
-    """How many entries at the start are equal: by slices, which compare in C."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    return reader.finish(tree)
 
 
 class _Reader:
@@ -96,7 +77,7 @@ class _Reader:
         self._blobs = blobs
         self._previous = previous
         self._files = previous.files.copy()
-        self._names = previous.names
+        self._names = previous.names.copy()
         self._problems = previous.problems.copy()
         self._folded = previous.folded
         self._clashes = set(previous.clashes)
@@ -149,17 +130,20 @@ class _Reader:
             self._problems[path] = file.problems
 
     def _rename(self, name: Name, path: str, *, present: bool) -> None:
+        folder, stem = name
         self._documents.add(name)
-        if self._names is self._previous.names:
-            self._names = self._names.copy()
-        _file_under(self._names, name, path, self._clashes, present=present)
+        index = self._names.get(folder, _NOTHING)
+        if index is self._previous.named(folder):
+            index = self._names[folder] = index.copy()
+        _note_clash(self._clashes, name, _file_under(index, stem, path, present=present))
 
     def _refold(self, path: str, *, present: bool) -> None:
         if self._folded is self._previous.folded:
             self._folded = self._folded.copy()
-        _file_under(self._folded, fold(path), path, self._clashes, present=present)
+        key = fold(path)
+        _note_clash(self._clashes, key, _file_under(self._folded, key, path, present=present))
 
-    def finish(self, entries: tuple[TreeEntry, ...]) -> tuple[Reading, Changes]:
+    def finish(self, tree: Folder) -> tuple[Reading, Changes]:
         """The reading, and what changed."""
         previous = self._previous
         same_trust = self._trust_blobs == previous.trust_blobs and previous is not EMPTY
@@ -169,7 +153,7 @@ class _Reader:
             else read_trust({path: self._blobs[blob] for path, blob in self._trust_blobs.items()})
         )
         reading = Reading(
-            entries,
+            tree,
             self._files,
             self._names,
             self._problems,
@@ -178,23 +162,31 @@ class _Reader:
             self._trust_blobs,
             trust,
         )
-        existence = {name for name in self._documents if (name in previous.names) != (name in self._names)}
+        existence = {
+            (folder, name)
+            for folder, name in self._documents
+            if (name in previous.named(folder)) != (name in reading.named(folder))
+        }
         changes = Changes(frozenset(self._documents), frozenset(existence), frozenset(self._paths), not same_trust)
         return reading, changes
 
 
-def _file_under(index: dict[Any, tuple[str, ...]], key: Any, path: str, clashes: set[Any], *, present: bool) -> None:
-    """Put a path under a key of the index, or take it away; note keys with several."""
+def _file_under(index: Index, key: str, path: str, *, present: bool) -> int:
+    """Put a path under a key of the index, or take it away; how many are under it then."""
     known = index.get(key)
     if known is None and present:
         index[key] = (path,)
-        return
+        return 1
     paths = {other for other in known or () if other != path} | ({path} if present else set())
     if paths:
         index[key] = tuple(sorted(paths))
     else:
         index.pop(key, None)
-    if len(paths) > 1:
+    return len(paths)
+
+
+def _note_clash(clashes: set[Any], key: Name | str, paths: int) -> None:
+    if paths > 1:
         clashes.add(key)
     else:
         clashes.discard(key)
@@ -207,7 +199,7 @@ def problems_of_names(reading: Reading) -> list[Problem]:
         if isinstance(key, str):
             found += same_names(reading.folded[key])
             continue
-        first, *others = reading.names[key]
+        first, *others = reading.named(key[0])[key[1]]
         message = f"the id `{key[1]}` is used already, by {first}; rename this file"
         found += [
             Problem(file=path, line=1, column=1, severity="error", code="DuplicateId", message=message)

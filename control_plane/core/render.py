@@ -86,8 +86,8 @@ def _touched_sets(reading: Reading, changes: Changes) -> set[str]:
     videos = {name for folder, name in changes.documents if folder == "videos"}
     touched = {name for folder, name in changes.documents if folder == "video-sets"}
     if videos:
-        for folder, name in reading.names:
-            document = reading.document(folder, name) if folder == "video-sets" else None
+        for name in reading.named("video-sets"):
+            document = reading.document("video-sets", name)
             if isinstance(document, VideoSet) and not videos.isdisjoint(_videos_of(document)):
                 touched.add(name)
     return touched
@@ -130,10 +130,10 @@ class _Folder(Mapping[str, T]):
         return document
 
     def __iter__(self) -> Iterator[str]:
-        return (name for folder, name in self._reading.names if folder == self._folder)
+        return iter(self._reading.named(self._folder))
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._reading.named(self._folder))
 
 
 class _Renderer:

@@ -104,7 +104,7 @@ def _take_groups(
         document = reading.document("groups", name)
         if isinstance(document, Group):
             groups[name] = document
-            paths[name] = reading.names["groups", name][0]
+            paths[name] = reading.named("groups")[name][0]
         else:
             groups.pop(name, None)
             paths.pop(name, None)
@@ -124,7 +124,7 @@ def _take_changed(
         if folder != "sites":
             continue
         dirty.add(name)
-        paths = reading.names.get((folder, name))
+        paths = reading.named(folder).get(name)
         document = reading.files[paths[0]].document if paths else None
         if paths and isinstance(document, Site):
             records[name] = resolver.record(paths[0], document, selectors.groups_of(name, document))

@@ -66,8 +66,8 @@ def release_facts(reading: Reading) -> ReleaseFacts:
     """The facts of this commit."""
     trees = {
         file.id: file.document.tree
-        for (folder, _), paths in reading.names.items()
-        if folder == "releases" and (file := reading.files[paths[0]]) and isinstance(file.document, Release)
+        for paths in reading.named("releases").values()
+        if (file := reading.files[paths[0]]) and isinstance(file.document, Release)
     }
     allowed = None if reading.trust.release_list is None else reading.trust.allowed("app")
     return ReleaseFacts(allowed, frozenset(revoked_of(reading).releases), trees)
@@ -169,13 +169,13 @@ class _Checker:
         if folder in self._in_fleet:
             known = self._in_fleet[folder]
             return known is None or name in known
-        return (folder, name) in self._reading.names
+        return name in self._reading.named(folder)
 
     def _suggest(self, folder: str, name: str) -> str:
         key = (folder, name)
         if key not in self._suggestions:
             if folder not in self._known:
-                self._known[folder] = self._in_fleet.get(folder) or {n for f, n in self._reading.names if f == folder}
+                self._known[folder] = self._in_fleet.get(folder) or self._reading.named(folder)
             self._suggestions[key] = suggestion(name, self._known[folder])
         return self._suggestions[key]
 
@@ -183,7 +183,7 @@ class _Checker:
 def check_releases(reading: Reading, facts: ReleaseFacts) -> Iterator[Finding]:
     """Releases whose tree is not the one that was signed, or that nobody signed (an error where one is named)."""
     for version, tree in facts.trees.items():
-        file = reading.names["releases", version][0]
+        file = reading.named("releases")[version][0]
         signed = None if facts.allowed is None else facts.allowed.get(version)
         if signed is not None and signed != tree:
             message = (
@@ -198,7 +198,7 @@ def check_releases(reading: Reading, facts: ReleaseFacts) -> Iterator[Finding]:
 def check_categories(reading: Reading) -> Iterator[Finding]:
     """Video sets that mean one category and write it differently: a box shows each category once, under one name."""
     known: dict[str, tuple[str, str, str]] = {}
-    for paths in sorted(paths for (folder, _), paths in reading.names.items() if folder == "video-sets"):
+    for paths in sorted(reading.named("video-sets").values()):
         document = reading.files[paths[0]].document
         if isinstance(document, VideoSet):
             named = [(("category",), document.category)]
@@ -219,6 +219,6 @@ def check_categories(reading: Reading) -> Iterator[Finding]:
 
 def check_fleet(reading: Reading) -> Iterator[Finding]:
     """fleet.yaml must be there."""
-    if ("", "fleet.yaml") not in reading.names:
+    if "fleet.yaml" not in reading.named(""):
         message = "there is no fleet.yaml; write one with at least `schema: 1`"
         yield Finding(file="fleet.yaml", path=(), code="MissingFile", message=message)

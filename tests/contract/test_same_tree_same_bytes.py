@@ -103,7 +103,7 @@ def edit(files: Files, chance: random.Random, original: Files) -> Files:
     after = dict(files)
     folder, change = chance.choice(EDITS)
     path = pick(after, chance, folder)
-    match chance.randrange(15):
+    match chance.randrange(16):
         case 0 if (path := pick(after, chance, chance.choice(FOLDERS))) is not None:
             del after[path]
         case 1 if path is not None and folder != "fleet.yaml":
@@ -116,6 +116,10 @@ def edit(files: Files, chance: random.Random, original: Files) -> Files:
             after["revoked.yaml"] = chance.choice((b"releases: [2.2.0]\n", b"releases: []\n", b"nope: 1\n"))
         case 5:
             after |= dict.fromkeys(("docs/Notes.md", "docs/notes.md")[: chance.randrange(3)], b"")
+        case 9:
+            # Sharded anew: the same documents in other folders.
+            shards = {p: f"sites/{chance.randrange(3)}/{p.rpartition('/')[2]}" for p in after if p.startswith("sites/")}
+            after = {shards.get(p, p): data for p, data in after.items()}
         case 6 | 7 | 8:
             # Back to what it was, so that errors do not pile up until nothing compiles any more.
             return dict(original)

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import asyncssh
 import pytest
 from pygit2.enums import ObjectType
 
+from control_plane.core.trees import folder_of
 from control_plane.errors import CommitRefused, NotFastForward, RemoteUnreachable
 from control_plane.git_source import CommitInfo, GitSource, Tree
 from tests.support.authority import Authority
@@ -67,6 +68,7 @@ def test_commit_on_a_path_is_read_whole(remote: BareRemote, by_path: GitSource) 
     assert {e.path: read.blobs[e.blob].decode() for e in read.entries} == FILES
     assert {e.mode for e in read.entries} == {0o100644}
     assert len(read.blobs) == len(set(read.blobs)) == 3
+    assert folder_of(read.entries).id == read.entries.id
 
 
 def test_commit_tells_author_subject_and_instant(remote: BareRemote, by_path: GitSource) -> None:
@@ -97,7 +99,7 @@ def test_unchanged_folders_of_the_next_commit_are_listed_the_same(remote: BareRe
     fetch(by_path)
     for revision in revisions:
         fresh = GitSource(by_path._remote, "main", by_path._clone)
-        assert tree(by_path, revision).entries == tree(fresh, revision).entries
+        assert list(tree(by_path, revision).entries) == list(tree(fresh, revision).entries)
 
 
 def test_rewritten_history_is_refused(remote: BareRemote, by_path: GitSource) -> None:
@@ -144,7 +146,7 @@ def test_remote_that_is_away_is_said_and_the_clone_stays(remote: BareRemote, by_
     fetch(by_path)
     away = remote.path.rename(remote.path.with_name("moved.git"))
     assert "fleet.git: there is no Git repository in this folder" in refusal(by_path)
-    assert len(tree(by_path, revision).entries) == 3
+    assert len(list(tree(by_path, revision).entries)) == 3
     away.rename(remote.path)
     assert fetch(by_path) == revision
 
@@ -166,7 +168,7 @@ def test_broken_clone_is_made_anew(remote: BareRemote, by_path: GitSource, tmp_p
     else:
         target.write_bytes(b"\0")
     assert fetch(by_path) == revision
-    assert len(tree(by_path, revision).entries) == 3
+    assert len(list(tree(by_path, revision).entries)) == 3
 
 
 def test_https_with_private_authority_is_fetched(remote: BareRemote, by_https: Callable[..., GitSource]) -> None:
@@ -175,7 +177,7 @@ def test_https_with_private_authority_is_fetched(remote: BareRemote, by_https: C
     assert fetch(source) == first
     second = remote.commit({**FILES, "x.yaml": "x"})
     assert fetch(source) == second
-    assert len(tree(source, second).entries) == 4
+    assert len(list(tree(source, second).entries)) == 4
 
 
 def test_https_with_wrong_password_is_refused_in_a_sentence(
@@ -292,7 +294,6 @@ def test_hostile_tree_is_shown_to_the_compiler_and_never_written(
         (0o120000, b"link", remote.blob(b"/etc/passwd")),
         (0o160000, b"module", bytes(20)),
         (0o100755, b"run", blob),
-        (0o100644, b"run", blob),
         (0o100644, b"\xff", blob),
     )
     revision = remote.commit_tree(root)
@@ -305,10 +306,27 @@ def test_hostile_tree_is_shown_to_the_compiler_and_never_written(
         ("link", 0o120000),
         ("module", 0o160000),
         ("run", 0o100755),
-        ("run", 0o100644),
         ("\\xff", 0o100644),
     ]
     assert not list(tmp_path.rglob("*passwd*"))
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        ((b"run", b"run"), "names something twice"),
+        ((b"\\xff", b"\xff"), "names something twice"),
+        ((b"sites/vannes.yaml",), "is malformed"),
+    ],
+)
+def test_tree_with_two_files_on_one_path_is_refused(
+    remote: BareRemote, by_path: GitSource, names: Sequence[bytes], why: str
+) -> None:
+    blob = remote.blob(b"x")
+    revision = remote.commit_tree(remote.raw_tree(*((0o100644, name, blob) for name in names)))
+    fetch(by_path)
+    with pytest.raises(CommitRefused, match=f"the commit: its tree object {why}"):
+        tree(by_path, revision)
 
 
 def test_clone_that_lost_its_objects_is_said_and_made_anew(
@@ -391,7 +409,7 @@ def test_blob_over_the_limit_is_refused_by_its_path(remote: BareRemote, by_path:
     fetch(by_path)
     read = tree(by_path, revision)
     with pytest.raises(CommitRefused, match=r"videos/derby\.mp4: 9437184 bytes"):
-        read.blobs[read.entries[0].blob]
+        read.blobs[next(iter(read.entries)).blob]
 
 
 def test_commit_that_is_not_there_is_said(remote: BareRemote, by_path: GitSource) -> None:
