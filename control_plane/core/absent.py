@@ -1,12 +1,13 @@
 """Blobs that a commit names and the object store lacks, as Problems at the place that names them (pure)."""
 
 from collections.abc import Iterable, Mapping, Set
+from typing import Final
 
 from control_plane.core.compile import TreeEntry
 from control_plane.core.problems import Problem, sort_problems
 from schemas.names import Digest
 
-CODE = "BlobMissing"
+CODE: Final = "BlobMissing"
 _UNREADABLE = "this blob is no listing of a release's files; make the release anew with: neopro release add PATH"
 _ADVICE = {
     "videos/": "the file of this video is not in the object store; upload it with: neopro video add FILE",

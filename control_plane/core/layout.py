@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import Struct
 
+from control_plane.core.problem_codes import Code
 from control_plane.core.problems import Problem, Severity, suggestion
 from schemas.desired import KINDS, SINGLES
 from schemas.names import ID_PATTERN, SEMVER_PATTERN
@@ -136,7 +137,7 @@ def _place_unknown(path: str, folder: str) -> Place:
     return _refused(path, "UnknownFolder", message, "warning")
 
 
-def _refused(path: str, code: str, message: str, severity: Severity = "error") -> Place:
+def _refused(path: str, code: Code, message: str, severity: Severity = "error") -> Place:
     problem = Problem(file=path, line=1, column=1, severity=severity, code=code, message=message)
     return Place("ignored", problem=problem)
 

@@ -7,6 +7,8 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from control_plane.core.problem_codes import Code
+
 Severity = Literal["error", "warning"]
 MANY: Final = 1000
 MAX_PROBLEMS: Final = 200
@@ -18,13 +20,13 @@ KeyPath = tuple[str | int, ...]
 
 
 class Problem(Struct, frozen=True, kw_only=True, order=True):
-    """A problem at `file`:`line`:`column` (both from 1); `code` is a CamelCase word for programs. Sorts by place."""
+    """A problem at `file`:`line`:`column` (both from 1); `problem_catalogue` explains its `code`. Sorts by place."""
 
     file: str
     line: int
     column: int
     severity: Severity
-    code: str
+    code: Code
     message: str
 
     def __str__(self) -> str:
@@ -36,7 +38,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     file: str
     path: KeyPath
-    code: str
+    code: Code
     message: str
     severity: Severity = "error"
     at_key: bool = False

@@ -12,11 +12,12 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import inspect
 
+from control_plane.core.problem_codes import Code
 from control_plane.core.problems import MAX_PROBLEMS, TOO_MANY, Problem, listed, suggestion
 from control_plane.core.yaml_nodes import Mapping, Node, Scalar, Sequence
 from control_plane.core.yaml_scalars import objection
 
-Note = Callable[[Node, str, str], None]
+Note = Callable[[Node, Code, str], None]
 
 
 class _Enough(Exception):
@@ -27,7 +28,7 @@ def check_shape(file: str, root: Node | None, kind: type[Any]) -> list[Problem]:
     """Every way in which the document is not a `kind`, up to MAX_PROBLEMS."""
     found: list[Problem] = []
 
-    def note(node: Node, code: str, message: str) -> None:
+    def note(node: Node, code: Code, message: str) -> None:
         if len(found) == MAX_PROBLEMS:
             code, message = "TooManyProblems", TOO_MANY
         line, column = node.line + 1, node.column + 1
@@ -170,7 +171,7 @@ def _check_scalar(node: Node, kind: inspect.Type, description: str, note: Note) 
     problem = _converts(node.value, kind)
     if problem is None:
         return
-    code = "BadValue" if _has_type(node.value, kind) else "WrongType"
+    code: Code = "BadValue" if _has_type(node.value, kind) else "WrongType"
     note(node, code, _sentence(node, kind, code, description, problem))
 
 
@@ -216,7 +217,7 @@ def _has_type(value: Any, kind: inspect.Type) -> bool:
     return isinstance(value, str if expected in (date, datetime) else expected)
 
 
-def _sentence(node: Scalar, kind: inspect.Type, code: str, description: str, problem: str) -> str:
+def _sentence(node: Scalar, kind: inspect.Type, code: Code, description: str, problem: str) -> str:
     wanted = _NAMES.get(type(kind), "another value")
     if code == "WrongType":
         hint = f"; quote it: '{node.text}'" if isinstance(kind, inspect.StrType) and node.text else ""

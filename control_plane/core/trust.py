@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from control_plane.core.layout import TRUST_FILE
+from control_plane.core.problem_codes import Code
 from control_plane.core.problems import Problem
 from schemas.dsse import Refused, decode_base64, open_envelope, strict_json
 from schemas.names import Digest, Version
@@ -126,5 +127,5 @@ def _refused(path: str, refusal: Refused) -> Problem:
     return _problem(path, "SignatureRefused", message)
 
 
-def _problem(file: str, code: str, message: str) -> Problem:
+def _problem(file: str, code: Code, message: str) -> Problem:
     return Problem(file=file, line=1, column=1, severity="error", code=code, message=message)

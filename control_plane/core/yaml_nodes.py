@@ -23,6 +23,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
+from control_plane.core.problem_codes import Code
 from control_plane.core.problems import MAX_PROBLEMS, TOO_MANY, KeyPath, Problem
 from control_plane.core.yaml_scalars import plain_value
 from control_plane.core.yaml_strict import INVISIBLE, MAX_BYTES, MAX_DEPTH
@@ -119,7 +120,7 @@ def place_of(root: Node | None, path: KeyPath, at_key: bool) -> tuple[int, int]:
     return line + 1, column + 1
 
 
-def _problem(file: str, line: int, column: int, code: str, message: str) -> Problem:
+def _problem(file: str, line: int, column: int, code: Code, message: str) -> Problem:
     return Problem(file=file, line=line + 1, column=column + 1, severity="error", code=code, message=message)
 
 
@@ -171,18 +172,18 @@ class _Composer:
             self._note(line, column, "InvisibleCharacter", message)
         return INVISIBLE.sub("?", text)
 
-    def _note(self, line: int, column: int, code: str, message: str) -> None:
+    def _note(self, line: int, column: int, code: Code, message: str) -> None:
         if len(self.problems) == MAX_PROBLEMS:
             code, message = "TooManyProblems", TOO_MANY
         self._append(line, column, code, message)
         if len(self.problems) > MAX_PROBLEMS:
             raise _Stop
 
-    def _append(self, line: int, column: int, code: str, message: str) -> None:
+    def _append(self, line: int, column: int, code: Code, message: str) -> None:
         """As `_note`, where the reading ends anyway."""
         self.problems.append(_problem(self.file, line, column, code, message))
 
-    def _note_at(self, event: Event, code: str, message: str) -> None:
+    def _note_at(self, event: Event, code: Code, message: str) -> None:
         self._note(event.start_mark.line, event.start_mark.column, code, message)
 
     def _take(self, event: Event) -> None:
