@@ -6,14 +6,21 @@ pytest_plugins = ["tests.support.git_servers", "tests.support.postgres", "tests.
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """One option decides between the sample that a commit waits for and everything."""
+    """`--long`: not the sample that a commit waits for, but everything; `--update-golden`: what is meant to change."""
     parser.addoption("--long", action="store_true", help="every point of the crash matrix, every PostgreSQL, all slow")
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden anew from what is answered now")
 
 
 @pytest.fixture(scope="session")
 def long(request: pytest.FixtureRequest) -> bool:
     """Whether this run may take its time."""
     return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture(scope="session")
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether this run writes the golden files instead of comparing with them."""
+    return bool(request.config.getoption("--update-golden"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,0 +1,1 @@
+"""What every verb answers, word for word."""
