@@ -7,7 +7,7 @@ processes the publishing transaction decides, and the one that comes second look
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from control_plane.core.absent import absent_problems
 from control_plane.core.commit_signature import signature_fault
-from control_plane.core.compile import CompiledFleet, compile_commit
+from control_plane.core.compile import CompiledFleet, changed_sites, compile_commit
 from control_plane.core.number import Mark, Numbering, number
 from control_plane.core.trust import require_continued
 from control_plane.errors import ClockBehind, CommitRefused, DatabaseUnavailable, FleetError, Superseded
@@ -178,7 +178,9 @@ class Pipeline:
                 trust=[TrustRow(d.kind, d.version, d.envelope) for d in compiled.trust_documents],
                 revoked=compiled.revoked.identities,
             )
-        marks = known.marks | numbering.heads | numbering.rows
+        marks = known.marks.copy()
+        marks.update(numbering.heads)
+        marks.update(numbering.rows)
         settled = trust if known.trust == trust or not known.marks else None
         self._known = _Known(serial=published.serial, marks=marks, compiled=compiled, trust=settled)
         if settled is None:
@@ -190,8 +192,8 @@ class Pipeline:
     def _number(
         self, known: _Known, revision: Revision, compiled: CompiledFleet, trust: _Trust, now: datetime
     ) -> tuple[Numbering, dict[SiteId, tuple[Mark, SignedHead]]]:
-        before = known.compiled.sites if known.compiled else None
-        numbering = number(compiled.sites, known.marks, int(now.timestamp() * 1000), before=before)
+        changed = changed_sites(known.compiled.sites, compiled.sites) if known.compiled else None
+        numbering = number(compiled.sites, known.marks, int(now.timestamp() * 1000), changed=changed)
         return numbering, {
             site: (mark, self._sign(Word(site, mark.generation, mark.manifest, mark.state, revision), trust, now))
             for site, mark in numbering.heads.items()
@@ -288,7 +290,7 @@ class Pipeline:
         await self._objects.check()  # a store that is away (a disk that is not mounted) must not look like an empty one
         return await asyncio.to_thread(absent_problems, missing, incomplete, unreadable, tree.entries, tree.blobs)
 
-    async def _missing(self, digests: frozenset[Digest]) -> set[Digest]:
+    async def _missing(self, digests: Set[Digest]) -> set[Digest]:
         """What the store lacks; what it was seen to hold is not asked for again: blobs are never taken away."""
         missing = await self._objects.missing(unseen) if (unseen := digests - self._present) else set()
         self._present |= unseen - missing

@@ -4,7 +4,9 @@
 `previous` only saves work.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
+from itertools import compress
+from operator import is_not
 from typing import Any
 
 import msgspec
@@ -39,6 +41,7 @@ __all__ = [
     "Problem",
     "TreeEntry",
     "TrustDocument",
+    "changed_sites",
     "compile_commit",
     "explain",
 ]
@@ -73,10 +76,9 @@ class CompiledFleet(Struct, frozen=True, kw_only=True):
         return any(problem.severity == "error" for problem in self.problems)
 
     @property
-    def blobs(self) -> frozenset[Digest]:
+    def blobs(self) -> Set[Digest]:
         """Every content file and release listing that a manifest names."""
-        prefixes = {id(site.content.prefix): site.content.prefix for site in self.sites.values()}
-        return frozenset().union(*(prefix.digests for prefix in prefixes.values()))
+        return self.state.rendering.naming.keys() if self.sites else frozenset()
 
 
 class Origin(Struct, frozen=True, kw_only=True):
@@ -100,7 +102,7 @@ def compile_commit(
     before = None if previous is None else previous.state
     tree = entries if isinstance(entries, Folder) else folder_of(entries)
     reading, changes = read_tree(tree, blobs, EMPTY if before is None else before.reading)
-    references = check_references(reading, changes, None if before is None else before.references)
+    references = _check_references(reading, changes, before)
     categories = _check_categories(reading, changes, before)
     identities = _take_identities(reading, changes, before)
     sites, dirty = take_sites(reading, changes, NO_SITES if before is None else before.sites)
@@ -125,6 +127,22 @@ def compile_commit(
         revoked=revoked,
         state=_State(reading, references, categories, identities, sites, rendering, blobs),
     )
+
+
+def changed_sites(before: Mapping[SiteId, CompiledSite], after: Mapping[SiteId, CompiledSite]) -> set[SiteId]:
+    """The sites that came, went or were compiled anew between two compilations of which one started from the other.
+
+    What did not change is the very same object in both, so that comparing costs 0.1 µs a site. A site in the answer may
+    still have come out the same.
+    """
+    there = compress(after, map(is_not, after.values(), map(before.get, after)))
+    return {*there, *(before.keys() - after.keys())}
+
+
+def _check_references(reading: Reading, changes: Changes, before: _State | None) -> References:
+    if before is None:
+        return check_references(reading, changes, None, {})
+    return check_references(reading, changes, before.references, before.reading.files)
 
 
 def _take_identities(reading: Reading, changes: Changes, before: _State | None) -> Identities:

@@ -62,7 +62,7 @@ class Shelf(Struct, frozen=True):
     entries: dict[bytes, CategoryVideo]
 
 
-class Prefix(Struct, frozen=True):
+class Prefix(Struct, frozen=True, eq=False):
     """The shared part of bodies, without its closing brace; `digests` are the blobs that it names."""
 
     data: bytes

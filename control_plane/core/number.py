@@ -1,6 +1,6 @@
 """Which sites get a new generation: a compiled commit against what is published (pure)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 import msgspec
 from msgspec import Struct
@@ -36,31 +36,28 @@ def number(
     published: Mapping[SiteId, Mark],
     now_ms: int,
     *,
-    before: Mapping[SiteId, CompiledSite] | None = None,
+    changed: Set[SiteId] | None = None,
 ) -> Numbering:
     """The sites whose manifest or state differ get generation max(previous + 1, `now_ms`); milliseconds since 1970.
 
     It still rises after a rebuild from Git alone, because time does. A site that is no longer in Git is told once, by
-    a head with the state `retired`. `before`: the compilation that was published last, if it is at hand; sites that
-    are the very same object in both are skipped.
+    a head with the state `retired`. `changed`: all others are known to be what is published already.
     """
     heads: dict[SiteId, Mark] = {}
     rows: dict[SiteId, Mark] = {}
-    known = before or {}
-    for site, wanted in compiled.items():
-        if known.get(site) is wanted:
+    for site in compiled.keys() | published.keys() if changed is None else changed:
+        wanted, old = compiled.get(site), published.get(site)
+        if wanted is None:
+            if old is not None and not old.gone:
+                heads[site] = msgspec.structs.replace(
+                    old, generation=max(old.generation + 1, now_ms), state="retired", gone=True
+                )
             continue
-        old = published.get(site)
         mark = _mark(wanted, old.generation if old else 0)
         if old is None or (old.manifest, old.state, old.gone) != (mark.manifest, mark.state, False):
             heads[site] = msgspec.structs.replace(mark, generation=max(mark.generation + 1, now_ms))
         elif old != mark:
             rows[site] = mark
-    for site in published.keys() - compiled.keys():
-        if not (old := published[site]).gone:
-            heads[site] = msgspec.structs.replace(
-                old, generation=max(old.generation + 1, now_ms), state="retired", gone=True
-            )
     return Numbering(heads=heads, rows=rows)
 
 

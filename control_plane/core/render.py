@@ -44,14 +44,19 @@ class CompiledSite(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Rendering(Struct, frozen=True):
-    """Compiled sites; `stale` are those that are not yet what the newest reading says, because it had errors."""
+    """Compiled sites; `stale` are those that are not yet what the newest reading says, because it had errors.
+
+    `users` is how many sites have a prefix, `naming` how many of those prefixes name a blob; nothing has none.
+    """
 
     sites: dict[SiteId, CompiledSite]
     stale: frozenset[SiteId]
     prefixes: dict[PrefixKey, Prefix]
+    users: dict[Prefix, int]
+    naming: dict[Digest, int]
 
 
-NO_RENDERING: Final = Rendering({}, frozenset(), {})
+NO_RENDERING: Final = Rendering({}, frozenset(), {}, {}, {})
 
 
 def render(
@@ -61,24 +66,48 @@ def render(
     before = NO_RENDERING if previous is None else previous
     touched = _touched_sets(reading, changes)
     versions = {name for folder, name in changes.documents if folder == "releases"}
-    prefixes = {
-        key: prefix for key, prefix in before.prefixes.items() if key[2] not in versions and touched.isdisjoint(key[3])
-    }
+    prefixes = before.prefixes.copy()
+    if versions or touched:
+        prefixes = {k: p for k, p in prefixes.items() if k[2] not in versions and touched.isdisjoint(k[3])}
     stale = before.stale | dirty | _holding(sites, touched)
     if failed:
-        return Rendering(before.sites, stale, prefixes)
+        return Rendering(before.sites, stale, prefixes, before.users, before.naming)
     if len(prefixes) > 2 * len(before.sites) + 64:
         live = {prefix_key(record.resolved, record.document.timezone) for record in sites.records.values()}
         prefixes = {key: prefix for key, prefix in prefixes.items() if key in live}
     renderer = _Renderer(reading, prefixes)
-    compiled = before.sites.copy()
+    compiled, users, naming = before.sites.copy(), before.users.copy(), before.naming.copy()
     for name in sorted(stale):
-        record = sites.records.get(name)
-        if record is None:
-            compiled.pop(name, None)
-        else:
-            compiled[name] = renderer.site(name, record)
-    return Rendering(compiled, frozenset(), prefixes)
+        old, record = compiled.get(name), sites.records.get(name)
+        if record is not None:
+            compiled[name] = new = renderer.site(name, record)
+            _count_up(users, naming, new.content.prefix)
+        if old is not None:
+            _count_down(users, naming, old.content.prefix)
+            if record is None:
+                del compiled[name]
+    return Rendering(compiled, frozenset(), prefixes, users, naming)
+
+
+def _count_up(users: dict[Prefix, int], naming: dict[Digest, int], prefix: Prefix) -> None:
+    """One more site has the prefix."""
+    known = users.get(prefix, 0)
+    users[prefix] = known + 1
+    if not known:
+        for digest in prefix.digests:
+            naming[digest] = naming.get(digest, 0) + 1
+
+
+def _count_down(users: dict[Prefix, int], naming: dict[Digest, int], prefix: Prefix) -> None:
+    """One site fewer has it."""
+    users[prefix] -= 1
+    if users[prefix]:
+        return
+    del users[prefix]
+    for digest in prefix.digests:
+        naming[digest] -= 1
+        if not naming[digest]:
+            del naming[digest]
 
 
 def _touched_sets(reading: Reading, changes: Changes) -> set[str]:

@@ -1,18 +1,19 @@
 """Rules across documents: references, releases that are allowed, keys and categories that are used twice."""
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from typing import Any, Final
 
 from msgspec import Struct
 
 from control_plane.core.parse import ParsedFile
 from control_plane.core.problems import Finding, suggestion
-from control_plane.core.reading import Changes, Reading
+from control_plane.core.reading import Changes, Name, Reading
 from control_plane.core.references import Reference
 from schemas.desired import Fleet, Release, Revoked, VideoSet
 from schemas.names import Digest, Version
 
 NO_REVOKED: Final = Revoked()
+_NOBODY: Final[frozenset[Any]] = frozenset()
 _NOUNS: Final = {
     "sites": "site",
     "groups": "group",
@@ -43,11 +44,12 @@ class ReleaseFacts(Struct, frozen=True):
 
 
 class References(Struct, frozen=True):
-    """Findings of references by file, and what they were checked against."""
+    """Findings of references by file, what they were checked against, and the files that name each document."""
 
     findings: dict[str, tuple[Finding, ...]]
     facts: ReleaseFacts
     in_fleet: dict[str, frozenset[str] | None]
+    users: dict[Name, frozenset[str]]
 
 
 def fleet_of(reading: Reading) -> Fleet | None:
@@ -73,59 +75,84 @@ def release_facts(reading: Reading) -> ReleaseFacts:
     return ReleaseFacts(allowed, frozenset(revoked_of(reading).releases), trees)
 
 
-def check_references(reading: Reading, changes: Changes, previous: References | None) -> References:
-    """Findings of files that name what is not there or not allowed; only what may have changed is checked anew."""
+NO_REFERENCES: Final = References({}, ReleaseFacts(None, frozenset(), {}), {}, {})
+
+
+def check_references(
+    reading: Reading, changes: Changes, previous: References | None, before: Mapping[str, ParsedFile]
+) -> References:
+    """Findings of files that name what is not there or not allowed; only what may have changed is checked anew.
+
+    `before` are the files of the previous reading.
+    """
+    known = NO_REFERENCES if previous is None else previous
     fleet = fleet_of(reading)
     in_fleet = {
         "rollouts": None if fleet is None else frozenset(fleet.rollouts),
         "tenants": None if fleet is None else frozenset(fleet.tenants),
     }
-    if previous is not None and not (changes.trust or _touches_releases(changes)):
-        facts = previous.facts
-    else:
-        facts = release_facts(reading)
+    same_facts = previous is not None and not (changes.trust or _touches_releases(changes))
+    facts = known.facts if same_facts else release_facts(reading)
+    users = _take_users(known.users, changes.paths, before, reading.files)
+    now = References(known.findings.copy(), facts, in_fleet, users)
     checker = _Checker(reading, facts, in_fleet)
-    if previous is None:
-        again, findings = set(reading.files), {}
-    else:
-        findings = {path: found for path, found in previous.findings.items() if path in reading.files}
-        again = _to_check(reading, changes, previous, facts, in_fleet)
-    for path in again:
-        found = checker.check(reading.files[path]) if reading.files[path].references else ()
+    for path in _to_check(changes, known, now):
+        file = reading.files.get(path)
+        found = checker.check(file) if file is not None and file.references else ()
         if found:
-            findings[path] = found
+            now.findings[path] = found
         else:
-            findings.pop(path, None)
-    return References(findings, facts, in_fleet)
+            now.findings.pop(path, None)
+    return now
+
+
+def _take_users(
+    known: dict[Name, frozenset[str]],
+    paths: Iterable[str],
+    before: Mapping[str, ParsedFile],
+    after: Mapping[str, ParsedFile],
+) -> dict[Name, frozenset[str]]:
+    """Who names what, after the files at `paths` changed."""
+    came: dict[Name, set[str]] = {}
+    went: dict[Name, set[str]] = {}
+    for path in paths:
+        old, new = _named_by(before.get(path)), _named_by(after.get(path))
+        if old != new:
+            for name in new - old:
+                came.setdefault(name, set()).add(path)
+            for name in old - new:
+                went.setdefault(name, set()).add(path)
+    if not (came or went):
+        return known
+    users = known.copy()
+    for name in came.keys() | went.keys():
+        left = (users.get(name, _NOBODY) - went.get(name, _NOBODY)) | came.get(name, _NOBODY)
+        if left:
+            users[name] = left
+        else:
+            del users[name]
+    return users
+
+
+def _named_by(file: ParsedFile | None) -> Set[Name]:
+    return _NOBODY if file is None or not file.references else {(r.folder, r.id) for r in file.references}
 
 
 def _touches_releases(changes: Changes) -> bool:
     return any(folder == "releases" or name == "revoked.yaml" for folder, name in changes.documents)
 
 
-def _to_check(
-    reading: Reading,
-    changes: Changes,
-    previous: References,
-    facts: ReleaseFacts,
-    in_fleet: Mapping[str, frozenset[str] | None],
-) -> set[str]:
+def _to_check(changes: Changes, previous: References, now: References) -> set[str]:
     """Files that changed, and files that name something that came, went or changed its standing."""
-    again = {path for path in changes.paths if path in reading.files}
-    touched = {folder for folder, _ in changes.existence}
-    # A sentence may suggest the nearest name: files with findings are looked at again when names come or go.
-    again |= {path for path in previous.findings if path in reading.files} if touched else set()
-    whole = {"releases"} if facts != previous.facts else set()
-    whole |= {folder for folder in in_fleet if in_fleet[folder] != previous.in_fleet[folder]}
-    if not touched and not whole:
-        return again
-    for path, file in reading.files.items():
-        for reference in file.references:
-            if reference.folder in whole or (reference.folder, reference.id) in changes.existence:
-                again.add(path)
-                break
+    whole = {"releases"} if now.facts != previous.facts else set()
+    whole |= {folder for folder, known in now.in_fleet.items() if previous.in_fleet.get(folder) != known}
+    again = set(changes.paths)
+    again.update(*(now.users.get(name, ()) for name in changes.existence))
     if whole:
-        again |= {path for path in previous.findings if path in reading.files}
+        again.update(*(paths for (folder, _), paths in now.users.items() if folder in whole))
+    if whole or changes.existence:
+        # A sentence may suggest the nearest name: files with findings are looked at again when names come or go.
+        again.update(previous.findings)
     return again
 
 

@@ -6,13 +6,17 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from control_plane.core.compile import CompiledFleet, compile_commit
+from control_plane.core.compile import CompiledFleet, changed_sites, compile_commit
 from tests.support.fleet_generator import as_tree, make_fleet, public_key, trust_documents
 
 SITES = 12
 FLEET = make_fleet(SITES, 5)
 CODE = st.integers(0, 2**32)
 Files = dict[str, bytes]
+
+
+def differs(before: CompiledFleet, after: CompiledFleet, site: str) -> bool:
+    return before.sites.get(site) != after.sites.get(site)
 
 
 def everything(fleet: CompiledFleet) -> object:
@@ -138,6 +142,8 @@ def test_compiling_on_top_of_what_was_there_gives_what_compiling_cold_gives(code
     for _ in range(8):
         for _ in range(chance.choice((1, 1, 2, 3))):
             files = edit(files, chance, FLEET)
-        tree = as_tree(files)
-        compiled = compile_commit(*tree, compiled)
+        tree, before = as_tree(files), compiled
+        compiled = compile_commit(*tree, before)
         assert everything(compiled) == everything(compile_commit(*tree))
+        changed = changed_sites(before.sites, compiled.sites)
+        assert {n for n in before.sites.keys() | compiled.sites.keys() if differs(before, compiled, n)} <= changed

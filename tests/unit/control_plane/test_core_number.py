@@ -70,9 +70,10 @@ def test_a_site_that_is_gone_is_retired_once_with_its_last_manifest() -> None:
     assert (again.heads, again.rows) == ({}, {})
 
 
-def test_a_site_that_is_the_same_object_as_before_is_not_looked_at() -> None:
-    same = wanted(manifest="other")
-    assert not number({"s": same}, {"s": published()}, NOW_MS, before={"s": same}).heads
+def test_only_sites_that_changed_are_looked_at_when_they_are_known() -> None:
+    compiled = {site: wanted(manifest="other") for site in "abc"}
+    marks = {site: published(gone=site == "e") for site in "abcde"}
+    assert number(compiled, marks, NOW_MS, changed={"b", "d", "e", "f"}).heads.keys() == {"b", "d"}
 
 
 sites = st.dictionaries(
