@@ -30,7 +30,10 @@ GroupKeys = tuple[GroupKey, ...]
 
 
 class SiteRecord(Struct, frozen=True, gc=False):
-    """A site of a commit. `shares` says that it sets nothing of its own: what it resolves to is its groups'."""
+    """A site of a commit. `shares` says that it sets nothing of its own: what it resolves to is its groups'.
+
+    `conflicts` are those of its groups that it does not decide itself.
+    """
 
     path: str
     document: Site
@@ -38,10 +41,11 @@ class SiteRecord(Struct, frozen=True, gc=False):
     resolved: Resolved
     shares: bool
     findings: tuple[Finding, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
 
 
 class Sites(Struct, frozen=True):
-    """All sites, those with findings, the merges that they share, and how many are in each group."""
+    """All sites, those with findings or conflicts, the merges that they share, and how many are in each group."""
 
     records: dict[SiteId, SiteRecord]
     troubled: dict[SiteId, SiteRecord]
@@ -75,7 +79,7 @@ def take_sites(reading: Reading, changes: Changes, previous: Sites) -> tuple[Sit
     for name in dirty:
         _recount(members, previous.records.get(name), records.get(name))
         troubled.pop(name, None)
-        if (record := records.get(name)) is not None and record.findings:
+        if (record := records.get(name)) is not None and (record.findings or record.conflicts):
             troubled[name] = record
     return Sites(records, troubled, bases, groups, group_paths, members), dirty
 
@@ -218,7 +222,8 @@ class _Resolver:
         shares = sets_nothing(document)
         resolved = base.resolved if shares else apply_layer(base.resolved, Source("site", path, (), document))
         findings = self._check(path, document, groups, resolved)
-        return SiteRecord(path, document, groups, resolved, shares, findings)
+        conflicts = _undecided(base.conflicts, path, document) if base.conflicts else ()
+        return SiteRecord(path, document, groups, resolved, shares, findings, conflicts)
 
     def _check(self, path: str, site: Site, groups: GroupKeys, resolved: Resolved) -> tuple[Finding, ...]:
         version = resolved.release
@@ -230,6 +235,10 @@ class _Resolver:
         if not isinstance(release, Release) or release.requires == _NO_REQUIREMENTS:
             return ()
         return tuple(_check_requirements(path, site, resolved, release))
+
+
+def _undecided(conflicts: tuple[Conflict, ...], path: str, document: Site) -> tuple[Conflict, ...]:
+    return tuple(undecided(conflicts, [Source("site", path, (), document)]))
 
 
 def _without_release(path: str) -> Finding:
@@ -286,14 +295,10 @@ def check_sites(reading: Reading, sites: Sites) -> Iterator[Finding]:
 
 def _check_conflicts(sites: Sites) -> Iterator[Finding]:
     found: dict[tuple[str, str, tuple[str | int, ...]], tuple[Conflict, list[SiteId]]] = {}
-    if not any(base.conflicts for base in sites.bases.values()):
-        return
-    for name, record in sites.records.items():
-        base = sites.bases[record.groups]
-        if base.conflicts:
-            for conflict in undecided(base.conflicts, [site_source(record)]):
-                key = (conflict.one.file, conflict.other.file, conflict.path)
-                found.setdefault(key, (conflict, []))[1].append(name)
+    for name, record in sites.troubled.items():
+        for conflict in record.conflicts:
+            key = (conflict.one.file, conflict.other.file, conflict.path)
+            found.setdefault(key, (conflict, []))[1].append(name)
     for conflict, names in found.values():
         yield _conflict_finding(conflict, names)
 
