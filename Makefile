@@ -40,6 +40,9 @@ format: $(VENV)/.dev ## format the code
 schema: $(VENV)/.dev ## write schemas/jsonschema/ anew
 	@$(BIN)/python -m cli.schemas
 
+docs: $(VENV)/.dev ## write the generated pages of docs/ anew
+	@$(BIN)/python -m cli.docs
+
 bench: $(VENV)/.dev ## measure beside floors and peers; writes bench.json
 	@$(BIN)/python -m tests.benchmarks
 
@@ -54,4 +57,4 @@ lock: ## compile the requirement files anew (needs uv)
 clean: ## remove the environment and what was built
 	@rm -rf $(VENV) build *.egg-info bench.json
 
-.PHONY: help demo demo-clean test test-long check format schema bench test-crash lock clean
+.PHONY: help demo demo-clean test test-long check format schema docs bench test-crash lock clean

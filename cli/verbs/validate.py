@@ -42,6 +42,8 @@ def validate(directory: Path = Path(), /, *, json: Flag = False) -> int:
     )
     for problem in fleet.problems:
         output.say(str(problem))
+    if fleet.problems:
+        output.say(f"What a code means, and what to do: neopro explain {fleet.problems[0].code}")
     if fleet.has_errors:
         output.say(f"{_count(errors, 'error')}: a commit of this would be refused whole")
         return 1

@@ -14,7 +14,7 @@ from msgspec import inspect
 
 from control_plane.core.problem_codes import Code
 from control_plane.core.problems import MAX_PROBLEMS, TOO_MANY, Problem, listed, suggestion
-from control_plane.core.yaml_nodes import Mapping, Node, Scalar, Sequence
+from control_plane.core.yaml_nodes import Mapping, Node, Scalar, Sequence, is_merge_key
 from control_plane.core.yaml_scalars import objection
 
 Note = Callable[[Node, Code, str], None]
@@ -151,7 +151,8 @@ def check_free(node: Node, note: Note) -> None:
                 check_free(item, note)
         case Mapping():
             for key, value in node.pairs:
-                check_free(key, note)
+                if not is_merge_key(key):  # noted when it was read
+                    check_free(key, note)
                 check_free(value, note)
 
 

@@ -96,6 +96,11 @@ def value_of(node: Node) -> Any:
             return {key.value: value_of(value) for key, value in node.pairs}
 
 
+def is_merge_key(key: Scalar) -> bool:
+    """Whether it is YAML 1.1's `<<`; a quoted one is a word like any other."""
+    return key.plain and key.text == "<<"
+
+
 def place_of(root: Node | None, path: KeyPath, at_key: bool) -> tuple[int, int]:
     """Line and column (from 1) of the value at `path`, of its key, or of the deepest node on the way that is there."""
     if root is None:
@@ -264,7 +269,7 @@ class _Composer:
         if not isinstance(node, Scalar):
             self._note(node.line, node.column, "KeyNotText", "a list or map cannot be a key; write a word")
             return Scalar(node.line, node.column, "?", False, "?")
-        if node.plain and node.text == "<<":
+        if is_merge_key(node):
             self._note(node.line, node.column, "MergeKey", "merge keys (`<<`) are not allowed; write the keys out")
         elif not isinstance(node.value, str):
             message = f"a key must be text; quote it: '{node.text}'" if node.text else "a key is missing before the `:`"

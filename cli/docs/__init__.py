@@ -1,0 +1,13 @@
+"""Pages of `docs/` that are made from the code: one module a page, `make docs` writes them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from cli.docs.problems import problems_page
+
+FOLDER: Final = Path(__file__).parents[2] / "docs"
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "problems.md": problems_page,
+}
+"""File in `docs/` -> what makes its text."""
