@@ -42,8 +42,12 @@ class Edit:
         """Put `value` at `path`; maps on the way are made, new keys go to the end."""
         if self.get(path) == value and value is not None:
             return False
-        self._map(path[:-1])[path[-1]] = value
-        self._changed = True
+        parent, before = self._map(path[:-1]), self.get(path)
+        if isinstance(before, dict | list) and not (before.fa.flow_style() or parent.fa.flow_style()):  # type: ignore[union-attr]
+            self._replace_lines(path, f"{scalar(path[-1])}: {_inner(value)}\n")
+        else:
+            parent[path[-1]] = value
+            self._changed = True
         return True
 
     def delete(self, path: KeyPath) -> bool:
@@ -51,11 +55,26 @@ class Edit:
         parent = self.get(path[:-1])
         if not isinstance(parent, dict) or path[-1] not in parent:
             return False
-        del parent[path[-1]]
-        self._changed = True
-        if not parent and path[:-1]:
-            self.delete(path[:-1])
+        if len(parent) == 1 and path[:-1]:
+            return self.delete(path[:-1])
+        if len(parent) == 1 or parent.fa.flow_style():  # type: ignore[attr-defined]
+            del parent[path[-1]]
+            self._changed = True
+        else:
+            self._replace_lines(path, "")
         return True
+
+    def _replace_lines(self, path: KeyPath, line: str) -> None:
+        """Write `line` for a key of a block map and its value: ruamel would take the comment above the next key along,
+        which it files under this one."""
+        lines = self.text.splitlines(keepends=True)
+        _, document = _load("".join(lines), self._name)
+        for key in path[:-1]:
+            document = document[key]
+        first, column = document.lc.key(path[-1])
+        lines[first : _end_of_value(lines, first, column)] = [" " * column + line] if line else []
+        self._before, self._changed = "".join(lines), False
+        self._yaml, self._document = _load(self._before, self._name)
 
     def append(self, path: KeyPath, item: Any) -> bool:
         """Put `item` at the end of the list at `path`, unless it is there; a map counts by its video."""
@@ -124,7 +143,7 @@ def scalar(value: object) -> str:
 def flow(value: Mapping[str, object] | Sequence[object]) -> str:
     """A short mapping or list on one line: `{city: Rennes, region: Bretagne}`."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_inner(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{scalar(key)}: {_inner(item)}" for key, item in value.items()) + "}"
     return "[" + ", ".join(_inner(item) for item in value) + "]"
 
 
@@ -137,6 +156,20 @@ def _escaped(character: str) -> str:
     if character.isprintable():
         return character
     return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
+
+
+def _end_of_value(lines: Sequence[str], first: int, column: int) -> int:
+    """The line behind the value of the key at `first`, `column`; comments above the next key are the next key's."""
+    end = last = first + 1
+    while end < len(lines):
+        text = lines[end].strip()
+        indent = len(lines[end]) - len(lines[end].lstrip(" "))
+        if indent > column or (indent == column and text.startswith("- ")):
+            last = end + 1 if text else last
+        elif text and not text.startswith("#"):
+            break
+        end += 1
+    return last
 
 
 def _same(item: Any, present: Any) -> bool:

@@ -107,6 +107,51 @@ def test_deleted_key_takes_the_maps_that_it_empties_along() -> None:
     assert edit.text == "name: A\nstate: active\n"
 
 
+COMMENTED = """\
+config:
+  liveScoreEnabled: true   # since May
+  # the posts stand in the way
+  scoreOverlay:
+    position: top   # of the screen
+    # pixels
+    offsetX: 2
+
+# whom to call
+contact:
+  name: A
+  notes: |
+    # no comment
+    text
+sports:
+- futsal
+# the last word
+state: active
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "gone"),
+    [
+        ("config.liveScoreEnabled", "  liveScoreEnabled: true   # since May\n"),
+        ("config.scoreOverlay.position", "    position: top   # of the screen\n"),
+        ("config.scoreOverlay.offsetX", "    offsetX: 2\n"),
+        ("contact", "contact:\n  name: A\n  notes: |\n    # no comment\n    text\n"),
+        ("sports", "sports:\n- futsal\n"),
+        ("state", "state: active\n"),
+    ],
+)
+def test_deleted_key_leaves_the_comments_of_its_neighbours(path: str, gone: str) -> None:
+    edit = Edit(COMMENTED, "site.yaml")
+    assert edit.delete(path.split(".")) and edit.text == COMMENTED.replace(gone, "")
+
+
+def test_keys_are_deleted_one_after_the_other_and_beside_other_changes() -> None:
+    edit = Edit(COMMENTED, "site.yaml")
+    edit.set(("state",), "retired")
+    assert edit.delete(("config",)) and edit.delete(("contact",)) and edit.set(("sports",), ["rugby"])
+    assert edit.text == "\n# whom to call\nsports: [rugby]\n# the last word\nstate: retired\n"
+
+
 def test_item_is_removed_from_a_list_and_the_rest_stays() -> None:
     edit = Edit(SITE, "site.yaml")
     assert edit.remove(("sports",), "futsal") and not edit.remove(("sports",), "tennis")
