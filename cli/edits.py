@@ -46,6 +46,7 @@ class Edit:
         if isinstance(before, dict | list) and not (before.fa.flow_style() or parent.fa.flow_style()):  # type: ignore[union-attr]
             self._replace_lines(path, f"{scalar(path[-1])}: {_inner(value)}\n")
         else:
+            _shift_comment(parent, path[-1], len(str(value)) - len(str(before)))
             parent[path[-1]] = value
             self._changed = True
         return True
@@ -156,6 +157,13 @@ def _escaped(character: str) -> str:
     if character.isprintable():
         return character
     return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
+
+
+def _shift_comment(parent: Any, key: str, columns: int) -> None:
+    """The comment behind a value moves with the value's end, as it would under a person's hands."""
+    comment = (parent.ca.items.get(key) or [None] * 3)[2] if hasattr(parent, "ca") else None
+    if comment is not None:
+        comment.start_mark.column = max(0, comment.start_mark.column + columns)
 
 
 def _end_of_value(lines: Sequence[str], first: int, column: int) -> int:

@@ -1,0 +1,61 @@
+"""A change of documents is tried before it lands, so that no verb writes what `neopro validate` refuses."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from cli.checkout import Checkout
+from cli.errors import CommandFailed
+from cli.landing import Files, Landing, land
+from cli.output import Output
+from cli.verbs.validate import read_folder
+from control_plane.core.compile import Problem, TreeEntry, compile_commit
+
+_FILE = 0o100644
+
+
+def land_checked(
+    landing: Landing, checkout: Checkout, files: Files, subject: str, data: Mapping[str, Any] | None = None
+) -> None:
+    """As `land`, unless the change brings an error into the fleet: CommandFailed then, and nothing is changed.
+
+    New warnings are told. What was wrong before is no reason to refuse. `subject` is an imperative: `Add the group X`.
+    """
+    found = new_problems(checkout, files)
+    errors = [problem for problem in found if problem.severity == "error"]
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        doing = subject[0].lower() + subject[1:]
+        raise CommandFailed(f"cannot {doing}: {errors[0].file}: {errors[0].message}{more}")
+    output = Output(landing.json)
+    for problem in found:
+        output.note(f"{problem.severity}: {problem.file}: {problem.message}")
+    land(landing, checkout, files, subject, data)
+
+
+def new_problems(checkout: Checkout, files: Files) -> list[Problem]:
+    """What is wrong with the whole fleet once `files` are changed, and was not before."""
+    entries, blobs = read_folder(checkout.root)
+    changed, contents = _overlay(files)
+    after = [entry for entry in entries if entry.path not in files] + changed
+    fleet = compile_commit(after, {**blobs, **contents})
+    if not fleet.problems:
+        return []
+    known = {_key(problem) for problem in compile_commit(entries, blobs).problems}
+    return [problem for problem in fleet.problems if _key(problem) not in known]
+
+
+def _overlay(files: Files) -> tuple[list[TreeEntry], dict[str, bytes]]:
+    entries, contents = [], {}
+    for path, content in files.items():
+        if content is not None:
+            data = content.encode() if isinstance(content, str) else content
+            blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+            entries.append(TreeEntry(path, blob, _FILE, len(data)))
+            contents[blob] = data
+    return entries, contents
+
+
+def _key(problem: Problem) -> tuple[str, str, str]:
+    """A problem without its place, which moves with the lines above it."""
+    return problem.file, problem.code, problem.message
