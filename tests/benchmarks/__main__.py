@@ -14,7 +14,7 @@ from tests.benchmarks.measure import Row
 
 BENCHMARKS = {
     "compile-cold-10k": "compiling",
-    "compile-one-change-10k": "compiling",
+    "compile-one-change-100k": "one_change",
     "agent-idle-round-cpu": "agent",
     "agent-rest-memory": "road",
     "commit-to-converged": "road",
