@@ -7,7 +7,7 @@ processes the publishing transaction decides, and the one that comes second look
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -164,7 +164,6 @@ class Pipeline:
         now = self._clock()
         trust = _trust_of(compiled)
         numbering, heads = await asyncio.to_thread(self._number, known, commit.revision, compiled, trust, now)
-        bodies = await asyncio.to_thread(_bodies, numbering, compiled)
         look = _look_of(commit, compiled.problems)
         async with connection(self._pool) as conn:
             published = await publications.publish(
@@ -172,7 +171,7 @@ class Pipeline:
                 base,
                 look,
                 now=now,
-                bodies=bodies,
+                bodies=_Bodies(numbering, compiled),
                 heads=heads,
                 rows=numbering.rows,
                 trust=[TrustRow(d.kind, d.version, d.envelope) for d in compiled.trust_documents],
@@ -192,7 +191,7 @@ class Pipeline:
     def _number(
         self, known: _Known, revision: Revision, compiled: CompiledFleet, trust: _Trust, now: datetime
     ) -> tuple[Numbering, dict[SiteId, tuple[Mark, SignedHead]]]:
-        changed = changed_sites(known.compiled.sites, compiled.sites) if known.compiled else None
+        changed = changed_sites(known.compiled, compiled) if known.compiled else None
         numbering = number(compiled.sites, known.marks, int(now.timestamp() * 1000), changed=changed)
         return numbering, {
             site: (mark, self._sign(Word(site, mark.generation, mark.manifest, mark.state, revision), trust, now))
@@ -348,13 +347,23 @@ class Pipeline:
             await remotes.record_look(conn, self._clock(), seen[0] if seen else None, error)
 
 
-def _bodies(numbering: Numbering, compiled: CompiledFleet) -> dict[Digest, bytes]:
-    """The manifests that the new heads name, each once. That of a site that is gone was published before."""
-    found: dict[Digest, bytes] = {}
-    for site, mark in numbering.heads.items():
-        if mark.manifest not in found and not mark.gone:
-            found[mark.manifest] = compiled.sites[site].body
-    return found
+class _Bodies(Mapping[Digest, bytes]):
+    """The manifests that the new heads name, each joined when it is asked for: all at once they fill a gigabyte.
+
+    That of a site that is gone was published before.
+    """
+
+    def __init__(self, numbering: Numbering, compiled: CompiledFleet) -> None:
+        self._sites = {mark.manifest: compiled.sites[s] for s, mark in numbering.heads.items() if not mark.gone}
+
+    def __getitem__(self, digest: Digest) -> bytes:
+        return self._sites[digest].body
+
+    def __iter__(self) -> Iterator[Digest]:
+        return iter(self._sites)
+
+    def __len__(self) -> int:
+        return len(self._sites)
 
 
 def _look_of(commit: CommitInfo, problems: Iterable[object]) -> CommitLook:

@@ -5,8 +5,6 @@
 """
 
 from collections.abc import Iterable, Mapping, Set
-from itertools import compress
-from operator import is_not
 from typing import Any
 
 import msgspec
@@ -129,14 +127,17 @@ def compile_commit(
     )
 
 
-def changed_sites(before: Mapping[SiteId, CompiledSite], after: Mapping[SiteId, CompiledSite]) -> set[SiteId]:
-    """The sites that came, went or were compiled anew between two compilations of which one started from the other.
+def changed_sites(before: CompiledFleet, after: CompiledFleet) -> Set[SiteId]:
+    """The sites that came, went or were compiled anew between two compilations; one may still have come out the same.
 
-    What did not change is the very same object in both, so that comparing costs 0.1 µs a site. A site in the answer may
-    still have come out the same.
+    Costs nothing when `after` started from `before`, and half a microsecond a site otherwise: what did not change on
+    the way from one to the other is the very same object in both.
     """
-    there = compress(after, map(is_not, after.values(), map(before.get, after)))
-    return {*there, *(before.keys() - after.keys())}
+    rendering = after.state.rendering
+    if after.sites is rendering.sites and before.sites is rendering.base:
+        return rendering.changed
+    every = before.sites.keys() | after.sites.keys()
+    return {site for site in every if before.sites.get(site) is not after.sites.get(site)}
 
 
 def _check_references(reading: Reading, changes: Changes, before: _State | None) -> References:

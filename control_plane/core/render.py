@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from control_plane.core.manifests import (
     Body,
@@ -47,6 +48,7 @@ class Rendering(Struct, frozen=True):
     """Compiled sites; `stale` are those that are not yet what the newest reading says, because it had errors.
 
     `users` is how many sites have a prefix, `naming` how many of those prefixes name a blob; nothing has none.
+    `changed` are the sites that came, went or were compiled anew since they were `base`.
     """
 
     sites: dict[SiteId, CompiledSite]
@@ -54,9 +56,11 @@ class Rendering(Struct, frozen=True):
     prefixes: dict[PrefixKey, Prefix]
     users: dict[Prefix, int]
     naming: dict[Digest, int]
+    base: dict[SiteId, CompiledSite]
+    changed: frozenset[SiteId]
 
 
-NO_RENDERING: Final = Rendering({}, frozenset(), {}, {}, {})
+NO_RENDERING: Final = Rendering({}, frozenset(), {}, {}, {}, {}, frozenset())
 
 
 def render(
@@ -71,7 +75,7 @@ def render(
         prefixes = {k: p for k, p in prefixes.items() if k[2] not in versions and touched.isdisjoint(k[3])}
     stale = before.stale | dirty | _holding(sites, touched)
     if failed:
-        return Rendering(before.sites, stale, prefixes, before.users, before.naming)
+        return replace(before, stale=stale, prefixes=prefixes)
     if len(prefixes) > 2 * len(before.sites) + 64:
         live = {prefix_key(record.resolved, record.document.timezone) for record in sites.records.values()}
         prefixes = {key: prefix for key, prefix in prefixes.items() if key in live}
@@ -86,7 +90,7 @@ def render(
             _count_down(users, naming, old.content.prefix)
             if record is None:
                 del compiled[name]
-    return Rendering(compiled, frozenset(), prefixes, users, naming)
+    return Rendering(compiled, frozenset(), prefixes, users, naming, before.sites, stale)
 
 
 def _count_up(users: dict[Prefix, int], naming: dict[Digest, int], prefix: Prefix) -> None:

@@ -139,11 +139,24 @@ def test_compiling_on_top_of_what_was_there_gives_what_compiling_cold_gives(code
     files = FLEET
     compiled = compile_commit(*as_tree(files))
     assert len(compiled.sites) == SITES
+    first = compiled
     for _ in range(8):
         for _ in range(chance.choice((1, 1, 2, 3))):
             files = edit(files, chance, FLEET)
         tree, before = as_tree(files), compiled
         compiled = compile_commit(*tree, before)
         assert everything(compiled) == everything(compile_commit(*tree))
-        changed = changed_sites(before.sites, compiled.sites)
-        assert {n for n in before.sites.keys() | compiled.sites.keys() if differs(before, compiled, n)} <= changed
+        for older in (before, first):
+            every = older.sites.keys() | compiled.sites.keys()
+            assert {name for name in every if differs(older, compiled, name)} <= changed_sites(older, compiled)
+
+
+def test_only_the_site_whose_file_changed_is_compiled_anew() -> None:
+    first = compile_commit(*as_tree(FLEET))
+    site = "sites/club-000003.yaml"
+    second = compile_commit(*as_tree(FLEET | {site: FLEET[site] + b"release: 2.2.0\n"}), first)
+    assert changed_sites(first, second) == {"club-000003"}
+    assert changed_sites(first, compile_commit(*as_tree(FLEET), second)) == {"club-000003"}
+    without = compile_commit(*as_tree({path: data for path, data in FLEET.items() if path != site}), second)
+    assert changed_sites(second, without) == {"club-000003"}
+    assert changed_sites(second, compile_commit(*as_tree(FLEET))) == first.sites.keys()
