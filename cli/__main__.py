@@ -7,7 +7,7 @@ sentence on standard error.
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 VERBS: Final = {
     "demo": ("cli.verbs.demo:demo", "start a control plane and six boxes on this machine"),
@@ -51,6 +51,8 @@ SUBJECTS: Final = {
     "token": "operators' personal tokens",
 }
 
+HELP: Final = (["--help"], ["-h"])
+
 EXAMPLES: Final = """\
 Examples:
   neopro demo                                               see it all at work
@@ -63,9 +65,11 @@ Exit status: 0 done, 1 the answer is no, 2 it could not run. `neopro VERB --help
 
 def overview() -> str:
     """The help of `neopro` itself; it imports nothing, so it is there at once."""
-    verbs = [f"  {words:<14} {purpose}" for words, (_, purpose) in VERBS.items()]
+    width = max(map(len, VERBS))
+    single = [f"  {words:<{width}}  {purpose}" for words, (_, purpose) in VERBS.items() if " " not in words]
+    double = [f"  {words:<{width}}  {purpose}" for words, (_, purpose) in VERBS.items() if " " in words]
     title = "neopro: operate a fleet of boxes that converge on a Git repository"
-    return "\n".join([title, "", "Usage: neopro VERB …", "", *verbs, "", EXAMPLES])
+    return "\n".join([title, "", "Usage: neopro VERB …", "", *single, "", *double, "", EXAMPLES])
 
 
 def overview_of(subject: str) -> str:
@@ -76,14 +80,8 @@ def overview_of(subject: str) -> str:
 
 def run(words: Sequence[str]) -> int:
     """Run the verb that `words` name; its exit status."""
-    if not words or list(words) in (["--help"], ["-h"], ["help"]):
-        print(overview())
-        return 0
-    if words[0] in SUBJECTS and list(words[1:]) in ([], ["--help"], ["-h"]):
-        print(overview_of(words[0]))
-        return 0
     try:
-        return _run_verb(words)
+        return _run(list(words))
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
     except BrokenPipeError:
@@ -97,12 +95,31 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def _run_verb(words: Sequence[str]) -> int:
+def _run(words: list[str]) -> int:
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
+    if not words or words in HELP:
+        return _print(overview())
+    if words == ["--version"]:
+        return _print(_version())
+    if words[0] in SUBJECTS and (not words[1:] or words[1:] in HELP):
+        return _print(overview_of(words[0]))
+    return _run_verb(words)
+
+
+def _run_verb(words: list[str]) -> int:
     from cli.errors import CommandFailed
     from control_plane.errors import FleetError
 
     try:
-        status = _call(words)
+        name = _named_verb(words)
+        rest = words[len(name.split()) :]
+        from cli.verb import Verb
+
+        verb = Verb(name, VERBS[name][0])
+        if asks_for_help(rest):
+            return _print(verb.help(_columns()))
+        status = verb.run(rest)
     except CommandFailed as problem:
         return _complain(str(problem), problem.status)
     except FleetError as problem:
@@ -114,46 +131,44 @@ def _run_verb(words: Sequence[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _call(words: Sequence[str]) -> Any:
-    verb = _named_verb(words)
-    from cyclopts import App, CycloptsError
-
-    app = App(name="neopro", help="Operate a fleet.", version=_version)
-    groups = {name: App(name=name) for name in SUBJECTS}
-    for group in groups.values():
-        app.command(group)
-    for name, (path, _) in VERBS.items():
-        subject, _, word = name.rpartition(" ")
-        (groups[subject] if subject else app).command(path, name=word)
-    try:
-        return app(words, exit_on_error=False, print_error=False, result_action="return_value")
-    except CycloptsError as problem:
-        from cli.errors import CommandFailed
-
-        why = " ".join(str(problem).split()).rstrip(".")
-        raise CommandFailed(f"cannot run {verb}: {why}; see: {verb} --help") from None
+def asks_for_help(words: Sequence[str]) -> bool:
+    """Whether `--help` or `-h` is among the words before a `--`."""
+    meant = words[: words.index("--")] if "--" in words else words
+    return "--help" in meant or "-h" in meant
 
 
-def _named_verb(words: Sequence[str]) -> str:
-    """`neopro VERB` as far as `words` name one; CommandFailed, with the nearest one, where they do not."""
+def _named_verb(words: list[str]) -> str:
+    """The verb that `words` begin with; CommandFailed, with the nearest one, where there is none."""
     from cli.errors import CommandFailed
 
     wanted = " ".join(words[:2]) if words[0] in SUBJECTS else words[0]
-    if words[0].startswith("-"):
-        return "neopro"
-    if wanted in VERBS or wanted in SUBJECTS:
-        return f"neopro {wanted}"
+    if wanted in VERBS:
+        return wanted
+    if wanted.startswith("-"):
+        raise CommandFailed(f"cannot run neopro {wanted}: there is no such option; see: neopro --help")
     from difflib import get_close_matches
 
     near = get_close_matches(wanted, [*VERBS, *SUBJECTS], 1)
-    hint = f"did you mean neopro {near[0]}?" if near else "see: neopro --help"
+    lists = f"neopro {words[0]}" if words[0] in SUBJECTS else "neopro"
+    hint = f"did you mean neopro {near[0]}?" if near else f"see: {lists} --help"
     raise CommandFailed(f"cannot run neopro {wanted}: there is no such verb; {hint}")
+
+
+def _columns() -> int:
+    from shutil import get_terminal_size
+
+    return get_terminal_size((100, 24)).columns
 
 
 def _version() -> str:
     from importlib.metadata import version
 
     return version("neopro-fleet")
+
+
+def _print(text: str) -> int:
+    print(text)
+    return 0
 
 
 def _complain(sentence: str, status: int) -> int:

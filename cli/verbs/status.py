@@ -5,14 +5,15 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cli.checkout import Checkout
 from cli.errors import CommandFailed
 from cli.flags import Flag
 from cli.output import Output
-from cli.remote import Remote, find_target
-from schemas.api import Change, FleetStatus, SiteSummary
+
+if TYPE_CHECKING:
+    from schemas.api import Change, FleetStatus, SiteSummary
 
 WATCH_S: Final = 1.0
 UNSETTLED: Final = frozenset(("Progressing", "Degraded", "Offline"))
@@ -45,6 +46,8 @@ def status(
     json
         Print it as JSON; with --watch, one document after the other.
     """
+    from cli.remote import Remote, find_target
+
     output = Output(json)
     with Remote(find_target(os.environ, _checkout(repository))) as remote:
         fleet = remote.fleet()
@@ -70,7 +73,7 @@ def _checkout(repository: Path | None) -> Checkout | None:
         return None
 
 
-def _show(output: Output, fleet: FleetStatus, now: datetime) -> None:
+def _show(output: Output, fleet: "FleetStatus", now: datetime) -> None:
     output.data(fleet)
     counts = ", ".join(f"{number} {standing}" for standing, number in fleet.standings.items() if number)
     output.say(f"{len(fleet.sites)} sites: {counts or 'none yet'}")
@@ -85,13 +88,13 @@ def _show(output: Output, fleet: FleetStatus, now: datetime) -> None:
     output.table(("SITE", "STATE", "RELEASE", "COMMIT", "REPORT", ""), rows, _STYLE)
 
 
-def _change(change: Change) -> str:
+def _change(change: "Change") -> str:
     if change.verdict == "refused":
         return f"{change.commit[:7]} {change.subject!r} was refused:"
     return f"{change.commit[:7]} {change.subject!r}: {change.converged} of {change.sites} sites"
 
 
-def _row(site: SiteSummary, now: datetime) -> Sequence[str]:
+def _row(site: "SiteSummary", now: datetime) -> Sequence[str]:
     release = site.release.version if site.release else "-"
     if site.desired_release and site.desired_release != release:
         release = f"{release} → {site.desired_release}"
@@ -107,6 +110,6 @@ def _age(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def _essence(fleet: FleetStatus) -> object:
+def _essence(fleet: "FleetStatus") -> object:
     """What makes it worth showing again: not the clock."""
     return fleet.changes, [(site.site, site.standing, site.message, site.reported_generation) for site in fleet.sites]

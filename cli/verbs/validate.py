@@ -6,11 +6,14 @@ import stat
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cli.errors import CommandFailed
 from cli.flags import Flag
 from cli.output import Output
-from control_plane.core.compile import Problem, TreeEntry, compile_commit
+
+if TYPE_CHECKING:
+    from control_plane.core.compile import Problem, TreeEntry
 
 _LINK, _SUBMODULE, _FILE, _EXECUTABLE = 0o120000, 0o160000, 0o100644, 0o100755
 
@@ -33,6 +36,8 @@ def validate(directory: Path = Path(), /, *, json: Flag = False) -> int:
     json
         Print the problems as JSON.
     """
+    from control_plane.core.compile import compile_commit
+
     output = Output(json)
     entries, blobs = read_folder(directory)
     fleet = compile_commit(entries, blobs)
@@ -51,8 +56,10 @@ def validate(directory: Path = Path(), /, *, json: Flag = False) -> int:
     return 0
 
 
-def read_folder(root: Path) -> tuple[list[TreeEntry], Mapping[str, bytes]]:
+def read_folder(root: Path) -> tuple[list["TreeEntry"], Mapping[str, bytes]]:
     """The files of a checkout as a commit of them would have them; CommandFailed where there is no repository."""
+    from control_plane.core.compile import TreeEntry
+
     if not root.is_dir():
         raise CommandFailed(f"cannot check {root}: there is no such folder")
     if not (root / "fleet.yaml").exists():
@@ -105,7 +112,7 @@ def _files(root: Path) -> list[str]:
     return sorted(path.as_posix() for path in files if path.parts[0] != ".git")
 
 
-def _public(problem: Problem) -> dict[str, object]:
+def _public(problem: "Problem") -> dict[str, object]:
     return {
         "code": problem.code,
         "severity": problem.severity,
