@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError
 from cli.errors import CommandFailed
 
 MAX_WIDTH: Final = 100
+LONGEST_CHOICES: Final = 24
 _EXAMPLES: Final = re.compile(r"^Examples?:$")
 _EXAMPLE: Final = re.compile(r"^- `(?P<command>.+)`(?P<remark>.*)$")
 _PARAMETER: Final = re.compile(r"^(\w+)\n((?: {4}.*\n?|\n)+)", re.MULTILINE)
@@ -115,8 +116,8 @@ def _argument(found: Any, told: Mapping[str, str]) -> Argument:
 
 
 def _metavar(found: Any, option: str, choices: Sequence[str]) -> str:
-    """What stands for a value: its choices, or the word that tells most."""
-    if choices:
+    """What stands for a value: its choices where they are short, or the word that tells most."""
+    if choices and len("|".join(choices)) <= LONGEST_CHOICES:
         return "|".join(choices)
     kinds = {"Path": "PATH", "date": "DATE", "float": "NUMBER", "int": "N"}
     by_kind = next((word for kind, word in kinds.items() if re.search(rf"\b{kind}\b", str(found.hint))), None)
@@ -155,8 +156,10 @@ def _section(title: str, taken: Sequence[Argument], width: int) -> str:
 
 
 def _described(argument: Argument) -> str:
-    remark = " (needed)" if argument.required else f" (default: {argument.default})" if argument.default else ""
-    return argument.help + remark
+    remark = "; needed" if argument.required else f"; default: {argument.default}" if argument.default else ""
+    listed = f"; one of {', '.join(argument.choices)}" if argument.choices and "|" not in argument.metavar else ""
+    notes = (listed + remark).removeprefix("; ")
+    return f"{argument.help} ({notes})" if notes else argument.help
 
 
 def _wrapped(text: str, width: int, later: str = "") -> str:

@@ -15,7 +15,6 @@ from tests.benchmarks.measure import Row
 BENCHMARKS = {
     "compile-cold-10k": "compiling",
     "compile-one-change-100k": "one_change",
-    "compile-one-change-10k": "compiling",
     "cli-help": "starting",
     "cli-validate-small": "starting",
     "agent-idle-round-cpu": "agent",

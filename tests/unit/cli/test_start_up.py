@@ -73,4 +73,3 @@ def test_offline_verb_imports_nothing_heavy(words: tuple[str, ...], tmp_path: Pa
 def test_help_of_a_verb_needs_no_library_that_draws_and_nothing_of_the_server(verb: str, tmp_path: Path) -> None:
     modules = imported(tmp_path, *verb.split(), "--help")
     assert sorted((SERVER | DRAWING | MEDIA) & modules) == []
-    assert "control_plane.core.compile" not in modules
