@@ -11,8 +11,8 @@ import asyncio
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -25,21 +25,18 @@ from msgspec import Struct
 from pygit2.enums import ConfigLevel, CredentialType
 from pygit2.remotes import TransferProgress
 
-from control_plane.core.trees import EMPTY, Folder, is_folder, path_of, rows_of
-from control_plane.errors import CommitRefused, NotFastForward, RemoteUnreachable
+from control_plane.core.trees import EMPTY
+from control_plane.errors import NotFastForward, RemoteUnreachable
+from control_plane.git_objects import MAX_DEPTH, Blobs, Tree, Walk, messages_between
 from schemas.names import Revision
 
 CONNECT_TIMEOUT_S: Final = 10
 READ_TIMEOUT_S: Final = 60
-MAX_ENTRIES: Final = 200_000
-MAX_DEPTH: Final = 32
-MAX_BLOB_BYTES: Final = 8 << 20
 MAX_FETCH_BYTES: Final = 1 << 30
 _TIP: Final = "refs/neopro/tip"
 _SEEN: Final = "refs/neopro/seen"
 _LAST_INSTANT: Final = 253_402_300_799  # the end of the year 9999
 _libgit2_settings = threading.Lock()
-_Reading = Callable[[], AbstractContextManager[pygit2.Repository]]
 
 
 class CommitInfo(Struct, frozen=True, kw_only=True):
@@ -54,16 +51,6 @@ class CommitInfo(Struct, frozen=True, kw_only=True):
     committed_at: datetime
     signature: bytes | None = None
     signed: bytes | None = None
-
-
-class Tree(Struct, frozen=True, kw_only=True):
-    """A commit's files; folders that it shares with the commit before are the same object.
-
-    `blobs` reads each from the clone when it is asked for.
-    """
-
-    entries: Folder
-    blobs: Mapping[str, bytes]
 
 
 class GitSource:
@@ -105,6 +92,10 @@ class GitSource:
     async def commit(self, revision: Revision) -> CommitInfo:
         """What the commit says of itself."""
         return await asyncio.to_thread(self._commit_info, revision)
+
+    async def messages(self, revision: Revision, since: Revision) -> list[str]:
+        """The messages of `revision` and of what it brings that `since` did not have, the newest first."""
+        return await asyncio.to_thread(self._messages, revision, since)
 
     async def tree(self, revision: Revision) -> Tree:
         """The commit's files; CommitRefused when there are more than 200,000 or folders nest deeper than 32."""
@@ -223,11 +214,15 @@ class GitSource:
                 committed_at=datetime.fromtimestamp(min(max(commit.commit_time, 0), _LAST_INSTANT), UTC),
             )
 
+    def _messages(self, revision: Revision, since: Revision) -> list[str]:
+        with self._reading() as repository:
+            return messages_between(repository, revision, since)
+
     def _tree(self, revision: Revision) -> Tree:
         with self._reading() as repository:
             tree_id = repository[revision].peel(pygit2.Commit).tree_id.raw
-            self._walked = _Walk(repository).folder("", tree_id, self._walked, MAX_DEPTH)
-        return Tree(entries=self._walked, blobs=_Blobs(self._reading, self._walked))
+            self._walked = Walk(repository).folder("", tree_id, self._walked, MAX_DEPTH)
+        return Tree(entries=self._walked, blobs=Blobs(self._reading, self._walked))
 
 
 class _CloneBroken(Exception):
@@ -283,71 +278,6 @@ class _Access(pygit2.RemoteCallbacks):
     def _refuse(self, why: str) -> Exception:
         self.refusal = why
         return ValueError(why)
-
-
-class _Walk:
-    """Reads trees as raw bytes, so that no name is interpreted; folders that are known already are not read again."""
-
-    def __init__(self, repository: pygit2.Repository) -> None:
-        self._odb, self._left = repository.odb, MAX_ENTRIES
-
-    def folder(self, prefix: str, tree_id: bytes, known: Folder | None, depth: int) -> Folder:
-        """The folder at `prefix`; `known` is the one that was there before."""
-        if known is not None and known.id == tree_id:
-            self._count(known.size, prefix)
-            return known
-        raw = self._odb.read(pygit2.Oid(raw=tree_id))[1]
-        try:
-            rows = rows_of(raw)
-        except ValueError as problem:
-            raise _refused(f"{prefix or 'the commit'}: {problem}") from None
-        self._count(len(rows), prefix)
-        if depth == 0:
-            raise _refused(f"{prefix}: folders nest deeper than {MAX_DEPTH}")
-        before = {} if known is None else known.folders
-        folders = {
-            row[1]: self.folder(f"{prefix}{path_of(row[1])}/", row[2], before.get(row[1]), depth - 1)
-            for row in rows
-            if is_folder(row)
-        }
-        return Folder(tree_id, raw, folders, len(rows) + sum(folder.size for folder in folders.values()))
-
-    def _count(self, files: int, prefix: str) -> None:
-        self._left -= files
-        if self._left < 0:
-            raise _refused(f"{prefix or 'the commit'}: more than {MAX_ENTRIES} files and folders")
-
-
-class _Blobs(Mapping[str, bytes]):
-    """Blobs of a commit by id, read when asked for."""
-
-    def __init__(self, reading: _Reading, entries: Folder) -> None:
-        self._reading, self._entries = reading, entries
-        with reading() as repository:
-            self._odb = repository.odb
-
-    def __getitem__(self, blob: str) -> bytes:
-        oid = pygit2.Oid(hex=blob)
-        try:
-            size = self._odb.read_header(oid)[1]
-            if size <= MAX_BLOB_BYTES:
-                return self._odb.read(oid)[1]
-        except (pygit2.GitError, KeyError):
-            with self._reading() as repository:  # says what is wrong with it
-                repository.odb.read(oid)
-            raise
-        path = next((e.path for e in self._entries if e.blob == blob), blob)
-        raise _refused(f"{path}: {size} bytes, more than {MAX_BLOB_BYTES}; videos do not belong into Git")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter({e.blob: None for e in self._entries})
-
-    def __len__(self) -> int:
-        return len({e.blob for e in self._entries})
-
-
-def _refused(problem: str) -> CommitRefused:
-    return CommitRefused(f"cannot read the commit: {problem}", [problem])
 
 
 def _text(raw: bytes) -> str:

@@ -16,6 +16,8 @@ from control_plane.store.pool import Pool, connection
 
 RENEW_EVERY_S: Final = 3600
 PRUNE_EVERY_S: Final = 3600
+_STUCK: Final = ("refused", "held")
+"""Verdicts that are told once for each commit."""
 
 logger = logging.getLogger(__name__)
 
@@ -62,10 +64,10 @@ class Jobs:
         outcome = await self._pipeline.ingest()
         if outcome.verdict == "published":
             logger.info("published", extra=_words(outcome))
-        elif outcome.verdict == "refused" and outcome.revision != self._refused:
-            first = next((p for p in outcome.problems if ": error " in p), "")
-            logger.warning("refused", extra=_words(outcome) | {"problems": len(outcome.problems), "first": first})
-        self._refused = outcome.revision if outcome.verdict == "refused" else ""
+        elif outcome.verdict in _STUCK and outcome.revision != self._refused:
+            first = next((p for p in outcome.problems if ": error " in p or outcome.verdict == "held"), "")
+            logger.warning(outcome.verdict, extra=_words(outcome) | {"problems": len(outcome.problems), "first": first})
+        self._refused = outcome.revision if outcome.verdict in _STUCK else ""
 
     async def _renew(self) -> None:
         if renewed := await self._pipeline.renew():

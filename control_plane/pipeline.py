@@ -7,7 +7,7 @@ processes the publishing transaction decides, and the one that comes second look
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -17,15 +17,18 @@ from msgspec import Struct
 from control_plane.core.absent import absent_problems
 from control_plane.core.commit_signature import signature_fault
 from control_plane.core.compile import CompiledFleet, changed_sites, compile_commit
-from control_plane.core.number import Mark, Numbering, number
+from control_plane.core.number import Bodies, Mark, Numbering, number
 from control_plane.core.trust import require_continued
 from control_plane.errors import ClockBehind, CommitRefused, DatabaseUnavailable, FleetError, Superseded
-from control_plane.git_source import CommitInfo, GitSource, Tree
+from control_plane.git_objects import Tree
+from control_plane.git_source import CommitInfo, GitSource
+from control_plane.guarding import Guarding
 from control_plane.objects import ObjectStore
 from control_plane.signer import Signer
 from control_plane.store import publications, remotes
 from control_plane.store.pool import Connection, Pool, connection
 from control_plane.store.publications import CommitLook, Published, SignedHead, TrustRow, Word
+from schemas.api import ChangeImpact
 from schemas.desired import Revoked
 from schemas.manifest import FileTree, ListRef, SiteHead
 from schemas.names import Digest, Revision, SiteId, digest_of
@@ -45,7 +48,7 @@ _TRIES: Final = 5
 class Outcome(Struct, frozen=True, kw_only=True):
     """How a look at the remote ended. `sites`: how many got a new generation; `problems`: rendered, sorted."""
 
-    verdict: Literal["unchanged", "published", "refused"]
+    verdict: Literal["unchanged", "published", "refused", "held"]
     revision: Revision
     sites: int = 0
     problems: list[str] = []
@@ -74,6 +77,7 @@ class Pipeline:
 
     def __init__(self, pool: Pool, git: GitSource, objects: ObjectStore, signer: Signer, clock: Clock) -> None:
         self._pool, self._git, self._objects, self._signer, self._clock = pool, git, objects, signer, clock
+        self._guarding = Guarding(git)
         self._busy = asyncio.Lock()
         self._known: _Known | None = None
         self._compiled: CompiledFleet | None = None
@@ -146,7 +150,15 @@ class Pipeline:
         if absent := await self._absent(compiled, tree):
             # Looked at again next time: the upload may well come after the commit.
             return await self._refuse(base, commit, (*compiled.problems, *absent), compiled.revoked, final=False)
-        return await self._publish(base, commit, compiled)
+        known = await self._knowledge(base)
+        impact, why = None, ""
+        if base:
+            before = (base.revision, known.compiled, known.marks)
+            impact, why = await self._guarding.judge(before, commit.revision, compiled, self._clock())
+        if why:
+            told = (f"held by a guard: {why}", *compiled.problems)
+            return await self._refuse(base, commit, told, compiled.revoked, final=True, verdict="held", impact=impact)
+        return await self._publish(base, known, commit, compiled, impact)
 
     async def _untrusted(self, commit: CommitInfo, compiled: CompiledFleet) -> tuple[object, ...]:
         """Why the commit must not count, whatever it says: judged by the root that is published, else by its own."""
@@ -157,21 +169,27 @@ class Pipeline:
         unsigned = [f"commit {commit.revision[:12]}: error SignatureRefused: {fault}"] if fault else []
         return (*unsigned, *(require_continued(compiled.trust_documents, *envelopes) if envelopes else ()))
 
-    async def _publish(self, base: Published | None, commit: CommitInfo, compiled: CompiledFleet) -> Outcome:
+    async def _publish(
+        self,
+        base: Published | None,
+        known: _Known,
+        commit: CommitInfo,
+        compiled: CompiledFleet,
+        impact: ChangeImpact | None,
+    ) -> Outcome:
         assert compiled.root is not None, "a commit without a trust root has errors"
         self._signer.require_allowed(compiled.root)
-        known = await self._knowledge(base)
         now = self._clock()
         trust = _trust_of(compiled)
         numbering, heads = await asyncio.to_thread(self._number, known, commit.revision, compiled, trust, now)
-        look = _look_of(commit, compiled.problems)
+        look = _look_of(commit, compiled.problems, impact)
         async with connection(self._pool) as conn:
             published = await publications.publish(
                 conn,
                 base,
                 look,
                 now=now,
-                bodies=_Bodies(numbering, compiled),
+                bodies=Bodies(numbering, compiled.sites),
                 heads=heads,
                 rows=numbering.rows,
                 trust=[TrustRow(d.kind, d.version, d.envelope) for d in compiled.trust_documents],
@@ -226,12 +244,17 @@ class Pipeline:
         revoked: Revoked,
         *,
         final: bool,
+        verdict: Literal["refused", "held"] = "refused",
+        impact: ChangeImpact | None = None,
     ) -> Outcome:
-        look = _look_of(commit, problems)
+        """Keep serving what is published; `final`: nothing but another commit changes that."""
+        look = _look_of(commit, problems, impact)
         async with connection(self._pool) as conn:
-            now_published = await publications.refuse(conn, base, look, revoked.identities, now=self._clock())
+            now_published = await publications.refuse(
+                conn, base, look, revoked.identities, now=self._clock(), verdict=verdict
+            )
         self._follow(base, now_published)
-        outcome = Outcome(verdict="refused", revision=commit.revision, problems=look.problems)
+        outcome = Outcome(verdict=verdict, revision=commit.revision, problems=look.problems)
         self._refused = outcome if final else None
         return outcome
 
@@ -347,32 +370,14 @@ class Pipeline:
             await remotes.record_look(conn, self._clock(), seen[0] if seen else None, error)
 
 
-class _Bodies(Mapping[Digest, bytes]):
-    """The manifests that the new heads name, each joined when it is asked for: all at once they fill a gigabyte.
-
-    That of a site that is gone was published before.
-    """
-
-    def __init__(self, numbering: Numbering, compiled: CompiledFleet) -> None:
-        self._sites = {mark.manifest: compiled.sites[s] for s, mark in numbering.heads.items() if not mark.gone}
-
-    def __getitem__(self, digest: Digest) -> bytes:
-        return self._sites[digest].body
-
-    def __iter__(self) -> Iterator[Digest]:
-        return iter(self._sites)
-
-    def __len__(self) -> int:
-        return len(self._sites)
-
-
-def _look_of(commit: CommitInfo, problems: Iterable[object]) -> CommitLook:
+def _look_of(commit: CommitInfo, problems: Iterable[object], impact: ChangeImpact | None = None) -> CommitLook:
     return CommitLook(
         revision=commit.revision,
         author=commit.author,
         subject=commit.subject,
         committed_at=commit.committed_at,
         problems=[str(problem) for problem in problems],
+        impact=impact,
     )
 
 

@@ -49,6 +49,21 @@ class SiteDetail(SiteSummary, frozen=True, kw_only=True, omit_defaults=True):
     events: list[Event] = []
 
 
+class ChangeImpact(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the plan counted when a commit was judged: sites that it touches and takes away, of `total` before it.
+
+    `…_allowed`: by guards and trailers, None where nothing limits it; `trailer`: the line that lets a held commit go.
+    """
+
+    sites: int
+    removals: int
+    total: int
+    download_bytes: int = 0
+    sites_allowed: int | None = None
+    removals_allowed: int | None = None
+    trailer: str = ""
+
+
 class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A commit and how far it got: `converged` of `sites` (the sites that it changed) are there."""
 
@@ -56,12 +71,13 @@ class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
     subject: str
     author: str
     committed_at: Instant
-    verdict: Literal["published", "refused"]
+    verdict: Literal["published", "refused", "held"]
     problems: list[str] = []
     published_at: Instant | None = None
     sites: int = 0
     converged: int = 0
     missing: list[SiteId] = []
+    impact: ChangeImpact | None = None
 
 
 class FleetStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -73,6 +89,46 @@ class FleetStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     standings: dict[str, int]
     changes: list[Change]
     sites: list[SiteSummary]
+
+
+class SiteObservation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a plan asks of a site: what its box last said of itself, and which manifest that was under.
+
+    `manifest` is that of `generation`, which the box committed; None where this server never gave it. `conflicts` are
+    the box's own sentences about what a club owns under a name that is ours.
+    """
+
+    site: SiteId
+    standing: Standing
+    last_report_at: Instant | None = None
+    generation: int | None = None
+    manifest: Digest | None = None
+    release: RunningRelease | None = None
+    agent_version: str | None = None
+    disk_total_bytes: int | None = None
+    disk_free_bytes: int | None = None
+    conflicts: list[str] = []
+
+
+class Observations(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Every site as its box last reported it, at the instant `at`; `commit` is what is published then."""
+
+    at: Instant
+    commit: Revision | None = None
+    sites: list[SiteObservation] = []
+
+
+class SiteGeneration(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A commit that gave a site another manifest or state."""
+
+    generation: int
+    commit: Revision
+    subject: str
+    author: str
+    committed_at: Instant
+    published_at: Instant
+    manifest: Digest
+    converged: bool = False
 
 
 class UploadState(Struct, frozen=True, kw_only=True):

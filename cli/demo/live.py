@@ -68,7 +68,7 @@ def _change_lines(change: Change) -> list[str]:
         return [f"{title} published: it changes {change.sites} sites"]
     rest = len(change.problems) - MAX_PROBLEMS
     return [
-        f"{title} refused, nothing changes:",
+        f"{title} {change.verdict}, nothing changes:",
         *(f"    {problem}" for problem in change.problems[:MAX_PROBLEMS]),
         *([f"    and {rest} more"] if rest > 0 else []),
     ]

@@ -1,6 +1,6 @@
 """Which sites get a new generation: a compiled commit against what is published (pure)."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 
 import msgspec
 from msgspec import Struct
@@ -59,6 +59,25 @@ def number(
         elif old != mark:
             rows[site] = mark
     return Numbering(heads=heads, rows=rows)
+
+
+class Bodies(Mapping[Digest, bytes]):
+    """The manifests that the new heads name, each joined when it is asked for: all at once they fill a gigabyte.
+
+    That of a site that is gone was published before.
+    """
+
+    def __init__(self, numbering: Numbering, compiled: Mapping[SiteId, CompiledSite]) -> None:
+        self._sites = {mark.manifest: compiled[s] for s, mark in numbering.heads.items() if not mark.gone}
+
+    def __getitem__(self, digest: Digest) -> bytes:
+        return self._sites[digest].body
+
+    def __iter__(self) -> Iterator[Digest]:
+        return iter(self._sites)
+
+    def __len__(self) -> int:
+        return len(self._sites)
 
 
 def _mark(site: CompiledSite, generation: int) -> Mark:

@@ -31,7 +31,7 @@ REFUSED_CONFIG: Final = {
     "auth": "it is the club's own",
 }
 _LATER_KEYS: Final = ("agent", "maintenance", "bandwidth", "connectivity", "rollout", "hotspot", "backup")
-_LATER_FLEET: Final = ("rollouts", "alerts", "guards", "tenants")
+_LATER_FLEET: Final = ("rollouts", "alerts", "tenants")
 MAX_POLL_S: Final = 86_400
 
 

@@ -254,12 +254,12 @@ def _check_requirements(path: str, site: Site, resolved: Resolved, release: Rele
             file=path, path=("hardware",), code="RequirementNotMet", message=f"{message}; give it another release"
         )
     agent = release.requires.agent
-    if agent is not None and resolved.agent is not None and not _at_least(resolved.agent, agent):
+    if agent is not None and resolved.agent is not None and not at_least(resolved.agent, agent):
         message = f"release {release.version} needs agent {agent}, this site is to run {resolved.agent}"
         yield Finding(file=path, path=(), code="RequirementNotMet", message=f"{message}; raise `agent`")
 
 
-def _at_least(version: str, bound: str) -> bool:
+def at_least(version: str, bound: str) -> bool:
     """Whether a version meets `>=X.Y.Z`; a pre-release comes before its release (SemVer 2.0.0, 11.3)."""
     core, _, prerelease = version.partition("+")[0].partition("-")
     numbers = tuple(int(part) for part in core.split("."))

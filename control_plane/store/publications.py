@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 from control_plane.core.number import Mark
 from control_plane.errors import Superseded
 from control_plane.store.pool import Connection
+from schemas.api import ChangeImpact
 from schemas.desired import SiteState
 from schemas.names import Digest, PublicKeyLine, Revision, SiteId
 
@@ -33,13 +34,14 @@ class Published(NamedTuple):
 
 
 class CommitLook(Struct, frozen=True, kw_only=True):
-    """A commit that was looked at, and every Problem found in it, rendered."""
+    """A commit that was looked at, every Problem found in it, rendered, and what the plan of it counted, if any."""
 
     revision: Revision
     author: str
     subject: str
     committed_at: datetime
     problems: list[str] = []
+    impact: ChangeImpact | None = None
 
 
 class TrustRow(NamedTuple):
@@ -196,10 +198,14 @@ async def refuse(
     revoked: Sequence[PublicKeyLine],
     *,
     now: datetime,
+    verdict: Literal["refused", "held"] = "refused",
 ) -> Published | None:
-    """Record a refused commit; what it revokes takes effect, what it no longer revokes stays revoked. Superseded."""
+    """Record a refused or held commit; what it revokes takes effect, what it no longer revokes stays revoked.
+
+    Superseded.
+    """
     async with _writing(conn, base) as serial:
-        await _record(conn, commit, "refused", now, sites=0)
+        await _record(conn, commit, verdict, now, sites=0)
         if not await _add_revoked(conn, revoked, serial) or base is None:
             return base
         await conn.execute("update publication set serial = %s", (serial,))
@@ -259,13 +265,13 @@ async def _notify(conn: Connection, serial: int) -> None:
 
 
 async def _record(
-    conn: Connection, commit: CommitLook, verdict: Literal["published", "refused"], now: datetime, *, sites: int
+    conn: Connection, commit: CommitLook, verdict: Literal["published", "refused", "held"], now: datetime, *, sites: int
 ) -> None:
     # A commit that is published again (a revert of the pointer cannot happen, a rebuild can) keeps its first date.
     await conn.execute(
-        "insert into commits (revision, author, subject, committed_at, seen_at, verdict, problems, published_at, sites)"
-        " values (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s) on conflict (revision) do update set"
-        " verdict = excluded.verdict, problems = excluded.problems,"
+        "insert into commits (revision, author, subject, committed_at, seen_at, verdict, problems, published_at, sites,"
+        " impact) values (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s::jsonb) on conflict (revision) do update set"
+        " verdict = excluded.verdict, problems = excluded.problems, impact = excluded.impact,"
         " published_at = coalesce(commits.published_at, excluded.published_at),"
         " sites = greatest(commits.sites, excluded.sites)",
         (
@@ -278,6 +284,7 @@ async def _record(
             msgspec.json.encode(commit.problems).decode(),
             now if verdict == "published" else None,
             sites,
+            msgspec.json.encode(commit.impact).decode() if commit.impact else None,
         ),
     )
 

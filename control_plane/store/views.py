@@ -14,7 +14,7 @@ from control_plane.store import publications, remotes, reports
 from control_plane.store.pool import Connection
 from control_plane.store.publications import Published
 from control_plane.store.remotes import RemoteLook
-from schemas.api import Change, FleetStatus, SiteDetail, SiteSummary, Standing
+from schemas.api import Change, ChangeImpact, FleetStatus, SiteDetail, SiteSummary, Standing
 from schemas.desired import SiteState
 from schemas.names import ID_PATTERN, Digest, Revision, SiteId
 from schemas.status import Event, RunningRelease, StatusReport
@@ -243,7 +243,7 @@ def _reported(at: datetime | None, said: StatusReport | None) -> Reported | None
 # A box that went straight to a newer generation has passed this one too; an ended site is there once it is told.
 _PROGRESS: Final[LiteralString] = (
     " select c.revision, c.subject, c.author, c.committed_at, c.verdict, c.problems, c.published_at, c.sites,"
-    " p.reached, p.missing from c left join lateral ("
+    " c.impact::text, p.reached, p.missing from c left join lateral ("
     "  select count(*) filter (where there) reached, array_agg(site order by site) filter (where not there) missing"
     "  from (select g.site, coalesce(r.generation >= g.generation"
     "    or ((s.gone or s.state <> 'active') and r.head_generation >= g.generation), false) there"
@@ -259,7 +259,8 @@ async def _changes(conn: Connection, which: LiteralString, key: object) -> list[
 
 
 def _change(row: Sequence[Any]) -> Change:
-    revision, subject, author, committed_at, verdict, problems, published_at, count, reached, missing = row
+    revision, subject, author, committed_at, verdict, problems, published_at, count, *rest = row
+    impact, reached, missing = rest
     return Change(
         commit=revision,
         subject=subject,
@@ -271,4 +272,5 @@ def _change(row: Sequence[Any]) -> Change:
         sites=max(count, (reached or 0) + len(missing or ())),
         converged=reached or 0,
         missing=missing or [],
+        impact=msgspec.json.decode(impact, type=ChangeImpact) if impact else None,
     )

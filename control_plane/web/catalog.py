@@ -163,6 +163,19 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
         "{author} — {subject}. The publication before it stays in force.",
         "{author} — {subject}. La publication précédente reste en vigueur.",
     ),
+    "held.title": ("The newest commit is held by a guard", "Le dernier commit est retenu par un garde-fou"),
+    "held.sites": (
+        "It touches {sites} of {total} sites; {allowed} are allowed.",
+        "Il touche {sites} sites sur {total} ; {allowed} sont admis.",
+    ),
+    "held.removals": (
+        "It takes {removals} sites away; {allowed} are allowed.",
+        "Il retire {removals} sites ; {allowed} sont admis.",
+    ),
+    "held.way": (
+        "If that is meant, push a commit whose message has this line:",
+        "Si c’est voulu, poussez un commit dont le message contient cette ligne :",
+    ),
     "problems.one": ("{n} problem", "{n} problème"),
     "problems.other": ("{n} problems", "{n} problèmes"),
     "problems.more.one": ("and {n} more", "et {n} autre"),
@@ -175,6 +188,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     "change.waiting": ("Waits for sites", "Attend des sites"),
     "change.troubled": ("Needs a look", "À regarder"),
     "change.refused": ("Refused", "Refusé"),
+    "change.held": ("Held by a guard", "Retenu"),
     "change.nothing": ("Changes no site", "Ne change aucun site"),
     "change.progress.one": ("{there} of {n} site", "{there} sur {n} site"),
     "change.progress.other": ("{there} of {n} sites", "{there} sur {n} sites"),

@@ -76,7 +76,7 @@ class ChangeRow(Struct, frozen=True, kw_only=True):
     author: str
     at: datetime
     ago: str
-    state: Literal["underway", "waiting", "troubled", "done", "refused", "nothing"]
+    state: Literal["underway", "waiting", "troubled", "done", "refused", "held", "nothing"]
     progress: str
     left: list[str]
     bar: list[Segment]
@@ -88,7 +88,7 @@ class ChangeRow(Struct, frozen=True, kw_only=True):
 class Banner(Struct, frozen=True, kw_only=True):
     """Something that the whole fleet's people must know."""
 
-    kind: Literal["remote", "refused"]
+    kind: Literal["remote", "refused", "held"]
     title: str
     text: str
     problems: Sequence[str] = ()
@@ -196,15 +196,15 @@ def change_row(change: Change, stands: Mapping[SiteId, Standing], now: datetime,
         bar=_bar({**{s: left[s] for s in STANDINGS if s != "Synced"}, "Synced": change.converged}, change.sites, words),
         problems=change.problems[:SHOWN_PROBLEMS],
         more_problems=max(0, len(change.problems) - SHOWN_PROBLEMS),
-        errors=change.verdict == "refused",
+        errors=change.verdict in ("refused", "held"),
     )
 
 
 def _change_state(
     change: Change, left: Counter[Standing]
-) -> Literal["underway", "waiting", "troubled", "done", "refused", "nothing"]:
-    if change.verdict == "refused":
-        return "refused"
+) -> Literal["underway", "waiting", "troubled", "done", "refused", "held", "nothing"]:
+    if change.verdict != "published":
+        return change.verdict
     if change.sites == 0:
         return "nothing"
     if not left:
@@ -224,6 +224,8 @@ def _banners(fleet: Fleet, words: Words) -> Iterable[Banner]:
             text=words("remote.since", span=since),
             problems=[remote.error],
         )
+    if newest and newest.verdict == "held":
+        yield _held(newest, words)
     if newest and newest.verdict == "refused":
         yield Banner(
             kind="refused",
@@ -232,6 +234,24 @@ def _banners(fleet: Fleet, words: Words) -> Iterable[Banner]:
             problems=newest.problems[:SHOWN_PROBLEMS],
             more_problems=max(0, len(newest.problems) - SHOWN_PROBLEMS),
         )
+
+
+def _held(newest: Change, words: Words) -> Banner:
+    """Why a guard holds the newest commit, and the line that lets it go."""
+    impact, said = newest.impact, []
+    if impact and impact.sites_allowed is not None and impact.sites > impact.sites_allowed:
+        n = {"sites": impact.sites, "total": impact.total, "allowed": impact.sites_allowed}
+        said.append(words("held.sites", **{key: words.number(number) for key, number in n.items()}))
+    if impact and impact.removals_allowed is not None and impact.removals > impact.removals_allowed:
+        n = {"removals": impact.removals, "allowed": impact.removals_allowed}
+        said.append(words("held.removals", **{key: words.number(number) for key, number in n.items()}))
+    detail = words("refused.detail", author=newest.author.partition("<")[0].strip(), subject=newest.subject)
+    return Banner(
+        kind="held",
+        title=words("held.title"),
+        text=" ".join((detail, *said, words("held.way"))),
+        problems=[impact.trailer] if impact else [],
+    )
 
 
 _BAR_ORDER: Final[tuple[Standing, ...]] = (

@@ -17,7 +17,8 @@ from pygit2.enums import ObjectType
 
 from control_plane.core.trees import folder_of
 from control_plane.errors import CommitRefused, NotFastForward, RemoteUnreachable
-from control_plane.git_source import CommitInfo, GitSource, Tree
+from control_plane.git_objects import Tree
+from control_plane.git_source import CommitInfo, GitSource
 from tests.support.authority import Authority
 from tests.support.git_servers import PASSWORD, USERNAME, BareRemote, HttpsGit, SshGit
 from tests.support.patience import promised

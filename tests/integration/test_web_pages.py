@@ -12,6 +12,7 @@ import pytest
 
 from control_plane.store import publications, remotes
 from control_plane.store.publications import CommitLook
+from schemas.api import ChangeImpact
 from schemas.status import Condition, Difference, Event, Metrics, RunningRelease, Waiting
 from tests.support.api import Api, open_api
 from tests.support.published import NOW, Box, Wanted, report
@@ -104,6 +105,50 @@ async def test_fleet_shows_every_site_and_how_far_the_change_got(api: Api) -> No
     assert "2.0.0 to become 2.1.3" in shown.text
     assert "ada@example.org" not in shown.text, "a name is enough"
     assert {"/sites/brest", "/sites/vannes"} <= set(shown.links)
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        (
+            "en",
+            "The newest commit is held by a guard Ada — Drop adverts. The publication before it stays in force. "
+            "It touches 1,200 of 4,000 sites; 800 are allowed. It takes 2 sites away; 0 are allowed. "
+            "If that is meant, push a commit whose message has this line: Allow-Impact: sites=1200 removals=2",
+        ),
+        (
+            "fr",
+            "Le dernier commit est retenu par un garde-fou Ada — Drop adverts. La publication précédente reste en "
+            "vigueur. Il touche 1 200 sites sur 4 000 ; 800 sont admis. Il retire 2 sites ; 0 sont admis. "
+            "Si c’est voulu, poussez un commit dont le message contient cette ligne : "
+            "Allow-Impact: sites=1200 removals=2",
+        ),
+    ],
+)
+async def test_held_commit_is_told_with_the_line_that_lets_it_go(api: Api, language: str, words: str) -> None:
+    await fleet(api)
+    impact = ChangeImpact(
+        sites=1200,
+        removals=2,
+        total=4000,
+        sites_allowed=800,
+        removals_allowed=0,
+        trailer="Allow-Impact: sites=1200 removals=2",
+    )
+    look = CommitLook(
+        revision="f" * 40,
+        author="Ada <ada@example.org>",
+        subject="Drop adverts",
+        committed_at=api.now,
+        problems=["held by a guard: it touches 1200 of 4000 sites"],
+        impact=impact,
+    )
+    async with api.connection() as conn:
+        await publications.refuse(conn, await publications.current(conn), look, [], now=api.now, verdict="held")
+        await remotes.record_look(conn, api.now, look.revision, "")
+    shown = await page(api, "/", **{"accept-language": language})
+    assert words in shown.text.replace("\u202f", " ").replace("\u00a0", " ")
+    assert ("Held by a guard" if language == "en" else "Retenu") in shown.text
 
 
 async def test_change_that_only_troubled_sites_lack_needs_a_look(api: Api) -> None:

@@ -1,0 +1,144 @@
+"""A plan as a person reads it in ten seconds: how many sites, when, what is wrong with it, then each thing once.
+
+Lines are plain; names in them come from people and are for the terminal to make harmless (`cli.output.visible`).
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Final
+
+from control_plane.core.plan import Change, Plan
+from control_plane.core.plan_cautions import Caution
+from control_plane.core.plan_details import KINDS, Effect, details, effects
+from control_plane.core.plan_time import Rollout
+from control_plane.core.plan_words import count, instant, megabytes, short, span
+from schemas.names import SiteId
+
+SHOWN_EFFECTS: Final = 30
+SHOWN_SITES: Final = 6
+_SOON_S: Final = 60
+
+
+def plan_lines(plan: Plan, *, everything: bool = False) -> list[str]:
+    """The plan in lines; with `everything`, every site that shares a change with its whole change."""
+    if plan.is_empty:
+        return [nothing(plan)]
+    lines = [*headline(plan), *_guard(plan), *_cautions(plan.cautions, everything), ""]
+    lines += _groups(plan.changes) if everything else _effects(effects(plan))
+    return lines + unknown(plan)
+
+
+def site_lines(plan: Plan, site: SiteId) -> list[str]:
+    """All that happens to one site, which BASE or HEAD has."""
+    one = plan.sites.get(site)
+    if one is None:
+        return [f"no change: {site} stays as it is"]
+    change = plan.changes[one.change]
+    lines = [f"{site} · {one.name}: {KINDS[change.kind]}", *(f"  {line}" for line in details(change))]
+    if one.download_bytes:
+        lines.append(f"  to fetch: {megabytes(one.download_bytes)}")
+    if one.at is not None:
+        lines.append(f"  when: {moment(plan, one.at)}")
+    for caution in plan.cautions:
+        if site in caution.sites:
+            lines.append(f"  ! {detailed(caution.message, caution.sites[site])}")
+    others = len(change.sites) - 1
+    return lines + ([f"  {count(others, 'other site')} with the same change"] if others else []) + unknown(plan)
+
+
+def nothing(plan: Plan) -> str:
+    """That there is no change."""
+    return f"{plan.base} → {plan.head}: no change, every site stays as it is"
+
+
+def headline(plan: Plan) -> list[str]:
+    """Totals: what happens to how many sites, and when."""
+    totals = plan.totals
+    lines = [f"{plan.base} → {plan.head}: {touched(plan)}"]
+    if totals.download_bytes or totals.videos_added or totals.videos_removed:
+        lines.append(f"  to fetch: {megabytes(totals.download_bytes)} in all{_videos(plan)}")
+    if totals.restarts or totals.agents:
+        parts = [(totals.restarts, "services restart on"), (totals.agents, "another agent on")]
+        lines.append("  " + ", ".join(f"{what} {count(number, 'site')}" for number, what in parts if number))
+    return lines + timing(plan) + [f"  {rollout_line(rollout)}" for rollout in plan.rollouts]
+
+
+def touched(plan: Plan) -> str:
+    """`of 12 sites 11 changed, 1 removed`."""
+    totals = plan.totals
+    kinds = [(number, word) for kind, word in KINDS.items() if (number := getattr(totals, kind))]
+    return f"of {count(plan.impact.total, 'site')} " + ", ".join(f"{number:,} {word}" for number, word in kinds)
+
+
+def rollout_line(rollout: Rollout) -> str:
+    """Waves as they are written; the server does not walk them yet."""
+    waves = " + ".join(f"{wave:,}" for wave in rollout.waves)
+    return (
+        f"{rollout.what} by the policy {rollout.policy}: {waves} of {count(rollout.sites, 'site')}, "
+        f"{span(rollout.soak_s)} apart (the server does not evaluate waves yet: it tells all of them at once)"
+    )
+
+
+def timing(plan: Plan) -> list[str]:
+    """When the first and the last site change."""
+    when, words = plan.timing, []
+    if when.first_at is not None and when.last_at is not None:
+        first, last = moment(plan, when.first_at), moment(plan, when.last_at)
+        words.append(first if first == last else f"the first site {first}, the last {last}")
+    if when.unforeseen:
+        words.append(f"{count(when.unforeseen, 'site')} at the next boot or when the screen is idle")
+    return [f"  when: {'; '.join(words)} (boxes that are online, and in no match)"] if words else []
+
+
+def moment(plan: Plan, at: datetime) -> str:
+    """`at once`, or the instant."""
+    return "at once" if (at - plan.made_at).total_seconds() < _SOON_S else f"at {instant(at)}"
+
+
+def detailed(text: str, detail: str) -> str:
+    """A sentence, and what is a site's own in it."""
+    return f"{text}: {detail}" if detail else text
+
+
+def effect_sites(effect: Effect, most: int = SHOWN_SITES) -> str:
+    """The sites of an effect, if they are few enough to be read."""
+    return f" ({', '.join(effect.sites)})" if len(effect.sites) <= most else ""
+
+
+def unknown(plan: Plan) -> list[str]:
+    """What could not be known."""
+    return ["", *(f"not known: {sentence}" for sentence in plan.unknown)] if plan.unknown else []
+
+
+def _effects(found: list[Effect]) -> Iterator[str]:
+    shown = found[:SHOWN_EFFECTS]
+    numbers = [count(len(effect.sites), "site") for effect in shown]
+    width = max(map(len, numbers))
+    for number, effect in zip(numbers, shown, strict=True):
+        yield f"{number:>{width}}: {effect.text}{effect_sites(effect)}"
+    if len(found) > len(shown):
+        yield f"… and {len(found) - len(shown):,} more changes like these (--all)"
+
+
+def _groups(changes: Iterable[Change]) -> Iterator[str]:
+    for change in changes:
+        fetch = f" · {megabytes(change.download_bytes)} to fetch" if change.download_bytes else ""
+        yield f"{count(len(change.sites), 'site')} {KINDS[change.kind]}: {', '.join(change.sites)}{fetch}"
+        yield from (f"    {line}" for line in details(change))
+
+
+def _videos(plan: Plan) -> str:
+    signs = [("+", plan.totals.videos_added), ("−", plan.totals.videos_removed)]
+    words = [f"{sign}{count(number, 'video')}" for sign, number in signs if number]
+    return f" ({', '.join(words)})" if words else ""
+
+
+def _guard(plan: Plan) -> list[str]:
+    return [f"held: {plan.guard.sentence}"] if plan.guard.held else []
+
+
+def _cautions(cautions: Iterable[Caution], everything: bool) -> Iterator[str]:
+    for caution in cautions:
+        told = [f"{site} ({detail})" if detail else site for site, detail in caution.sites.items()]
+        names = short(told, len(told) if everything else SHOWN_SITES)
+        yield f"! {count(len(caution.sites), 'site')}: {caution.message}: {names}"

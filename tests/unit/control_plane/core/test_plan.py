@@ -1,0 +1,284 @@
+"""The plan of a change: what it says against what the compiler made, on every mixture of edits of the sample fleet."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from control_plane.core.compile import CompiledFleet, CompiledSite, compile_commit
+from control_plane.core.plan import Plan, plan
+from control_plane.core.plan_changes import NO_PART, Differences, flat
+from control_plane.core.plan_load import Observed
+from schemas.api import SiteObservation, Standing
+from schemas.manifest import SiteManifest
+from schemas.status import RunningRelease
+from tests.contract.golden import sample_files
+from tests.support.fleet_generator import as_tree
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+FILES = sample_files()
+Edits = Mapping[str, bytes | None]
+
+NATIONAL = "video-sets/annonces-nationales.yaml"
+
+
+def _with(path: str, old: bytes, new: bytes) -> Edits:
+    """One file with something in it exchanged, once."""
+    assert old in FILES[path]
+    return {path: FILES[path].replace(old, new, 1)}
+
+
+def _and(path: str, more: bytes) -> Edits:
+    return {path: FILES[path] + more}
+
+
+EDITS: dict[str, Edits] = {
+    "config for all": _with("fleet.yaml", b"offsetX: 24", b"offsetX: 30"),
+    "config taken away": _with("fleet.yaml", b"    liveScoreEnabled: false\n", b""),
+    "release for rugby": _and("groups/rugby.yaml", b"release: 2.1.3\n"),
+    "no longer beta": _with("groups/beta.yaml", b"release: 2.2.0", b"release: 2.1.3"),
+    "video leaves": _with(NATIONAL, b"  - eau-vive\n", b""),
+    "video replaced": _with("videos/voile-et-vent.yaml", b"digest: sha256:6563", b"digest: sha256:0000"),
+    "campaign prolonged": _with(NATIONAL, b"until: 2027-06-30", b"until: 2027-12-31"),
+    "site gone": {"sites/brest-handball.yaml": None},
+    "site retired": _with("sites/rennes-fc.yaml", b"state: active", b"state: retired"),
+    "site suspended": _with("sites/lyon-handball.yaml", b"state: active", b"state: suspended"),
+    "site added": {"sites/quimper-rugby.yaml": FILES["sites/toulouse-rugby.yaml"].replace(b"Toulouse", b"Quimper")},
+    "site renamed": _with("sites/paris-volley.yaml", b"name: ", b"name: Nouveau "),
+    "polls, hours, bandwidth": _and(
+        "groups/premium.yaml",
+        b"poll: {interval: 30s}\nbandwidth: {limit: 2MB/s}\n"
+        b'maintenance: {windows: [{days: daily, from: "03:00", to: "05:00"}]}\n',
+    ),
+}
+
+
+def edited(names: Iterable[str]) -> dict[str, bytes]:
+    """The sample with these edits; of those that touch one file, the last counts."""
+    files: dict[str, bytes | None] = dict(FILES)
+    for name in names:
+        files |= EDITS[name]
+    return {path: data for path, data in files.items() if data is not None}
+
+
+def compiled(names: Iterable[str], previous: CompiledFleet | None = None) -> CompiledFleet:
+    fleet = compile_commit(*as_tree(edited(names)), previous)
+    assert not fleet.has_errors, fleet.problems
+    return fleet
+
+
+def planned(base: Iterable[str], head: Iterable[str], observed: Observed | None = None, **more: Any) -> Plan:
+    before = compiled(base)
+    return plan(before, compiled(head, before), observed, NOW, names=("BASE", "HEAD"), **more)
+
+
+def manifest(site: CompiledSite) -> SiteManifest:
+    return msgspec.json.decode(site.body, type=SiteManifest)
+
+
+BLANK = NO_PART.manifest
+
+
+def view(found: SiteManifest) -> dict[str, Any]:
+    """What a plan speaks of, in a manifest."""
+    return {
+        "content": {file.path: file.size_bytes for file in found.content},
+        "release": found.release and found.release.version,
+        "config": flat(found.config, "config"),
+        "poll": found.poll_interval_s,
+        "bandwidth": found.bandwidth and found.bandwidth.limit_bytes_s,
+        "windows": found.maintenance and msgspec.to_builtins(found.maintenance.windows),
+        "operations": [operation.id for operation in found.operations],
+    }
+
+
+def applied(before: dict[str, Any], change: Differences) -> dict[str, Any]:
+    """The view after what the plan says was done to it."""
+    after = dict(before)
+    gone = {video.path for video in change.videos_removed}
+    after["content"] = {path: size for path, size in before["content"].items() if path not in gone} | {
+        video.path: video.size_bytes for video in change.videos_added
+    }
+    if change.release:
+        assert change.release.old == before["release"]
+        after["release"] = change.release.new
+    config = dict(before["config"])
+    for altered in change.config:
+        assert config.get(altered.key) == altered.old
+        config = {k: v for k, v in (config | {altered.key: altered.new}).items() if v is not None}
+    after["config"] = config
+    new = {altered.key: altered.new for altered in change.settings}
+    names = {"poll": "poll.interval_s", "bandwidth": "bandwidth.limit_bytes_s", "windows": "maintenance.windows"}
+    for key, name in names.items():
+        after[key] = new.get(name, before[key])
+    ids = [one for one in before["operations"] if one not in change.operations_removed]
+    after["operations"] = ids + [operation.id for operation in change.operations_added]
+    return after
+
+
+mixtures = st.lists(st.sampled_from(sorted(EDITS)), unique=True, max_size=5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(mixtures)
+def test_plan_of_a_fleet_and_itself_is_empty(names: list[str]) -> None:
+    made = planned(names, names)
+    assert made.is_empty and made.sites == {} and made.impact.sites == 0 and not made.cautions
+    again = plan(compiled(names), compiled(names), None, NOW)
+    assert again.is_empty, "compiled apart from each other"
+
+
+@settings(max_examples=100, deadline=None)
+@given(mixtures, mixtures)
+def test_plan_applied_to_the_base_gives_the_head(base: list[str], head: list[str]) -> None:
+    before, after = compiled(base), compiled(head)
+    made = plan(before, after, None, NOW)
+    for site in before.sites.keys() | after.sites.keys():
+        old, new = before.sites.get(site), after.sites.get(site)
+        one = made.sites.get(site)
+        if new is None:
+            assert one and made.changes[one.change].kind == "removed"
+            continue
+        change = made.changes[one.change] if one else None
+        if change is None or change.kind == "record":
+            assert old and (old.manifest, old.state) == (new.manifest, new.state)
+        state = change.state.new if change and change.state else old.state if old else "active"
+        assert state == new.state
+        if new.state == "active":
+            start = view(manifest(old) if old else BLANK)
+            assert applied(start, change.differences if change else Differences()) == view(manifest(new))
+
+
+@settings(max_examples=30, deadline=None)
+@given(mixtures, mixtures)
+def test_plan_does_not_depend_on_what_was_compiled_before(base: list[str], head: list[str]) -> None:
+    before = compiled(base)
+    one, other = (plan(before, after, None, NOW) for after in (compiled(head, before), compiled(head)))
+    assert msgspec.json.encode(one) == msgspec.json.encode(other)
+    assert msgspec.json.decode(msgspec.json.encode(one), type=Plan) == one, "what --json prints reads back"
+
+
+def test_sites_with_the_same_change_are_one_change() -> None:
+    made = planned([], ["config for all"])
+    assert [len(change.sites) for change in made.changes] == [made.totals.changed]
+    (change,) = made.changes
+    assert [(a.key, a.old, a.new) for a in change.differences.config] == [("config.scoreOverlay.offsetX", 24, 30)]
+    assert made.totals.download_bytes == 0 and made.totals.restarts == 0
+
+
+def test_release_is_fetched_whole_without_a_patch_and_restarts_services() -> None:
+    made = planned(["no longer beta"], [])
+    moved = [change for change in made.changes if change.differences.release]
+    assert moved and all(c.differences.release and c.differences.release.new == "2.2.0" for c in moved)
+    assert made.totals.restarts == made.totals.releases == sum(len(c.sites) for c in moved)
+    size = next(manifest(s).release for s in compiled([]).sites.values() if s.release == "2.2.0")
+    assert size and made.totals.download_bytes == size.size_bytes * made.totals.releases
+
+
+@pytest.mark.parametrize(
+    ("edit", "sites", "removals"),
+    [
+        ("site gone", 1, 1),
+        ("site retired", 1, 1),
+        ("site suspended", 1, 0),
+        ("site added", 0, 0),
+        ("site renamed", 0, 0),
+    ],
+)
+def test_impact_counts_what_is_there_and_is_touched(edit: str, sites: int, removals: int) -> None:
+    impact = planned([], [edit]).impact
+    assert (impact.sites, impact.removals, impact.total) == (sites, removals, 12)
+
+
+def test_suspended_site_fetches_nothing_and_says_so() -> None:
+    made = planned(["site suspended"], ["site suspended", "config for all"])
+    one = made.changes[made.sites["lyon-handball"].change] if "lyon-handball" in made.sites else None
+    assert one is None or (one.differences == Differences() and one.download_bytes == 0)
+
+
+# -- what boxes reported ---------------------------------------------------------------------------------------------
+
+
+def seen(site: str, standing: Standing = "Synced", **facts: Any) -> SiteObservation:
+    given: dict[str, Any] = {"last_report_at": NOW - timedelta(minutes=1), "generation": 1}
+    return SiteObservation(site=site, standing=standing, **given | facts)
+
+
+def observed(*sites: SiteObservation, manifests: Mapping[str, SiteManifest] | None = None) -> Observed:
+    return Observed(at=NOW, sites={one.site: one for one in sites}, manifests=manifests or {})
+
+
+def cautions(made: Plan, site: str) -> dict[str, str]:
+    return {caution.code: caution.sites[site] for caution in made.cautions if site in caution.sites}
+
+
+SITE = "nantes-basket"
+BOX = "vannes-rugby"
+"""A site with an identity."""
+
+
+@pytest.mark.parametrize("base_has_it", [True, False])
+@pytest.mark.parametrize("box_has_it", [True, False, None])
+def test_bytes_to_fetch_are_less_what_the_box_is_known_to_hold(base_has_it: bool, box_has_it: bool | None) -> None:
+    """A video leaves and comes back; the box reports the one or the other generation, or none that is known."""
+    with_it, without = compiled([]), compiled(["video leaves"])
+    base, head = (with_it if base_has_it else without), compiled(["config for all"])
+    reported = None if box_has_it is None else (with_it if box_has_it else without).sites[SITE]
+    facts = {"manifest": reported.manifest} if reported else {"manifest": "sha256:" + "9" * 64}
+    known = {reported.manifest: manifest(reported)} if reported else {}
+    made = plan(base, head, observed(seen(SITE, **facts), manifests=known), NOW)
+    size = next(file.size_bytes for file in manifest(with_it.sites[SITE]).content if "eau-vive" in file.path)
+    holds = base_has_it if box_has_it is None else box_has_it
+    assert made.sites[SITE].download_bytes == (0 if holds else size)
+    assert any("not known here" in sentence for sentence in made.unknown) is (box_has_it is None)
+
+
+def test_box_that_never_reported_fetches_everything() -> None:
+    made = planned([], ["config for all"], observed())
+    whole = manifest(compiled([]).sites[SITE])
+    assert whole.release
+    everything = sum(file.size_bytes for file in whole.content) + whole.release.size_bytes
+    assert made.sites[SITE].download_bytes == everything
+    assert cautions(made, BOX) == {"NeverReported": ""}
+
+
+@pytest.mark.parametrize(
+    ("free", "short"), [(None, False), (0, True), (100_000 // 10 + 7_100, True), (100_000 // 10 + 8_000, False)]
+)
+def test_disk_that_keeps_no_tenth_free_is_told(free: int | None, short: bool) -> None:
+    """Release 2.2.0 has 7.2 kB; a disk of 100 kB keeps 10 kB."""
+    base = compiled(["release for rugby", "no longer beta"])
+    site = next(name for name, one in compiled([]).sites.items() if one.release == "2.2.0" and one.identity)
+    disk = {"disk_total_bytes": 100_000, "disk_free_bytes": free}
+    old = base.sites[site]
+    reports = observed(seen(site, manifest=old.manifest, release=RunningRelease(version="2.1.3"), **disk))
+    made = plan(base, compiled([]), reports, NOW)
+    assert ("DiskTooSmall" in cautions(made, site)) is short
+    if short:
+        assert cautions(made, site)["DiskTooSmall"].startswith("needs 7.2 kB, has ")
+
+
+def test_silent_box_is_told_with_its_silence() -> None:
+    silent = seen(BOX, "Offline", last_report_at=NOW - timedelta(days=9))
+    assert cautions(planned([], ["config for all"], observed(silent)), BOX) == {"Silent": "for 9 d"}
+
+
+def test_box_without_identity_or_with_a_revoked_one_is_told() -> None:
+    made = planned([], ["config for all"])
+    without = {name for name, one in compiled([]).sites.items() if one.identity is None} & made.sites.keys()
+    assert without and all("NoIdentity" in cautions(made, site) for site in without)
+
+
+def test_without_observations_what_could_not_be_known_is_said() -> None:
+    made = planned([], ["config for all"])
+    assert made.observed_at is None and len(made.unknown) == 2
+    assert planned([], ["config for all"], observed()).unknown == []
+
+
+def test_first_publication_has_no_guard_and_adds_everything() -> None:
+    made = plan(None, compiled([]), None, NOW)
+    assert made.totals.added == 12 and made.impact.total == 0 and not made.guard.held
