@@ -8,6 +8,7 @@ from typing import Literal
 Code = Literal[
     "AmbiguousScalar",
     "AnchorOrAlias",
+    "BadCalendar",
     "BadFileName",
     "BadValue",
     "BlobMissing",
@@ -22,6 +23,7 @@ Code = Literal[
     "EmptyPeriod",
     "EqualPriorityConflict",
     "FileTooLarge",
+    "FixtureWithoutEnd",
     "IdentityRevoked",
     "InvisibleCharacter",
     "KeyNotText",
