@@ -111,9 +111,9 @@ class _Reader:
         line = core.line
         try:
             for number, (event, own) in enumerate(zip(series, owns, strict=True)):
-                line = event.line
-                for rule in event.rules:
+                for line, rule in event.rules:  # noqa: B007 (for whoever is told)
                     self._measure(event, _ended(rule, home), own, kept)
+                line = event.line
                 calendar.add_component(_component(event, number, own, home))
             yield from _expanded(calendar, series, owns, kept)
         except BadRule as problem:
@@ -142,11 +142,21 @@ def _range(blocks: Iterable[Block], events: Iterable[Event]) -> _Range:
 
 
 def _series(events: Iterable[Event]) -> list[list[Event]]:
-    """Events of one UID belong together: a recurrence, and those of its instances that are otherwise."""
+    """Events of one UID belong together: a recurrence, and those of its instances that are otherwise.
+
+    Of several that recur under one UID the one with the highest SEQUENCE counts; where that is not said, each does:
+    rather a window too few than a match that is not known.
+    """
     found: dict[str, list[Event]] = {}
     for event in events:
         found.setdefault(event.uid, []).append(event)
-    return list(found.values())
+    series: list[list[Event]] = []
+    for same in found.values():
+        newest = max((event.sequence for event in same if event.recurrence_id is None), default=0)
+        cores = [event for event in same if event.recurrence_id is None and event.sequence == newest]
+        series.append([*cores[:1], *(event for event in same if event.recurrence_id is not None)])
+        series += [[core] for core in cores[1:]]
+    return series
 
 
 def _ended(rule: vRecur, home: tzinfo | None) -> vRecur:
@@ -175,7 +185,7 @@ def _component(event: Event, number: int, own: tzinfo | None, home: tzinfo | Non
         if event.this_and_future:
             component["RECURRENCE-ID"].params["RANGE"] = "THISANDFUTURE"
     if event.rules:
-        component["RRULE"] = [_ended(rule, home) for rule in event.rules]
+        component["RRULE"] = [_ended(rule, home) for _, rule in event.rules]
     if event.more:
         component["RDATE"] = vDDDLists([_date(when, length, home) for when, length in event.more])
     if event.less:

@@ -12,6 +12,7 @@ from control_plane.core.ics_zones import HOSTILE, Zones
 from control_plane.core.recurrence import BadRule, read_rule
 
 FIRST_YEAR, LAST_YEAR = 1970, 2100
+MAX_RULES: Final = 8
 MAX_DATES: Final = 4_000
 """Of RDATE and EXDATE in one event."""
 _DAY: Final = timedelta(days=1)
@@ -37,7 +38,10 @@ class When(Struct, frozen=True):
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """An event as the file has it; `line` is where it begins. It `counts` unless cancelled or transparent."""
+    """An event as the file has it; `line` is where it begins, each rule has its own.
+
+    It `counts` unless it was cancelled, or is transparent (takes no time in the calendar).
+    """
 
     line: int
     uid: str
@@ -45,7 +49,7 @@ class Event(Struct, frozen=True, kw_only=True):
     end: When
     recurrence_id: When | None
     this_and_future: bool
-    rules: list[vRecur]
+    rules: list[tuple[int, vRecur]]
     more: list[tuple[When, timedelta | None]]
     less: list[When]
     counts: bool
@@ -77,7 +81,7 @@ def read_event(block: Block, zones: Zones) -> Event:
         end=_end(block, start, zones),
         recurrence_id=None if replaced is None else _when(replaced, zones),
         this_and_future=replaced is not None and "RANGE=THISANDFUTURE" in replaced.text.partition(":")[0].upper(),
-        rules=[_rule(line) for line in block.lines.get("RRULE", ())],
+        rules=_rules(block),
         more=_dates(block, "RDATE", zones),
         less=[when for when, _ in _dates(block, "EXDATE", zones)],
         counts=_text(block, "STATUS").upper() != "CANCELLED" and _text(block, "TRANSP").upper() != "TRANSPARENT",
@@ -177,11 +181,16 @@ def _one_date(line: Line, params: Any, text: str, zones: Zones) -> tuple[When, t
     return start, length
 
 
-def _rule(line: Line) -> vRecur:
-    try:
-        return read_rule(_parts(line)[1])
-    except BadRule as problem:
-        raise Refused(line.number, str(problem)) from None
+def _rules(block: Block) -> list[tuple[int, vRecur]]:
+    found: list[tuple[int, vRecur]] = []
+    for line in block.lines.get("RRULE", ()):
+        if len(found) == MAX_RULES:
+            raise Refused(line.number, f"there are more than {MAX_RULES} recurrences of one event; make several events")
+        try:
+            found.append((line.number, read_rule(_parts(line)[1])))
+        except BadRule as problem:
+            raise Refused(line.number, str(problem)) from None
+    return found
 
 
 def _parts(line: Line) -> tuple[Any, str]:

@@ -1,5 +1,6 @@
 """Time zones of a calendar: names of the IANA database, Windows' names, and those that the file brings along."""
 
+import re
 from datetime import datetime, tzinfo
 from io import StringIO
 from typing import Final
@@ -17,6 +18,7 @@ HOSTILE: Final = (ValueError, TypeError, AttributeError, LookupError, Arithmetic
 """What the libraries raise on what they did not expect."""
 _MAX_STEPS: Final = 2_000_000
 _PAST: Final = datetime(2101, 1, 1)  # noqa: DTZ001 (on the wall)
+_OFFSET: Final = re.compile(r"[+-](0[0-9]|1[0-5])[0-5][0-9]([0-5][0-9])?")
 _LINES: Final = ("DTSTART", "RRULE", "RDATE", "TZOFFSETFROM", "TZOFFSETTO", "TZNAME")
 
 
@@ -60,9 +62,12 @@ class Zones:
         started = observance.first("DTSTART")
         if started is None:
             raise BadRule("no DTSTART")
+        for name in ("TZOFFSETFROM", "TZOFFSETTO"):
+            if not all(_OFFSET.fullmatch(_value(line)) for line in observance.lines.get(name, ())):
+                raise BadRule("no offset")
         start = datetime.strptime(_value(started)[:15], "%Y%m%dT%H%M%S")  # noqa: DTZ007 (on the wall)
         for line in observance.lines.get("RRULE", ()):
-            for _ in instances(read_rule(_value(line), ("YEARLY",)), start, _PAST, self._meter):
+            for _ in instances(read_rule(_value(line), ("YEARLY",)), start, _PAST, self._meter, _MAX_STEPS):
                 pass
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import Struct
 
+from control_plane.core.fixtures import Calendar
 from control_plane.core.problem_codes import Code
 from control_plane.core.problems import Problem, Severity, suggestion
 from schemas.desired import KINDS, SINGLES
@@ -23,7 +24,7 @@ _ID: Final = re.compile(ID_PATTERN)
 _SEMVER: Final = re.compile(SEMVER_PATTERN)
 TRUST_FILE: Final = re.compile(r"trust/(root|release-list)-([1-9][0-9]{0,8})\.json")
 
-Role = Literal["document", "trust", "calendar", "ignored"]
+Role = Literal["document", "trust", "ignored"]
 
 
 class TreeEntry(NamedTuple):
@@ -36,7 +37,7 @@ class TreeEntry(NamedTuple):
 
 
 class Place(Struct, frozen=True):
-    """What a path stands for; `folder` and `id` only of documents and calendars. `id` is empty for single files."""
+    """What a path stands for; `folder` and `id` only of documents. `id` is empty for single files."""
 
     role: Role
     folder: str = ""
@@ -121,9 +122,7 @@ def _place_trust(path: str, rest: str) -> Place:
 def _place_calendar(path: str, rest: str) -> Place:
     stem, _, extension = rest.rpartition(".")
     if extension == "ics" and _ID.fullmatch(stem):
-        message = "calendars are not yet in force: this file has no effect"
-        problem = Problem(file=path, line=1, column=1, severity="warning", code="NotYetInForce", message=message)
-        return Place("calendar", "calendars", stem, problem=problem)
+        return Place("document", "calendars", stem, Calendar)
     if rest.startswith(".") or _KNOWN_FILE.fullmatch(rest):
         return _IGNORED
     return _refused(path, "WrongFileName", "calendars/ holds ID.ics files only; rename it or delete it")

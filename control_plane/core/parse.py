@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
+from control_plane.core.fixtures import Calendar
 from control_plane.core.layout import Place
 from control_plane.core.problems import Finding, KeyPath, Problem
 from control_plane.core.references import Reference, references_of
@@ -28,7 +29,7 @@ class ParsedFile(Struct, frozen=True, gc=False):
     folder: str
     id: str
     blob: str
-    document: Document | None
+    document: Document | Calendar | None
     problems: tuple[Problem, ...] = ()
     references: tuple[Reference, ...] = ()
 
@@ -36,6 +37,8 @@ class ParsedFile(Struct, frozen=True, gc=False):
 def parse_file(path: str, blob: str, data: bytes, place: Place) -> ParsedFile:
     """Read the document at `place`."""
     kind, folder, stem = place.kind, place.folder, place.id
+    if kind is Calendar:
+        return _parse_calendar(path, blob, data, place)
     document: Document | None
     problems: tuple[Problem, ...] = ()
     try:
@@ -48,6 +51,14 @@ def parse_file(path: str, blob: str, data: bytes, place: Place) -> ParsedFile:
     if findings:
         problems += Locator({path: data}).problems(findings)
     return ParsedFile(path, folder, stem, blob, document, problems, references_of(document))
+
+
+def _parse_calendar(path: str, blob: str, data: bytes, place: Place) -> ParsedFile:
+    # Brings two libraries that a command line without calendars need not wait for.
+    from control_plane.core.calendars import read_calendar
+
+    calendar, problems = read_calendar(path, data)
+    return ParsedFile(path, place.folder, place.id, blob, calendar, problems)
 
 
 def _parse_plain(kind: type[Any], data: bytes) -> Document:

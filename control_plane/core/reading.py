@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from control_plane.core.fixtures import Calendar
 from control_plane.core.layout import Place, TreeEntry, fold, place_entry, same_names
 from control_plane.core.parse import ParsedFile, parse_file
 from control_plane.core.problems import Problem
@@ -36,7 +37,7 @@ class Reading(Struct, frozen=True):
     trust_blobs: dict[str, str]
     trust: Trust
 
-    def document(self, folder: str, name: str) -> Document | None:
+    def document(self, folder: str, name: str) -> Document | Calendar | None:
         """The document of that name; None if there is none or it could not be read."""
         paths = self.named(folder).get(name)
         file = self.files.get(paths[0]) if paths else None
@@ -94,8 +95,6 @@ class _Reader:
         file = self._files.pop(path, None)
         if file is not None:
             self._rename((file.folder, file.id or path), path, present=False)
-        elif path.startswith("calendars/"):
-            self._rename(("calendars", path[10:].rpartition(".")[0]), path, present=False)
 
     def take(self, entry: TreeEntry, *, known: bool) -> None:
         """A path is new, or `known` and has new content or another mode."""
@@ -117,8 +116,6 @@ class _Reader:
                 self._take_document(entry, place)
             case "trust":
                 self._trust_blobs[path] = entry.blob
-            case "calendar":
-                self._rename((place.folder, place.id), path, present=True)
 
     def _take_document(self, entry: TreeEntry, place: Place) -> None:
         path = entry.path

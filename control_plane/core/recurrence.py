@@ -16,17 +16,8 @@ MAX_STEPS_OF_RULE: Final = 60_000
 """Days looked at: daily since 1970 takes 21,000, yearly 21,000 as well."""
 _KEYS: Final = frozenset(
     (
-        "FREQ",
-        "INTERVAL",
-        "COUNT",
-        "UNTIL",
-        "WKST",
-        "BYDAY",
-        "BYMONTH",
-        "BYMONTHDAY",
-        "BYYEARDAY",
-        "BYWEEKNO",
-        "BYSETPOS",
+        *("FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST"),
+        *("BYDAY", "BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYSETPOS"),
     )
 )
 _MAX_POSITIONS: Final = 12
@@ -93,10 +84,12 @@ def with_until(rule: vRecur, until: date | datetime | None) -> vRecur:
     return changed
 
 
-def instances(rule: vRecur, start: date | datetime, until: datetime, meter: Meter) -> Iterator[datetime]:
-    """The starts that the rule gives up to `until`, all by one wall clock; BadRule when they take too many steps."""
+def instances(
+    rule: vRecur, start: date | datetime, until: datetime, meter: Meter, most: int = MAX_STEPS_OF_RULE
+) -> Iterator[datetime]:
+    """The starts up to `until`, all by one wall clock; BadRule when they take more than `most` steps."""
     first = start if isinstance(start, datetime) else datetime.combine(start, time())
-    own = Meter(min(MAX_STEPS_OF_RULE, meter.left))
+    own = Meter(min(most, meter.left))
     before = own.left
     try:
         metered: rrule = rrulestr(rule.to_ical().decode(), dtstart=first)

@@ -23,7 +23,7 @@ from control_plane.core.resolve import (
 )
 from control_plane.core.select import GroupKey, Selectors
 from control_plane.core.validate import fleet_of
-from schemas.desired import Document, Group, Release, Requires, Site
+from schemas.desired import Group, Release, Requires, Site
 from schemas.names import DocumentId, SiteId
 
 GroupKeys = tuple[GroupKey, ...]
@@ -210,7 +210,7 @@ class _Resolver:
         self._reading = reading
         self._bases = bases
         self._parts = Sites({}, {}, {}, dict(groups), dict(group_paths), {})
-        self._releases: dict[str, Document | None] = {}
+        self._releases: dict[str, object] = {}
         self.selectors = Selectors(groups)
         self.known = frozenset(bases)
 

@@ -16,7 +16,25 @@ def _set(more: str) -> tuple[Sample]:
     return (Sample("video-sets/derby.yaml", _SET + more),)
 
 
+_ICS: Final = (
+    "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:derby\nDTSTART;TZID=Europe/Paris:20260905T200000\n%sEND:VEVENT\nEND:VCALENDAR\n"
+)
+
+
+def _calendar(more: str) -> tuple[Sample]:
+    return (Sample("calendars/derby.ics", _ICS % more),)
+
+
 DOCUMENTS: Final = (
+    Entry(
+        code="BadCalendar",
+        title="A calendar that cannot be read",
+        means="The file is no iCalendar file, or an event in it has a date, a zone or a recurrence that is not taken.",
+        why="A match that is not known closes no window, and a box would restart while it is on.",
+        remedy="Correct the line, or export the calendar anew. Recurrences go by the day, week, month or year.",
+        wrong=_calendar("DURATION:PT2H\nRRULE:FREQ=HOURLY\n"),
+        right=_calendar("DURATION:PT2H\nRRULE:FREQ=WEEKLY\n"),
+    ),
     Entry(
         code="BadValue",
         title="A value of the right type that is none of the values here",
@@ -61,6 +79,16 @@ DOCUMENTS: Final = (
         remedy="Add the key that the message names.",
         wrong=(Sample("sites/brest.yaml", "name: Brest\n"),),
         right=(Sample("sites/brest.yaml", _SITE),),
+    ),
+    Entry(
+        code="FixtureWithoutEnd",
+        title="A fixture that ends when it starts",
+        means="An event in a calendar has neither an end nor a duration, so it closes no window.",
+        why="A box could restart while the match is on.",
+        remedy="Write its `DTEND` or `DURATION`; or delete it.",
+        severities=("warning",),
+        wrong=_calendar(""),
+        right=_calendar("DURATION:PT2H\n"),
     ),
     Entry(
         code="NotYetInForce",

@@ -144,7 +144,7 @@ def test_the_sentence_says_what_to_do(path: str, text: str, sentence: str) -> No
         ("video_sets/x.yaml", "error WrongFolderName"),
         ("fleet.yml", "error WrongFileName"),
         ("calendars/x.csv", "error WrongFileName"),
-        ("calendars/x.ics", "warning NotYetInForce"),
+        ("calendars/x.ics", "error BadCalendar"),
         ("stuff/x.yaml", "warning UnknownFolder"),
         ("notes.txt", "warning UnknownFile"),
         ("trust/root-01.json", "warning UnknownFile"),
