@@ -16,6 +16,8 @@ VERBS: Final = {
     "explain": ("cli.verbs.explain:explain", "say what a code of a problem means, and what to do"),
     "status": ("cli.verbs.status:status", "show every site: in sync or not, and why"),
     "video add": ("cli.verbs.video_add:video_add", "upload videos, add them to the library and to a set"),
+    "set add": ("cli.verbs.set_add:set_add", "put videos into a set, or make a set"),
+    "set remove": ("cli.verbs.set_remove:set_remove", "take videos out of a set"),
     "release add": ("cli.verbs.release_add:release_add", "upload a release, sign it into the release list"),
     "site add": ("cli.verbs.site_add:site_add", "add a new club's box"),
     "site list": ("cli.verbs.site_list:site_list", "list the sites, or those that fit"),
@@ -42,6 +44,7 @@ VERBS: Final = {
 
 SUBJECTS: Final = {
     "video": "videos of the library",
+    "set": "video sets: which videos, where on the box, from when to when",
     "release": "releases of the box's applications",
     "site": "sites: one box each",
     "group": "groups of sites, and their layers",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from cli.edits import SCHEMA_LINE, flow, scalar
-from schemas.desired import Location, Media, Release, Video
+from schemas.desired import Location, Media, Release, Video, VideoSet
 from schemas.names import PublicKeyLine
 
 _IDENTITY_HINT = (
@@ -50,6 +50,20 @@ def video_text(video: Video) -> str:
         *([f"media: {flow(_facts(video.media))}"] if video.media else []),
         *([f"sponsor: {video.sponsor}"] if video.sponsor else []),
         *([f"analytics_category: {scalar(video.analytics_category)}"] if video.analytics_category else []),
+        *([f"thumbnail: {video.thumbnail}"] if video.thumbnail else []),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def video_set_text(video_set: VideoSet) -> str:
+    """`video-sets/ID.yaml` of a new set, without its videos."""
+    place = {"category": video_set.category, "subcategory": video_set.subcategory}
+    lines = [
+        SCHEMA_LINE.format(kind="video-set"),
+        f"name: {scalar(video_set.name)}",
+        *(f"{key}: {flow({'id': named.id, 'name': named.name})}" for key, named in place.items() if named),
+        *([f"blocks: {flow(video_set.blocks)}"] if video_set.blocks else []),
+        *([f"loop: {video_set.loop}"] if video_set.loop else []),
     ]
     return "\n".join(lines) + "\n"
 

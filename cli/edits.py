@@ -88,6 +88,19 @@ class Edit:
         self._changed = True
         return True
 
+    def put(self, path: KeyPath, item: Any) -> bool:
+        """As `append`, but an entry of the same video makes way for `item` where it stands; maps are written flow."""
+        items = self._list(path) or []
+        written = _in_flow(item)
+        for index, present in enumerate(items):
+            if _same(item, present):
+                if present == item:
+                    return False
+                items[index] = written
+                self._changed = True
+                return True
+        return self.append(path, written)
+
     def remove(self, path: KeyPath, item: Any) -> bool:
         """Take every entry that is `item` out of the list at `path`; a list that is empty then goes, too."""
         items = self._list(path)
@@ -185,6 +198,17 @@ def _same(item: Any, present: Any) -> bool:
         return entry.get("video") if isinstance(entry, Mapping) else entry
 
     return bool(video(item) == video(present))
+
+
+def _in_flow(item: Any) -> Any:
+    """A map that is written on one line."""
+    if not isinstance(item, Mapping):
+        return item
+    from ruamel.yaml.comments import CommentedMap
+
+    written = CommentedMap(item)
+    written.fa.set_flow_style()
+    return written
 
 
 def _load(text: str, name: str) -> tuple[Any, Any]:

@@ -1,8 +1,8 @@
 """What a video file is made of, whether a box can play it, and a small picture of it.
 
-A box shows videos in a browser on a Raspberry Pi: MP4 files with H.264 in 8 bits, 4:2:0, up to 1920x1080 (a Pi 4 decodes
-no more; a Pi 5 has no decoder for H.264 at all and its processor copes with that size), or with H.265 in 8 or 10 bits,
-4:2:0, up to 3840x2160; at most 60 pictures a second. Sound, if there is any, is one that the browser knows.
+A box shows videos in a browser on a Raspberry Pi: MP4 files with H.264 in 8 bits, 4:2:0, up to 1920x1080 (a Pi 4
+decodes no more; a Pi 5 has no decoder for H.264 at all and its processor copes with that size), or with H.265 in 8 or
+10 bits, 4:2:0, up to 3840x2160; at most 60 pictures a second. Sound, if there is any, is one that the browser knows.
 """
 
 import shlex
@@ -52,7 +52,7 @@ class Look(NamedTuple):
 
 
 def look_at(path: Path) -> Look | None:
-    """What is in a video that boxes can play; None where PyAV is not installed, so that only its container was looked at.
+    """What is in a video that boxes can play; None where PyAV is not installed: then only its container was looked at.
 
     CommandFailed says why a box cannot play it, and how to convert it. The whole file is read.
     """

@@ -8,10 +8,11 @@ import os
 import ssl
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
 from typing import Any, Final, NamedTuple, TypeVar
 
 import httpx
@@ -26,11 +27,23 @@ from schemas.names import Digest
 T = TypeVar("T")
 
 PART_BYTES: Final = 4 << 20
+PIECE_BYTES: Final = 64 << 10
 PARALLEL_UPLOADS: Final = 4
 TRIES: Final = 4
+PATIENCE_S: Final = 0.5
+"""Before the second try; twice as much before each one after it."""
 MAX_ANSWER_BYTES: Final = 64 << 20
+_PASSING: Final = frozenset((409, 429, 502, 503, 504))
 CLIENT_FILE: Final = Path("neopro", "client.toml")
 """Under XDG_CONFIG_HOME or ~/.config: `url`, `token_file`, `ca`."""
+
+
+class _Stopped(Exception):
+    """The operator interrupted, or another upload failed."""
+
+
+class _NotNow(Exception):
+    """The control plane is busy or away for a moment."""
 
 
 class Target(NamedTuple):
@@ -73,6 +86,7 @@ class Remote:
 
     def __init__(self, target: Target) -> None:
         self._url = target.url
+        self._stopped = Event()
         # No environment: a proxy or a key log that somebody set must not see the token.
         self._client = httpx.Client(
             base_url=target.url,
@@ -99,49 +113,82 @@ class Remote:
         return False
 
     def upload_all(self, blobs: Sequence[Blob], advance: Advance) -> int:
-        """Upload what is not there yet, several at once; how many bytes were sent. `advance` counts every byte."""
-        unique = list({blob.digest: blob for blob in blobs}.values())
-        with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
-            futures = [pool.submit(self.upload, blob, advance) for blob in unique]
+        """Upload what is not there yet, several at once; how many bytes were sent. `advance` counts every byte.
+
+        Interrupted, it stops in the middle of a part: what arrived is kept, and the next upload goes on from there.
+        """
+        work = SimpleQueue[Blob | None]()
+        outcomes = SimpleQueue[int | Exception]()
+        unique = {blob.digest: blob for blob in blobs}
+        for item in [*unique.values(), *[None] * PARALLEL_UPLOADS]:
+            work.put(item)
+        self._stopped.clear()
+        try:
+            for _ in range(min(PARALLEL_UPLOADS, len(unique))):
+                # Daemons: one may sit in a socket that does not move when the operator interrupts.
+                Thread(target=self._work, args=(work, outcomes, advance), daemon=True).start()
+            return sum(_taken(outcomes.get()) for _ in unique)
+        except BaseException:
+            self._stopped.set()
+            raise
+
+    def _work(self, work: "SimpleQueue[Blob | None]", outcomes: "SimpleQueue[int | Exception]", told: Advance) -> None:
+        while (blob := work.get()) is not None and not self._stopped.is_set():
             try:
-                return sum(future.result() for future in futures)
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                raise
+                outcomes.put(self.upload(blob, told))
+            except Exception as problem:  # noqa: BLE001  it is raised where the work was ordered
+                outcomes.put(problem)
 
     def upload(self, blob: Blob, advance: Advance) -> int:
         """Upload one blob from where an earlier try stopped; how many bytes were sent."""
-        sent = 0
+        sent = counted = 0
         for attempt in range(TRIES):
             try:
                 state = self._upload_state(blob)
-                advance(state.offset_bytes if sent == 0 else 0)
+                advance(state.offset_bytes - counted)
+                counted = state.offset_bytes
                 for done in self._parts(blob, state):
-                    sent += done
+                    sent, counted = sent + done, counted + done
                     advance(done)
                 return sent
-            except httpx.TransportError as problem:
+            except (httpx.TransportError, _NotNow) as problem:
                 if attempt == TRIES - 1:
+                    if isinstance(problem, _NotNow):
+                        raise CommandFailed(str(problem)) from None
                     raise self._unreachable(problem) from None
+            self._stopped.wait(PATIENCE_S * 2**attempt)
+            if self._stopped.is_set():
+                raise _Stopped
         raise AssertionError("the loop returns or raises")
 
     def _upload_state(self, blob: Blob) -> UploadState:
         answer = self._client.get(f"/v1/uploads/{blob.digest}")
-        return self._read("upload", answer, UploadState)
+        return self._read_upload(answer)
 
     def _parts(self, blob: Blob, state: UploadState) -> Iterator[int]:
         with _opened(blob) as read:
             while not state.complete:
                 part = read(state.offset_bytes)
-                answer = self._client.put(
-                    f"/v1/blobs/{blob.digest}", content=part, headers=_range(state.offset_bytes, part, blob.size_bytes)
-                )
-                after = self._read("upload", answer, UploadState)
+                headers = _range(state.offset_bytes, part, blob.size_bytes)
+                answer = self._client.put(f"/v1/blobs/{blob.digest}", content=self._pieces(part), headers=headers)
+                after = self._read_upload(answer)
                 if not after.complete and after.offset_bytes <= state.offset_bytes:
                     raise CommandFailed(f"cannot upload {blob.digest}: the control plane does not keep what it is sent")
                 yield len(part)
                 state = after
+
+    def _pieces(self, part: bytes) -> Iterator[bytes]:
+        """The part in pieces, so that an interrupt need not wait for all of it."""
+        for start in range(0, len(part), PIECE_BYTES):
+            if self._stopped.is_set():
+                raise _Stopped
+            yield part[start : start + PIECE_BYTES]
+
+    def _read_upload(self, answer: httpx.Response) -> UploadState:
+        """The answer to an upload; _NotNow where trying again may help (RFC 9110, 15.5.10 and 15.6)."""
+        if answer.status_code in _PASSING:
+            raise _NotNow(f"cannot upload: {_why(answer)}")
+        return self._read("upload", answer, UploadState)
 
     def _ask(self, what: str, method: str, path: str, kind: type[T]) -> T:
         try:
@@ -160,6 +207,12 @@ class Remote:
     def _unreachable(self, problem: Exception) -> CommandFailed:
         why = str(problem) or type(problem).__name__
         return CommandFailed(f"cannot reach the control plane at {self._url}: {why}; is it running, is the URL right?")
+
+
+def _taken(outcome: int | Exception) -> int:
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def _why(answer: httpx.Response) -> str:
@@ -184,7 +237,7 @@ def _opened(blob: Blob) -> Iterator[Any]:
 
 
 def _range(offset: int, part: bytes, total: int) -> dict[str, str]:
-    headers = {"Content-Type": "application/octet-stream"}
+    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(len(part))}
     if part:
         headers["Content-Range"] = f"bytes {offset}-{offset + len(part) - 1}/{total}"
     elif offset < total:

@@ -6,21 +6,25 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 from cyclopts import Parameter
 
 from cli.checkout import Checkout
 from cli.documents import video_text
-from cli.edits import append_item
+from cli.edits import Edit
 from cli.errors import CommandFailed
 from cli.flags import Flag
-from cli.media import facts
+from cli.landing import WRITTEN, Landing, land
+from cli.media import look_at
 from cli.output import Output
-from cli.package import file_digest
-from cli.remote import Blob, Remote, find_target
+from cli.video_sets import Days, put_videos
 from schemas.desired import Video
+from schemas.names import digest_of
+
+if TYPE_CHECKING:
+    from cli.remote import Blob
 
 
 class Wishes(NamedTuple):
@@ -30,8 +34,7 @@ class Wishes(NamedTuple):
     name: str | None = None
     sponsor: str | None = None
     category: str | None = None
-    from_: date | None = None
-    until: date | None = None
+    days: Days = Days()
     replace: bool = False
 
 
@@ -41,6 +44,7 @@ class Added(NamedTuple):
     id: str
     path: Path
     video: Video
+    thumbnail: bytes | None
 
 
 def video_add(
@@ -52,25 +56,25 @@ def video_add(
     from_: Annotated[date | None, Parameter(name="--from")] = None,
     until: date | None = None,
     replace: Flag = False,
-    repository: Path | None = None,
-    json: Flag = False,
+    landing: Landing = WRITTEN,
 ) -> None:
     """Add videos to the library: upload the files, write videos/ID.yaml, and put them into a video set.
 
-    A file that the control plane has already is not sent again; an interrupted upload goes on where it was. Nothing is
-    written before everything is uploaded. Commit and push when you like what `git diff` shows.
+    Boxes play MP4 with H.264 (8 bit, 4:2:0, up to 1920x1080) or H.265 (up to 3840x2160); what they cannot play is
+    refused, with the command that converts it. A file that the control plane has already is not sent again; an
+    interrupted upload goes on where it was. Nothing is written before everything is uploaded.
 
     Examples:
 
-    - `neopro video add noel.mp4 --set annonces-nationales --sponsor decathlon`
-    - `neopro video add *.mp4 --set tournoi --from 2026-12-01 --until 2026-12-31`
+    - `neopro video add noel.mp4 --set annonces-nationales --sponsor decathlon --commit`
+    - `neopro video add *.mp4 --set tournoi --from 2026-12-01 --until 2026-12-31 --branch tournoi`
 
     Parameters
     ----------
     files
-        MP4 files with H.264 or H.265, as boxes can play them.
+        The files.
     set_
-        The video set that they go into: the name of a file in video-sets/.
+        The video set that they go into: the name of a file in video-sets/ (neopro set add makes one).
     name
         The name that people see; without it, made from the file's name. For one file only.
     sponsor
@@ -83,37 +87,28 @@ def video_add(
         Last local day on which it is played.
     replace
         Let a new file take the place of a video of the same id.
-    repository
-        The checkout; without it, the one around the current folder.
-    json
-        Print what was added as JSON.
     """
-    output = Output(json)
-    checkout = Checkout.find(repository)
-    wishes = Wishes(set_, name, sponsor, category, from_, until, replace)
-    added = [look_at(path, wishes) for path in files]
+    checkout = landing.checkout()
+    output = Output(landing.json)
+    wishes = Wishes(set_, name, sponsor, category, Days(from_, until), replace)
+    _require_sound(checkout, files, wishes)
+    added = [examine(path, wishes) for path in files]
+    if any(item.thumbnail is None for item in added):
+        output.note("PyAV is not installed: whether boxes can play it was not checked, and there is no thumbnail")
     documents = plan_documents(checkout, added, wishes)
-    with Remote(find_target(os.environ, checkout)) as remote:
-        total = sum(item.video.size_bytes for item in added)
-        with output.progress("uploading", total) as advance:
-            sent = remote.upload_all([_blob(item) for item in added], advance)
-    checkout.write(documents)
-    output.data(
-        {
-            "videos": [
-                {"id": item.id, "digest": item.video.digest, "file": f"videos/{item.id}.yaml"} for item in added
-            ],
-            "uploaded_bytes": sent,
-        }
-    )
-    for path in documents:
-        output.say(f"wrote {path}")
-    output.say(f"uploaded {sent:,} of {total:,} bytes; commit and push to publish".replace(",", " "))
+    sent = None if landing.dry_run else _upload(checkout, output, _blobs(added, documents))
+    data = {
+        "videos": [{"id": item.id, "digest": item.video.digest, "file": f"videos/{item.id}.yaml"} for item in added],
+        "uploaded_bytes": sent,
+    }
+    land(landing, checkout, documents, _subject(added, wishes), data)
 
 
-def look_at(path: Path, wishes: Wishes) -> Added:
+def examine(path: Path, wishes: Wishes) -> Added:
     """The document of a file, or CommandFailed with why a box cannot play it or what is wrong with the wishes."""
-    media = facts(path)
+    from cli.package import file_digest
+
+    look = look_at(path)
     stem = slug(path.stem)
     if not stem:
         raise CommandFailed(f"cannot add {path}: its name has no letter or digit to make an id from; rename it")
@@ -121,34 +116,29 @@ def look_at(path: Path, wishes: Wishes) -> Added:
         name=wishes.name or path.stem.replace("_", " ").replace("-", " ").strip().capitalize(),
         digest=file_digest(path),
         size_bytes=path.stat().st_size,
-        media=media,
+        media=look.media if look else None,
         sponsor=wishes.sponsor,
         analytics_category=wishes.category,
+        thumbnail=digest_of(look.thumbnail) if look else None,
     )
     try:
-        return Added(stem, path, msgspec.convert(msgspec.to_builtins(video), Video))
+        checked = msgspec.convert(msgspec.to_builtins(video), Video)
     except msgspec.ValidationError as problem:
         raise CommandFailed(f"cannot add {path}: {problem}") from None
+    return Added(stem, path, checked, look.thumbnail if look else None)
 
 
 def plan_documents(checkout: Checkout, added: Sequence[Added], wishes: Wishes) -> dict[str, str]:
-    """Every file that changes, with its new text; CommandFailed before anything is uploaded."""
-    if not added:
-        raise CommandFailed("cannot add videos: name at least one file")
-    if wishes.name and len(added) > 1:
-        raise CommandFailed("cannot give several videos one --name; add them one by one")
-    if wishes.from_ and wishes.until and wishes.until < wishes.from_:
-        raise CommandFailed(f"cannot play until {wishes.until}: that is before {wishes.from_}")
-    if (wishes.from_ or wishes.until) and not wishes.set:
-        raise CommandFailed("cannot keep --from or --until without --set: days belong to a video's place in a set")
+    """Every file that may change, with its text; CommandFailed before anything is uploaded."""
     documents: dict[str, str] = {}
     for item in added:
-        path = f"videos/{item.id}.yaml"
+        path, text = _video_document(checkout, item, wishes)
         if path in documents:
             raise CommandFailed(f"cannot add {item.path}: another of the files has the same id {item.id}")
-        documents[path] = _video_document(checkout, item, wishes.replace)
+        documents[path] = text
     if wishes.set:
-        documents |= _set_document(checkout, added, wishes)
+        path = checkout.path_of("video-sets", wishes.set)
+        documents[path] = put_videos(checkout.read(path), path, [item.id for item in added], wishes.days)
     return documents
 
 
@@ -158,36 +148,78 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:63].strip("-")
 
 
-def _video_document(checkout: Checkout, item: Added, replace: bool) -> str:
-    path = f"videos/{item.id}.yaml"
-    if checkout.has(path):
-        before = checkout.read(path)
-        if item.video.digest in before:
-            return before
-        if not replace:
-            raise CommandFailed(
-                f"cannot add {item.path}: the library has another video {item.id}; rename the file, or say --replace"
-            )
-    return video_text(item.video)
+def _require_sound(checkout: Checkout, files: Sequence[Path], wishes: Wishes) -> None:
+    """What can be said before a file is read."""
+    if not files:
+        raise CommandFailed("cannot add videos: name at least one file")
+    if wishes.name and len(files) > 1:
+        raise CommandFailed("cannot give several videos one --name; add them one by one")
+    wishes.days.require_order()
+    if wishes.days != Days() and not wishes.set:
+        raise CommandFailed("cannot keep --from or --until without --set: days belong to a video's place in a set")
+    if wishes.set:
+        checkout.path_of("video-sets", wishes.set)
 
 
-def _set_document(checkout: Checkout, added: Sequence[Added], wishes: Wishes) -> dict[str, str]:
-    path = f"video-sets/{wishes.set}.yaml"
-    if not checkout.has(path):
-        known = ", ".join(checkout.ids("video-sets")) or "none yet"
-        raise CommandFailed(f"cannot find the video set {wishes.set}; there are: {known}")
-    text = checkout.read(path)
-    for item in added:
-        text = append_item(text, "videos", _entry(item.id, wishes), path)
-    return {path: text}
+def _video_document(checkout: Checkout, item: Added, wishes: Wishes) -> tuple[str, str]:
+    path = checkout.documents("videos").get(item.id)
+    if path is None:
+        return f"videos/{item.id}.yaml", video_text(item.video)
+    edit = Edit(checkout.read(path), path)
+    same = edit.get(("digest",)) == item.video.digest
+    if not same and not wishes.replace:
+        raise CommandFailed(
+            f"cannot add {item.path}: the library has another video {item.id}; rename the file, or say --replace"
+        )
+    _describe(edit, item, wishes, same)
+    return path, edit.text
 
 
-def _entry(video: str, wishes: Wishes) -> object:
-    if not wishes.from_ and not wishes.until:
-        return video
-    days = {"from": wishes.from_, "until": wishes.until}
-    return {"video": video, **{key: day for key, day in days.items() if day}}
+def _describe(edit: Edit, item: Added, wishes: Wishes, same: bool) -> None:
+    """Bring a document up to date: what people said of the video before stays, unless they say otherwise now."""
+    video = item.video
+    edit.set(("digest",), video.digest)
+    edit.set(("size_bytes",), video.size_bytes)
+    said = {"name": wishes.name, "sponsor": wishes.sponsor, "analytics_category": wishes.category}
+    for key, value in said.items():
+        if value:
+            edit.set((key,), value)
+    if video.media is not None:
+        for key, value in msgspec.to_builtins(video.media).items():
+            edit.set(("media", key), value)
+    elif not same:
+        edit.delete(("media",))
+    if not same:
+        edit.delete(("thumbnail",))
+    # Another version of the encoder writes other bytes: what is there is as good.
+    if video.thumbnail and not edit.get(("thumbnail",)):
+        edit.set(("thumbnail",), video.thumbnail)
 
 
-def _blob(item: Added) -> Blob:
-    return Blob(item.video.digest, item.video.size_bytes, item.path)
+def _blobs(added: Sequence[Added], documents: dict[str, str]) -> "list[Blob]":
+    from cli.remote import Blob
+
+    texts = "".join(documents.values())
+    files = [Blob(item.video.digest, item.video.size_bytes, item.path) for item in added]
+    pictures = [
+        Blob(item.video.thumbnail, len(item.thumbnail), item.thumbnail)
+        for item in added
+        if item.thumbnail is not None and item.video.thumbnail and item.video.thumbnail in texts
+    ]
+    return [*pictures, *files]
+
+
+def _upload(checkout: Checkout, output: Output, blobs: "list[Blob]") -> int:
+    """Send what the control plane lacks; how many bytes that was."""
+    from cli.remote import Remote, find_target
+
+    total = sum(blob.size_bytes for blob in blobs)
+    with Remote(find_target(os.environ, checkout)) as remote, output.progress("uploading", total) as advance:
+        sent = remote.upload_all(blobs, advance)
+    output.say(f"uploaded {sent:,} of {total:,} bytes".replace(",", " "))
+    return sent
+
+
+def _subject(added: Sequence[Added], wishes: Wishes) -> str:
+    what = f"the video {added[0].id}" if len(added) == 1 else f"{len(added)} videos"
+    return f"Add {what}" + (f" to {wishes.set}" if wishes.set else "")

@@ -25,6 +25,9 @@ RESERVE_BYTES: Final = 256 << 20
 """What stays free on the spool's disk."""
 FORGET_AFTER_S: Final = 7 * 86_400
 TURN_S: Final = 10.0
+"""How long a second writer of a blob waits for the first."""
+SILENCE_S: Final = 3.0
+"""After so long without a byte, the first one makes way: its line is dead, and the second is the same film again."""
 LOG = logging.getLogger(__name__)
 
 
@@ -34,6 +37,25 @@ class _Turn:
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.users = 0
+        self.limit: asyncio.Timeout | None = None
+
+    def expect_news(self) -> None:
+        """From now on whoever writes must not be silent for long."""
+        if self.limit is not None and not self.limit.expired():
+            self.limit.reschedule(asyncio.get_running_loop().time() + SILENCE_S)
+
+    @asynccontextmanager
+    async def limited(self) -> AsyncIterator[None]:
+        """While a body is received; 409 when it fell silent and another writer waits."""
+        try:
+            async with asyncio.timeout(None) as self.limit:
+                if self.users > 1:
+                    self.expect_news()
+                yield
+        except TimeoutError:
+            raise _taken() from None
+        finally:
+            self.limit = None
 
 
 class Spool:
@@ -56,12 +78,12 @@ class Spool:
         A piece may begin before the end of what is there, which is then written anew; not behind it (409). What came
         of a piece that breaks off is kept. BlobRejected, and nothing kept, when the whole has another digest.
         """
-        async with self._turn(digest):
+        async with self._turn(digest) as turn:
             path = self._path(digest)
             await asyncio.to_thread(self._make_room, digest, piece)
             with _disk_full_is_ours(), await asyncio.to_thread(path.open, "ab") as file:
                 await asyncio.to_thread(file.truncate, piece.offset)
-                await _copy(chunks, file, piece.length)
+                await _copy(chunks, file, piece.length, turn)
             size = await asyncio.to_thread(self._spooled, digest)
             if size < piece.total:
                 return UploadState(digest=digest, offset_bytes=size, complete=False)
@@ -107,14 +129,15 @@ class Spool:
         return self._folder / digest.removeprefix("sha256:")
 
     @asynccontextmanager
-    async def _turn(self, digest: Digest) -> AsyncIterator[None]:
+    async def _turn(self, digest: Digest) -> AsyncIterator[_Turn]:
         """One writer a digest; 409 when another one does not end."""
         turn = self._turns[digest]
         turn.users += 1
+        turn.expect_news()
         try:
             await _acquire(turn.lock)
             try:
-                yield
+                yield turn
             finally:
                 turn.lock.release()
         finally:
@@ -127,23 +150,30 @@ async def _acquire(lock: asyncio.Lock) -> None:
     try:
         await asyncio.wait_for(lock.acquire(), TURN_S)
     except TimeoutError:
-        raise HTTPException(
-            "cannot take this piece: another upload of the blob is under way", status_code=HTTP_409_CONFLICT
-        ) from None
+        raise _taken() from None
 
 
-async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, length: int) -> None:
+def _taken() -> HTTPException:
+    return HTTPException(
+        "cannot take this piece: another upload of the blob is under way", status_code=HTTP_409_CONFLICT
+    )
+
+
+async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, length: int, turn: _Turn) -> None:
     """Write exactly `length` bytes, or as many as came; 400 when there are more."""
     buffer, copied = bytearray(), 0
     try:
-        async for chunk in chunks:
-            copied += len(chunk)
-            if copied > length:
-                raise ClientException(f"cannot take the piece: it has more than the {length} bytes it announced")
-            buffer += chunk
-            if len(buffer) >= WRITE_BYTES:
-                await asyncio.to_thread(file.write, bytes(buffer))
-                buffer.clear()
+        async with turn.limited():
+            async for chunk in chunks:
+                copied += len(chunk)
+                if copied > length:
+                    raise ClientException(f"cannot take the piece: it has more than the {length} bytes it announced")
+                buffer += chunk
+                if len(buffer) >= WRITE_BYTES:
+                    await asyncio.to_thread(file.write, bytes(buffer))
+                    buffer.clear()
+                if turn.users > 1:
+                    turn.expect_news()
     finally:
         await asyncio.to_thread(file.write, bytes(buffer))
         await asyncio.to_thread(file.flush)

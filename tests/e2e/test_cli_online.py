@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -58,6 +59,12 @@ class Desk:
         assert outcome.problems == []
         return outcome.verdict
 
+    def thumbnail(self, video: str) -> bytes:
+        """The picture that the video's document names."""
+        found = re.search(r"^thumbnail: (.*)$", (self.checkout / "videos" / f"{video}.yaml").read_text(), re.MULTILINE)
+        assert found
+        return self.download(found[1])
+
     def download(self, digest: str) -> bytes:
         headers = {"Authorization": f"Bearer {self.token}"}
         answer = httpx.get(f"{self.served.url}/v1/blobs/{digest}", headers=headers, trust_env=False)
@@ -82,9 +89,10 @@ def test_added_video_is_uploaded_described_put_into_its_set_and_published(desk: 
     done = neopro("video", "add", clip, *words, cwd=desk.checkout, env=desk.env())
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
-    assert printed["uploaded_bytes"] == clip.stat().st_size
     assert printed["videos"][0]["id"] == "noel-au-gymnase"
-    digest = printed["videos"][0]["digest"]
+    digest, thumbnail = printed["videos"][0]["digest"], desk.thumbnail("noel-au-gymnase")
+    assert printed["uploaded_bytes"] == clip.stat().st_size + len(thumbnail)
+    assert thumbnail.startswith(b"\xff\xd8\xff"), "a JPEG"
     assert hashlib.sha256(desk.download(digest)).digest() == hashlib.sha256(clip.read_bytes()).digest()
     document = (desk.checkout / "videos" / "noel-au-gymnase.yaml").read_text()
     assert f"digest: {digest}" in document
@@ -112,7 +120,7 @@ def test_interrupted_upload_goes_on_where_it_was(desk: Desk) -> None:
     assert part.is_success, part.text
     done = neopro("video", "add", clip, "--json", cwd=desk.checkout, env=desk.env())
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["uploaded_bytes"] == len(data) - 1000
+    assert json.loads(done.stdout)["uploaded_bytes"] == len(data) - 1000 + len(desk.thumbnail("interrupted"))
     assert desk.download(digest) == data
 
 
@@ -123,7 +131,7 @@ def test_large_file_goes_in_parts(desk: Desk) -> None:
     clip.write_bytes(clip.read_bytes() + (padding + 8).to_bytes(4, "big") + b"free" + os.urandom(padding))
     done = neopro("video", "add", clip, "--json", cwd=desk.checkout, env=desk.env())
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["uploaded_bytes"] == clip.stat().st_size
+    assert json.loads(done.stdout)["uploaded_bytes"] == clip.stat().st_size + len(desk.thumbnail("large"))
     assert len(desk.download(json.loads(done.stdout)["videos"][0]["digest"])) == clip.stat().st_size
 
 
@@ -164,7 +172,7 @@ def test_file_that_a_box_cannot_play_changes_nothing(
 def test_unknown_set_is_named_before_anything_is_uploaded(desk: Desk) -> None:
     clip = desk.clip("unplaced")
     done = neopro("video", "add", clip, "--set", "nationl", cwd=desk.checkout, env=desk.env())
-    assert (done.returncode, "there are: national" in done.stderr) == (2, True)
+    assert (done.returncode, "did you mean national?" in done.stderr) == (2, True)
     digest = "sha256:" + hashlib.sha256(clip.read_bytes()).hexdigest()
     state = httpx.get(
         f"{desk.served.url}/v1/uploads/{digest}", headers={"Authorization": f"Bearer {desk.token}"}, trust_env=False

@@ -9,6 +9,9 @@ from pathlib import Path
 HOME_VARIABLES = ("PATH", "LANG", "SSL_CERT_FILE", "PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
 
 
+ROOT = Path(__file__).resolve().parents[2]
+
+
 def environment(home: Path, **more: str) -> dict[str, str]:
     """An environment in which nothing of the user's is found: no configuration, no token, no Git settings."""
     kept = {name: os.environ[name] for name in HOME_VARIABLES if name in os.environ}
@@ -21,8 +24,7 @@ def neopro(
 ) -> subprocess.CompletedProcess[str]:
     """One run of the command; its output as text."""
     command = [sys.executable, "-m", "cli", *map(str, words)]
-    root = str(Path(__file__).resolve().parents[2])
-    given = dict(env or environment(cwd)) | {"PYTHONPATH": root}
+    given = dict(env or environment(cwd)) | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(
         command,
         cwd=cwd,
