@@ -21,16 +21,20 @@ def land_checked(
 
     New warnings are told. What was wrong before is no reason to refuse. `subject` is an imperative: `Add the group X`.
     """
+    check_change(checkout, files, subject, Output(landing.json))
+    land(landing, checkout, files, subject, data)
+
+
+def check_change(checkout: Checkout, files: Files, subject: str, output: Output) -> None:
+    """The check of `land_checked` alone, for verbs that have long work to do before they land."""
     found = new_problems(checkout, files)
     errors = [problem for problem in found if problem.severity == "error"]
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         doing = subject[0].lower() + subject[1:]
         raise CommandFailed(f"cannot {doing}: {errors[0].file}: {errors[0].message}{more}")
-    output = Output(landing.json)
     for problem in found:
         output.note(f"{problem.severity}: {problem.file}: {problem.message}")
-    land(landing, checkout, files, subject, data)
 
 
 def new_problems(checkout: Checkout, files: Files) -> list[Problem]:

@@ -1,18 +1,21 @@
 """`neopro set add`: videos into a set, which is made when it is not there."""
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from cyclopts import Parameter
 
+from cli.checked import land_checked
 from cli.checkout import Checkout
 from cli.documents import video_set_text
 from cli.errors import CommandFailed
 from cli.flags import Several
-from cli.landing import WRITTEN, Landing, land
+from cli.landing import WRITTEN, Landing
 from cli.video_sets import Days, put_videos
 from schemas.desired import Block, VideoSet
+
+_OF_IDS: Final = "ids have letters without accents, digits and hyphens, and the set's own only small letters"
 
 
 def set_add(
@@ -83,7 +86,7 @@ def set_add(
     text = put_videos(text, path, videos, Days(from_, until))
     what = ", ".join(videos) if len(videos) < 4 else f"{len(videos)} videos"
     subject = f"Make the video set {set_}" + (f" with {what}" if videos else "") if made else f"Add {what} to {set_}"
-    land(landing, checkout, {path: text}, subject, {"set": set_, "videos": list(videos)})
+    land_checked(landing, checkout, {path: text}, subject, {"set": set_, "videos": list(videos)})
 
 
 def _named(identity: str | None, name: str | None) -> dict[str, str | None] | None:
@@ -116,5 +119,6 @@ def _new_set(name: str, given: dict[str, Any]) -> tuple[str, str]:
         checked = msgspec.convert(given, VideoSet)
         msgspec.convert(name, DocumentId)
     except msgspec.ValidationError as problem:
-        raise CommandFailed(f"cannot make the set {name!r}: {problem}") from None
+        why = _OF_IDS if "regex" in str(problem) else problem
+        raise CommandFailed(f"cannot make the set {name!r}: {why}") from None
     return f"video-sets/{name}.yaml", video_set_text(checked)

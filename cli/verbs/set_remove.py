@@ -5,9 +5,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cli.checked import land_checked
 from cli.edits import Edit
 from cli.errors import CommandFailed
-from cli.landing import WRITTEN, Landing, land
+from cli.landing import WRITTEN, Landing
 from cli.video_sets import entry_of, take_videos
 
 
@@ -47,4 +48,4 @@ def set_remove(
             raise CommandFailed(f"cannot take {video} out of {set_}: it is not in it; {hint}")
     what = ", ".join(videos) if len(videos) < 4 else f"{len(videos)} videos"
     files = {path: take_videos(text, path, videos)}
-    land(landing, checkout, files, f"Take {what} out of {set_}", {"set": set_, "videos": list(videos)})
+    land_checked(landing, checkout, files, f"Take {what} out of {set_}", {"set": set_, "videos": list(videos)})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import msgspec
 from cyclopts import Parameter
 
+from cli.checked import check_change
 from cli.checkout import Checkout
 from cli.documents import video_text
 from cli.edits import Edit
@@ -96,6 +97,7 @@ def video_add(
     if any(item.thumbnail is None for item in added):
         output.note("PyAV is not installed: whether boxes can play it was not checked, and there is no thumbnail")
     documents = plan_documents(checkout, added, wishes)
+    check_change(checkout, documents, _subject(added, wishes), output)
     sent = None if landing.dry_run else _upload(checkout, output, _blobs(added, documents))
     data = {
         "videos": [{"id": item.id, "digest": item.video.digest, "file": f"videos/{item.id}.yaml"} for item in added],

@@ -22,7 +22,7 @@ class Film(NamedTuple):
 def make_film(path: Path, film: Film) -> Path:
     """Write it."""
     with av.open(str(path), "w", format=film.container) as container:
-        quiet = {"x265-params": "log-level=none:pools=none:frame-threads=1"} if film.codec == "libx265" else {}
+        quiet = {"x265-params": "log-level=none:bframes=0"} if film.codec == "libx265" else {}
         fast = {"preset": "ultrafast"} if film.codec.startswith("libx26") else {}
         picture: Any = container.add_stream(film.codec, rate=film.rate, options=fast | quiet) if film.frames else None
         sound: Any = container.add_stream(film.sound, rate=48_000) if film.sound else None
