@@ -55,7 +55,13 @@ class Verb:
         self.name = name
         module, _, function = path.partition(":")
         self.function: Callable[..., Any] = getattr(import_module(module), function)
-        self._app = App(name=f"neopro {name}", default_command=self.function, help_flags=(), version_flags=())
+        self._app = App(
+            name=f"neopro {name}",
+            default_command=self.function,
+            help_flags=(),
+            version_flags=(),
+            suppress_keyboard_interrupt=False,
+        )
 
     def run(self, words: Sequence[str]) -> Any:
         """Run it with these words; CommandFailed where they make no sense."""
