@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime
+from functools import cache
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -41,8 +42,13 @@ def check_shape(file: str, root: Node | None, kind: type[Any]) -> list[Problem]:
         note(root, "EmptyDocument", "the file holds no document; write its keys, or delete it")
     else:
         with suppress(_Enough):
-            _check(root, inspect.type_info(kind), note)
+            _check(root, _type_info(kind), note)  # type: ignore[arg-type]  # every class is hashable
     return found
+
+
+@cache
+def _type_info(kind: type[Any]) -> inspect.Type:
+    return inspect.type_info(kind)
 
 
 def _check(node: Node, kind: inspect.Type, note: Note) -> None:

@@ -27,7 +27,7 @@ INVISIBLE: Final = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff]|\r(?!\n)"
 )
 """Control, line-separating and bidirectional characters (Unicode TR 36, 2.5, and YAML 1.2, 5.1); a tab is fine."""
-_SPECIAL: Final = re.compile(r"(?:^|[\s,\[{:])(?:[&*!]|<<)|^%|\\", re.MULTILINE)
+_SPECIAL: Final = re.compile(r"(?:^|[\s,\[{:])(?:[&*](?=\S)|!|<<)|^%|\\", re.MULTILINE)
 
 # Plain scalars that YAML 1.1 and 1.2 read differently, or that people read differently from both.
 _AMBIGUOUS_WORDS: Final = "y|yes|n|no|on|off"

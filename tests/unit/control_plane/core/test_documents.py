@@ -1,8 +1,13 @@
 """What one file may say: every wrong value at its place, with a sentence that says what to do."""
 
+import time
+
 import pytest
 
+from control_plane.core.compile import compile_commit
 from tests.support.commits import FLEET, NATIONAL, changed, compiled, messages, problems, release, site, small_fleet
+from tests.support.fleet_generator import as_tree
+from tests.support.patience import promised
 
 KEY_REFUSED, LATER = "ConfigKeyRefused", "NotYetInForce"
 LATE = ("3:1 " + LATER,)
@@ -208,3 +213,13 @@ def test_a_file_that_is_wrong_all_over_is_reported_in_bounds() -> None:
     found = of("sites/x.yaml", text)
     assert len(found) == 201
     assert found[-1].endswith("TooManyProblems")
+
+
+def test_thousands_of_broken_files_are_placed_each_in_no_time() -> None:
+    """A script that adds a wrong key to every site must not keep the server busy: 0.25 ms a file."""
+    wrong = {f"sites/x{number}.yaml": (PLACE + "nope: 1\n").encode() for number in range(2000)}
+    tree = as_tree(changed(small_fleet(), wrong))
+    before_s = time.process_time()
+    found = compile_commit(*tree).problems
+    assert time.process_time() - before_s < promised(3)
+    assert {(p.file, p.line, p.column, p.code) for p in found} == {(path, 3, 1, "UnknownKey") for path in wrong}

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from control_plane.core.problems import MAX_PROBLEMS
-from control_plane.core.yaml_nodes import compose, value_of
+from control_plane.core.yaml_nodes import Node, compose, value_of
 from control_plane.core.yaml_scalars import objection, plain_value
 from control_plane.core.yaml_strict import MAX_BYTES, Doubtful, load_plain, require_plain_config
 
@@ -42,7 +42,7 @@ def refusals(text: str | bytes) -> list[str]:
         ("a: ! 12\n", ["1:4 TagNotAllowed"]),
         ("a: !secret x\n", ["1:4 TagNotAllowed"]),
         ("a: 1\n---\nb: 1\n", ["2:1 SeveralDocuments"]),
-        ("%YAML 1.1\n---\na: no\n", ["2:1 Directive"]),
+        ("%YAML 1.1\n---\na: no\n", ["1:1 Directive"]),
         ("a: 'x\u202ey'\n", ["1:6 InvisibleCharacter"]),
         ('a: "\\u202e"\n', ["1:4 InvisibleCharacter"]),
         ('a: "\\x07"\n', ["1:4 InvisibleCharacter"]),
@@ -94,6 +94,39 @@ def test_megabyte_of_open_brackets_is_refused_without_the_parser_that_takes_hour
     data = b"a: " + b"[" * (MAX_BYTES - 3)
     with pytest.raises(Doubtful), at_most_s(1):
         load_plain(data)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("%TAG !a{0}! x\n", ["1:1 Directive"]),
+        ("%TAG ! x\n", ["1:1 Directive"]),
+        ("k{0}: [\n", ["11:1 TooDeep"]),
+        ("? a\n", ["2:3 DuplicateKey"]),
+        ("[a, ", ["1:81 TooDeep"]),
+        ("[{{a: ", ["1:51 TooDeep"]),
+        ("? ", ["1:41 TooDeep"]),
+        ("&a ", ["1:1 AnchorOrAlias"]),
+        ("---\n", ["2:1 SeveralDocuments"]),
+        ("!", ["1:1 TagNotAllowed"]),
+    ],
+)
+def test_megabyte_of_what_parsers_are_slow_on_is_refused_at_once(line: str, expected: list[str]) -> None:
+    lines = "".join(line.format(number) for number in range(MAX_BYTES // len(line.format(90_000))))
+    with at_most_s(1.5):
+        found = refusals(lines[:MAX_BYTES])
+    assert found[:1] == expected
+
+
+@pytest.mark.parametrize("text", ["name: Foot & Rugby", "name: Foot &", "a: [x & y, 2 * 3]", "a: R&D*"])
+def test_ampersand_and_asterisk_within_text_need_no_second_look(text: str) -> None:
+    assert load_plain(text.encode()) == value_of(_root(text))
+
+
+def _root(text: str) -> Node:
+    root = compose("f.yaml", text.encode()).root
+    assert root is not None
+    return root
 
 
 def test_many_keys_are_read_in_one_pass() -> None:
