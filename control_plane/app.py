@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from control_plane import serving
 from control_plane.api.app import make_api
+from control_plane.documents import DocumentCache
 from control_plane.errors import DatabaseUnavailable, FleetError, SettingsInvalid
 from control_plane.git_source import GitSource
 from control_plane.jobs import running_jobs
@@ -69,14 +70,16 @@ async def open_app(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[
     signer = Signer.load(_required("manifest_key", settings.manifest_key, "make it with: neopro keys init"))
     git = _git(settings)
     objects = _objects(settings)
+    documents = DocumentCache(settings.data_dir / "documents")
     async with _database(settings) as conninfo, open_pool(conninfo, settings.database_pool) as pool:
         async with connection(pool) as conn:
             for name in await migrate(conn):
                 logger.info("migrated", extra={"migration": name})
-        pipeline = Pipeline(pool, git, objects, signer, clock)
-        yield Services(
-            settings=settings, pool=pool, git=git, objects=objects, signer=signer, pipeline=pipeline, clock=clock
-        )
+        pipeline = Pipeline(pool, git, objects, signer, clock, documents=documents)
+        with contextlib.closing(documents):
+            yield Services(
+                settings=settings, pool=pool, git=git, objects=objects, signer=signer, pipeline=pipeline, clock=clock
+            )
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from control_plane.store.pool import Pool, connection
 
 RENEW_EVERY_S: Final = 3600
 PRUNE_EVERY_S: Final = 3600
+KEEP_EVERY_S: Final = 30
 _STUCK: Final = ("refused", "held")
 """Verdicts that are told once for each commit."""
 
@@ -29,7 +30,12 @@ async def running_jobs(
     """Every job runs now and then in its interval, none of them twice at a time, until the context is left."""
     jobs = Jobs(pipeline, pool, clock, timedelta(seconds=keep_events_s))
     scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
-    for job, every_s in ((jobs.poll, poll_s), (jobs.renew, RENEW_EVERY_S), (jobs.prune, PRUNE_EVERY_S)):
+    for job, every_s in (
+        (jobs.poll, poll_s),
+        (jobs.renew, RENEW_EVERY_S),
+        (jobs.prune, PRUNE_EVERY_S),
+        (jobs.keep, KEEP_EVERY_S),
+    ):
         scheduler.add_job(
             job, IntervalTrigger(seconds=every_s, timezone=UTC), next_run_time=datetime.now(UTC), max_instances=1
         )
@@ -59,6 +65,10 @@ class Jobs:
     async def prune(self) -> None:
         """Forget old events."""
         await self._run("prune", self._prune)
+
+    async def keep(self) -> None:
+        """Write down what was parsed."""
+        await self._run("keep", self._pipeline.keep_documents)
 
     async def _poll(self) -> None:
         outcome = await self._pipeline.ingest()

@@ -19,6 +19,7 @@ from control_plane.core.commit_signature import signature_fault
 from control_plane.core.compile import CompiledFleet, changed_sites, compile_commit
 from control_plane.core.number import Bodies, Mark, Numbering, number
 from control_plane.core.trust import require_continued
+from control_plane.documents import DocumentCache
 from control_plane.errors import ClockBehind, CommitRefused, DatabaseUnavailable, FleetError, Superseded
 from control_plane.git_objects import Tree
 from control_plane.git_source import CommitInfo, GitSource
@@ -75,9 +76,19 @@ class _Known(Struct, frozen=True, kw_only=True):
 class Pipeline:
     """Takes commits in and keeps heads fresh; holds nothing that cannot be read or compiled again."""
 
-    def __init__(self, pool: Pool, git: GitSource, objects: ObjectStore, signer: Signer, clock: Clock) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        git: GitSource,
+        objects: ObjectStore,
+        signer: Signer,
+        clock: Clock,
+        *,
+        documents: DocumentCache | None = None,
+    ) -> None:
         self._pool, self._git, self._objects, self._signer, self._clock = pool, git, objects, signer, clock
         self._guarding = Guarding(git)
+        self._documents = documents
         self._busy = asyncio.Lock()
         self._known: _Known | None = None
         self._compiled: CompiledFleet | None = None
@@ -110,6 +121,11 @@ class Pipeline:
         async with self._busy:
             return await self._renew()
 
+    async def keep_documents(self) -> None:
+        """Write down what was parsed, so that it need not be after a restart; nobody waits for that."""
+        if self._documents is not None:
+            await asyncio.to_thread(self._documents.keep)
+
     async def _look(self, seen: list[Revision]) -> Outcome:
         started = time.monotonic()
         for attempt in range(_TRIES):
@@ -135,7 +151,9 @@ class Pipeline:
         self._require_clock(base, commit.committed_at)
         try:
             tree = await self._git.tree(revision)
-            compiled = await asyncio.to_thread(compile_commit, tree.entries, tree.blobs, self._compiled)
+            compiled = await asyncio.to_thread(
+                compile_commit, tree.entries, tree.blobs, self._compiled, self._documents
+            )
         except CommitRefused as problem:
             return await self._refuse(base, commit, problem.problems, Revoked(), final=True)
         return await self._judge(base, commit, tree, compiled)

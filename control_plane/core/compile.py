@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from control_plane.core.identities import NO_IDENTITIES, Identities, check_identities, take_identities
 from control_plane.core.layout import TreeEntry
-from control_plane.core.parse import Locator
+from control_plane.core.parse import Documents, Locator
 from control_plane.core.problems import Finding, KeyPath, Problem, sort_problems
 from control_plane.core.reading import EMPTY, Changes, Reading, problems_of_names, read_tree
 from control_plane.core.render import CompiledSite, Rendering, render
@@ -91,15 +91,19 @@ class Origin(Struct, frozen=True, kw_only=True):
 
 
 def compile_commit(
-    entries: Iterable[TreeEntry], blobs: Mapping[str, bytes], previous: CompiledFleet | None = None
+    entries: Iterable[TreeEntry],
+    blobs: Mapping[str, bytes],
+    previous: CompiledFleet | None = None,
+    documents: Documents | None = None,
 ) -> CompiledFleet:
     """Compile the files of a commit; `blobs` maps Git object ids to bytes and may read lazily.
 
+    `documents` are not parsed again, and the ones that are new are put there, for the next compilation.
     With `entries` as a Folder and a `previous` compilation it costs in proportion to what changed between the two.
     """
     before = None if previous is None else previous.state
     tree = entries if isinstance(entries, Folder) else folder_of(entries)
-    reading, changes = read_tree(tree, blobs, EMPTY if before is None else before.reading)
+    reading, changes = read_tree(tree, blobs, EMPTY if before is None else before.reading, documents)
     references = _check_references(reading, changes, before)
     categories = _check_categories(reading, changes, before)
     identities = _take_identities(reading, changes, before)
@@ -130,12 +134,13 @@ def compile_commit(
 def changed_sites(before: CompiledFleet, after: CompiledFleet) -> Set[SiteId]:
     """The sites that came, went or were compiled anew between two compilations; one may still have come out the same.
 
-    Costs nothing when `after` started from `before`, and half a microsecond a site otherwise: what did not change on
+    Costs nothing when one of them started from the other, and half a microsecond a site otherwise: what did not change on
     the way from one to the other is the very same object in both.
     """
-    rendering = after.state.rendering
-    if after.sites is rendering.sites and before.sites is rendering.base:
-        return rendering.changed
+    for older, newer in ((before, after), (after, before)):
+        rendering = newer.state.rendering
+        if newer.sites is rendering.sites and older.sites is rendering.base:
+            return rendering.changed
     every = before.sites.keys() | after.sites.keys()
     return {site for site in every if before.sites.get(site) is not after.sites.get(site)}
 

@@ -6,6 +6,7 @@ it is kept as long as its Git object stays.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -21,6 +22,17 @@ from control_plane.core.yaml_nodes import Composed, compose, place_of, value_of
 from control_plane.core.yaml_strict import Doubtful, load_plain, require_plain_config
 from schemas.desired import Document, Fleet, Layer
 
+DocumentKey = tuple[type[Any], str]
+"""What decides a document: its kind, and the Git object id of its bytes."""
+
+
+class Documents(Protocol):
+    """Documents that are known already; a dict will do. It may forget, and must never give another one."""
+
+    def get(self, key: DocumentKey, /) -> Document | Calendar | None: ...
+
+    def __setitem__(self, key: DocumentKey, document: Document | Calendar, /) -> None: ...
+
 
 class ParsedFile(Struct, frozen=True, gc=False):
     """A document and what is wrong with its file alone; `document` is None when it could not be read as its kind."""
@@ -34,31 +46,34 @@ class ParsedFile(Struct, frozen=True, gc=False):
     references: tuple[Reference, ...] = ()
 
 
-def parse_file(path: str, blob: str, data: bytes, place: Place) -> ParsedFile:
-    """Read the document at `place`."""
-    kind, folder, stem = place.kind, place.folder, place.id
-    if kind is Calendar:
-        return _parse_calendar(path, blob, data, place)
-    document: Document | None
+def parse_file(path: str, blob: str, blobs: Mapping[str, bytes], place: Place, documents: Documents) -> ParsedFile:
+    """Read the document at `place`, whose bytes are `blobs[blob]`; a sound one is put into `documents`."""
+    folder, stem, key = place.folder, place.id, (place.kind, blob)
     problems: tuple[Problem, ...] = ()
-    try:
-        document = _parse_plain(kind, data)
-    except (Doubtful, msgspec.ValidationError):
-        document, problems = _parse_precisely(path, kind, data)
+    document = documents.get(key)
     if document is None:
-        return ParsedFile(path, folder, stem, blob, None, problems)
+        document, problems = _parse(path, place.kind, blobs[blob])
+        if document is not None and not problems:
+            documents[key] = document
+    if document is None or isinstance(document, Calendar):
+        return ParsedFile(path, folder, stem, blob, document, problems)
     findings = findings_of(path, stem, document)
     if findings:
-        problems += Locator({path: data}).problems(findings)
+        problems = Locator({path: blobs[blob]}).problems(findings)
     return ParsedFile(path, folder, stem, blob, document, problems, references_of(document))
 
 
-def _parse_calendar(path: str, blob: str, data: bytes, place: Place) -> ParsedFile:
-    # Brings two libraries that a command line without calendars need not wait for.
-    from control_plane.core.calendars import read_calendar
+def _parse(path: str, kind: type[Any], data: bytes) -> tuple[Document | Calendar | None, tuple[Problem, ...]]:
+    """A document, or why it is none; with a calendar there may be warnings."""
+    if kind is Calendar:
+        # Brings two libraries that a command line without calendars need not wait for.
+        from control_plane.core.calendars import read_calendar
 
-    calendar, problems = read_calendar(path, data)
-    return ParsedFile(path, place.folder, place.id, blob, calendar, problems)
+        return read_calendar(path, data)
+    try:
+        return _parse_plain(kind, data), ()
+    except (Doubtful, msgspec.ValidationError):
+        return _parse_precisely(path, kind, data)
 
 
 def _parse_plain(kind: type[Any], data: bytes) -> Document:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from control_plane.core.fixtures import Calendar
 from control_plane.core.layout import Place, TreeEntry, fold, place_entry, same_names
-from control_plane.core.parse import ParsedFile, parse_file
+from control_plane.core.parse import Documents, ParsedFile, parse_file
 from control_plane.core.problems import Problem
 from control_plane.core.trees import EMPTY as NO_FILES
 from control_plane.core.trees import Folder, compare
@@ -60,10 +60,12 @@ class Changes(Struct, frozen=True):
 EMPTY: Final = Reading(NO_FILES, {}, {}, {}, {}, frozenset(), {}, Trust())
 
 
-def read_tree(tree: Folder, blobs: Mapping[str, bytes], previous: Reading) -> tuple[Reading, Changes]:
-    """Read what differs from `previous`, keep the rest."""
+def read_tree(
+    tree: Folder, blobs: Mapping[str, bytes], previous: Reading, documents: Documents | None = None
+) -> tuple[Reading, Changes]:
+    """Read what differs from `previous`, keep the rest; what is in `documents` is not parsed."""
     difference = compare(tree, previous.tree)
-    reader = _Reader(blobs, previous)
+    reader = _Reader(blobs, previous, {} if documents is None else documents)
     for entry in sorted(difference.changed):
         reader.take(entry, known=entry.path in difference.known)
     for path in sorted(difference.gone):
@@ -74,8 +76,9 @@ def read_tree(tree: Folder, blobs: Mapping[str, bytes], previous: Reading) -> tu
 class _Reader:
     """The next reading in the making; the indices of names are copied only when a name comes or goes."""
 
-    def __init__(self, blobs: Mapping[str, bytes], previous: Reading) -> None:
+    def __init__(self, blobs: Mapping[str, bytes], previous: Reading, documents: Documents) -> None:
         self._blobs = blobs
+        self._known = documents
         self._previous = previous
         self._files = previous.files.copy()
         self._names = previous.names.copy()
@@ -119,7 +122,7 @@ class _Reader:
 
     def _take_document(self, entry: TreeEntry, place: Place) -> None:
         path = entry.path
-        file = parse_file(path, entry.blob, self._blobs[entry.blob], place)
+        file = parse_file(path, entry.blob, self._blobs, place, self._known)
         self._paths.add(path)
         self._documents.add((place.folder, place.id or path))
         self._files[path] = file

@@ -2,12 +2,15 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
+from control_plane.core.compile import compile_commit
+from control_plane.documents import DocumentCache
 from control_plane.jobs import Jobs
 from control_plane.store import reports
 from control_plane.store.reports import Received
@@ -88,3 +91,13 @@ def test_old_heads_are_renewed_and_old_events_forgotten(served: ServedWorld, job
     served.world.clock.offset = timedelta()
     wait = {"If-None-Match": etag, "Prefer": "wait=10"}
     assert httpx.get(url, headers=headers | wait, trust_env=False, timeout=20).status_code == 200
+
+
+def test_what_was_parsed_is_written_down_for_the_next_start(served: ServedWorld, jobs: Jobs) -> None:
+    world = served.world
+    served.run(jobs.poll())
+    served.run(jobs.keep())
+    tree = served.run(world.opened.git.tree(served.run(world.opened.git.fetch())))
+    trust = {entry.blob: tree.blobs[entry.blob] for entry in tree.entries if entry.path.startswith("trust/")}
+    with closing(DocumentCache(world.opened.settings.data_dir / "documents")) as documents:
+        assert not compile_commit(tree.entries, trust, None, documents).has_errors
