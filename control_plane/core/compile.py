@@ -134,8 +134,8 @@ def compile_commit(
 def changed_sites(before: CompiledFleet, after: CompiledFleet) -> Set[SiteId]:
     """The sites that came, went or were compiled anew between two compilations; one may still have come out the same.
 
-    Costs nothing when one of them started from the other, and half a microsecond a site otherwise: what did not change on
-    the way from one to the other is the very same object in both.
+    Costs nothing when one of them started from the other, and half a microsecond a site otherwise: what did not change
+    on the way from one to the other is the very same object in both.
     """
     for older, newer in ((before, after), (after, before)):
         rendering = newer.state.rendering
