@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from control_plane.api import problems
 from control_plane.api.access import Access
+from control_plane.api.backups import Backups
 from control_plane.api.blobs import Blobs
 from control_plane.api.boxes import Boxes
 from control_plane.api.description import Description
@@ -38,6 +39,7 @@ def make_api(*, settings: Settings, pool: Pool, objects: ObjectStore, clock: Cal
     lookout = Lookout(pool, clock)
     spool = Spool(settings.data_dir / "uploads", objects)
     blobs = Blobs(access, Grants(pool, objects), spool, objects, pool)
+    backups = Backups(access=access, spool=spool, objects=objects, pool=pool, clock=clock)
     boxes = Boxes(heads=heads, access=access, inbox=Inbox(pool), pool=pool, clock=clock, metrics=metrics)
     operators = Operators(access, pool, lookout, clock)
     operations = Operations(
@@ -52,7 +54,7 @@ def make_api(*, settings: Settings, pool: Pool, objects: ObjectStore, clock: Cal
         async with heads.following():
             yield
 
-    calls = [*boxes.routes(), *blobs.routes(), *operators.routes(), *operations.routes()]
+    calls = [*boxes.routes(), *blobs.routes(), *backups.routes(), *operators.routes(), *operations.routes()]
     return Litestar(
         route_handlers=[*calls, *Description(calls).routes(), *pages.routes()],
         exception_handlers=problems.handlers(pages.problem),

@@ -18,6 +18,9 @@ _BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("/v1/sites/{site}/status", "post"): {
         "application/json": {"schema": {"$ref": _REFERENCE.format(name="StatusReport")}}
     },
+    ("/v1/sites/{site}/backup", "put"): {
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+    },
     ("/v1/blobs/{digest}", "put"): {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
 }
 _SECURITY: Final = {

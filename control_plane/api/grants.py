@@ -58,7 +58,8 @@ class Grants:
             raise BlobMissing(f"cannot find the manifest {digest}: it was never published")
         manifest = msgspec.json.decode(body, type=SiteManifest)
         listing = manifest.release.tree if manifest.release else None
-        named = frozenset(file.digest for file in manifest.content) | ({listing} if listing else set())
+        named = frozenset(file.digest for file in manifest.content)
+        named |= {digest for digest in (listing, manifest.restore) if digest}
         return Grant(body, named, listing)
 
     async def _files(self, listing: Digest) -> frozenset[Digest]:
