@@ -28,6 +28,7 @@ VERBS: Final = {
     "site show": ("cli.verbs.site_show:site_show", "show a site: facts, groups, what it resolves to in brief"),
     "site edit": ("cli.verbs.site_edit:site_edit", "change a site by KEY=VALUE, or in your editor"),
     "site retire": ("cli.verbs.site_retire:site_retire", "a club leaves: its box stops converging"),
+    "site replace": ("cli.verbs.site_replace:site_replace", "a new box takes the place of a dead one"),
     "group add": ("cli.verbs.group_add:group_add", "add a group: sites chosen by what they are, and a layer for them"),
     "group list": ("cli.verbs.group_list:group_list", "list the groups, their sites and what they set"),
     "group members": ("cli.verbs.group_members:group_members", "list the sites in a group"),
@@ -39,6 +40,7 @@ VERBS: Final = {
     "op self-test": ("cli.verbs.op_self_test:op_self_test", "let boxes look themselves over"),
     "op retry": ("cli.verbs.op_retry:op_retry", "let boxes try again what they gave up"),
     "rollback": ("cli.verbs.rollback:rollback", "take back the last change of a site or a group"),
+    "secret encrypt": ("cli.verbs.secret_encrypt:secret_encrypt", "encrypt a secret that only its boxes can read"),
     "keys init": ("cli.verbs.keys_init:keys_init", "make the keys of a new fleet and its trust folder"),
     "token add": ("cli.verbs.token_add:token_add", "make a personal token (on the server)"),
     "token list": ("cli.verbs.token_list:token_list", "list personal tokens (on the server)"),
@@ -54,6 +56,7 @@ SUBJECTS: Final = {
     "group": "groups of sites, and their layers",
     "config": "the boxes' configuration",
     "op": "operations: what boxes do once",
+    "secret": "secrets that only boxes can read",
     "keys": "the fleet's keys",
     "token": "operators' personal tokens",
 }

@@ -22,7 +22,7 @@ from cli.checkout import Checkout
 from cli.errors import CommandFailed
 from cli.output import Advance
 from schemas.api import FleetStatus, ProblemDetails, UploadState
-from schemas.names import Digest
+from schemas.names import Digest, SiteId
 
 T = TypeVar("T")
 
@@ -105,6 +105,19 @@ class Remote:
     def fleet(self) -> FleetStatus:
         """The whole fleet."""
         return self._ask("read the fleet", "GET", "/v1/fleet", FleetStatus)
+
+    def backup(self, site: SiteId) -> bytes | None:
+        """The newest backup of a club's configuration as its box encrypted it; None where there is none."""
+        what = f"read the backup of {site}"
+        try:
+            answer = self._client.get(f"/v1/sites/{site}/backup")
+        except httpx.TransportError as problem:
+            raise self._unreachable(problem) from None
+        if answer.is_success:
+            return answer.content
+        if answer.status_code == 404 and answer.headers.get("content-type") == "application/problem+json":
+            return None
+        raise CommandFailed(f"cannot {what}: {_why(answer)}")
 
     def is_alive(self) -> bool:
         """Whether it answers."""
