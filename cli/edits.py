@@ -150,7 +150,7 @@ def scalar(value: object) -> str:
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     text = str(value)
-    plain = _PLAIN.match(text) and not text.endswith(" ") and text.lower() not in _RESERVED
+    plain = _PLAIN.fullmatch(text) and not text.endswith(" ") and text.lower() not in _RESERVED
     return text if plain else "".join(map(_escaped, json.dumps(text, ensure_ascii=False)))
 
 

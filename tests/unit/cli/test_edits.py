@@ -1,7 +1,7 @@
 """Edits of YAML keep what people wrote."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -67,6 +67,7 @@ def test_flow_mapping_reads_back_as_itself(value: dict[str, str]) -> None:
 
 
 @given(st.lists(st.text(max_size=20)))
+@example(["A\n"])
 def test_flow_list_reads_back_as_itself(value: list[str]) -> None:
     assert _read(f"key: {flow(value)}\n") == {"key": value}
 
