@@ -55,6 +55,7 @@ class BoxApp:
 
     def state(self) -> ScreenState | None:
         """What is on the screen; None when the application does not answer, and so shows nothing."""
+        connections = self._connections()  # before ours is one of them
         signal, seen = Signal(), set[str]()
         try:
             with self._connect(STATE_S) as session:
@@ -68,7 +69,16 @@ class BoxApp:
                 return None
         now_s = self._clock.monotonic()
         self._watched = watch(self._watched, signal, now_s)
-        return judge(self._watched, now_s)
+        return judge(self._watched, now_s, connections)
+
+    def _connections(self) -> int | None:
+        """How many pages are connected, as the application's health page tells; None where it does not."""
+        try:
+            answer = fetch(self._client, Ask("GET", "/", {}, None, STATE_S), MAX_POLL_BYTES)
+        except NetworkTrouble:
+            return None
+        found = _object(answer.body.decode("utf-8", "replace")).get("connections")
+        return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None
 
     def notify(self) -> bool:
         """Tell the screen to read the configuration again; whether the application was seen to pass it on."""

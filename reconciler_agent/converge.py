@@ -7,7 +7,6 @@ in the next round; what does not depend on it goes on.
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,18 +15,18 @@ from reconciler_agent.core import attempt
 from reconciler_agent.core.clock import local_day
 from reconciler_agent.core.diff import Changes, Observed, diff, unneeded_content, wanted_content
 from reconciler_agent.core.plan import (
-    ActivateRelease,
     Moment,
     Plan,
-    RepairRelease,
     WriteConfiguration,
     describe,
+    kind_of,
     name,
     plan,
 )
 from reconciler_agent.core.report import Failure
 from reconciler_agent.core.trust import latest_instant
 from reconciler_agent.errors import AgentError, NetworkTrouble, ServiceFailed, Superseded
+from reconciler_agent.gate import Gatekeeper
 from reconciler_agent.resources import configuration, release
 from reconciler_agent.state import Installed, Store
 from reconciler_agent.steps import Box, Steps, Wanted
@@ -38,7 +37,6 @@ from schemas.status import RunId, Waiting
 MAX_PASSES: Final = 20
 REMOVAL_GRACE: Final = timedelta(minutes=5)
 """How long a file that nothing names any more stays: the screen may be playing it."""
-_VISIBLE: Final = (WriteConfiguration, ActivateRelease, RepairRelease)
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -92,8 +90,8 @@ class Convergence:
         self._store = store
         self._steps = steps
         self._run_id = run
+        self._gates = Gatekeeper(box.screen, box.clock, store)
         self._configured: SiteManifest | None = None
-        self._zone: tuple[str, ZoneInfo | None] = ("", None)
 
     def recover(self) -> None:
         """Take up what an earlier run left; once, under the lock."""
@@ -117,6 +115,7 @@ class Convergence:
             observed = self._observe(manifest, today, stopped, gathered)
             self._note_unneeded(manifest, today, observed)
             changes = diff(manifest, self._store.state.releases, observed, today)
+            self._gates.note(manifest, changes)
             planned = self._plan(changes, manifest, gathered)
             gathered.waiting = planned.waiting
             if not planned.steps or gathered.over:
@@ -159,11 +158,15 @@ class Convergence:
             referenced=found.references if found is not None else None,
             removable=self._removable(),
             configuration_settled=found is None or found.settled,
+            configuration_lost=found is not None and found.lost,
             configuration_differences=tuple(found.differences) if found is not None else (),
             active=running.active,
+            bare=running.running is None,
             trees=running.trees,
             damaged=running.damaged,
-            stopped=tuple(dict.fromkeys((*stopped, *state.restart))),
+            lost=running.lost,
+            stopped=stopped,
+            outdated=state.restart,
         )
 
     def _observe_configuration(
@@ -182,13 +185,12 @@ class Convergence:
             self._store.keep(replace(state, releases=known))
 
     def _plan(self, changes: Changes, manifest: SiteManifest, gathered: _Round) -> Plan:
-        """The plan; the screen is asked for a match only when something visible is to be done."""
+        """The plan; the screen and the clocks are asked only when something may have to wait for its moment."""
         moment = Moment(configured=self._configured is manifest, failed=frozenset(gathered.untried))
         planned = plan(changes, moment)
-        if not any(isinstance(step, _VISIBLE) for step in planned.steps):
+        if not any(kind_of(step) for step in planned.steps):
             return planned
-        screen = self._box.screen.state()
-        return plan(changes, replace(moment, match=True)) if screen is not None and screen.match else planned
+        return plan(changes, moment, self._gates.open(manifest))
 
     def _do(
         self,
@@ -270,9 +272,4 @@ class Convergence:
 
     def _today(self, manifest: SiteManifest) -> date:
         """The local day of the site; in UTC where the box does not know the zone."""
-        if self._zone[0] != manifest.timezone:
-            try:
-                self._zone = (manifest.timezone, ZoneInfo(manifest.timezone))
-            except (ZoneInfoNotFoundError, ValueError):
-                self._zone = (manifest.timezone, None)
-        return local_day(self._latest(), self._zone[1] or UTC)
+        return local_day(self._latest(), self._gates.zone(manifest) or UTC)

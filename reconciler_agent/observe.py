@@ -5,7 +5,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import httpx
@@ -29,6 +29,7 @@ class SystemClock:
     def __init__(self, setting: Literal["auto", "trusted"], wait: Callable[[float], object] = time.sleep) -> None:
         self._setting = setting
         self._wait = wait
+        self._known: tuple[datetime, float] | None = None
 
     def now(self) -> datetime:
         """The wall clock, UTC, right or wrong."""
@@ -44,8 +45,28 @@ class SystemClock:
 
     def synchronised(self) -> bool:
         """Whether the wall clock follows a time server: adjtimex(2) does not answer TIME_ERROR."""
-        if self._setting == "trusted":
-            return True
+        follows = self._setting == "trusted" or self._follows()
+        if follows:
+            self._known = (self.now(), self.monotonic())
+        return follows
+
+    def believed(self) -> datetime | None:
+        """The time of day that can be relied on: that of a synchronised clock, also carried on by the monotonic one.
+
+        None while the clock was not synchronised in the life of this process.
+        """
+        if self.synchronised():
+            return self.now()
+        if self._known is None:
+            return None
+        at, then_s = self._known
+        return at + timedelta(seconds=self.monotonic() - then_s)
+
+    def uptime(self) -> float:
+        """Seconds since the machine was started."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def _follows(self) -> bool:
         answer = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
         return bool(0 <= answer < TIME_ERROR)
 

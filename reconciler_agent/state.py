@@ -60,6 +60,7 @@ class State(Struct, frozen=True, kw_only=True):
 
     `body`: the bytes of the newest accepted manifest. `committed`: the generation that was converged on, whole.
     `deep`: where the digest check that goes round in a week stands. `restart`: units that still run what was repaired.
+    `wanted`: since when (by the time floor) each change that may wait for a window has been wanted.
     """
 
     trust: TrustState
@@ -72,6 +73,7 @@ class State(Struct, frozen=True, kw_only=True):
     told: Told = Told()
     deep: int = 0
     restart: tuple[str, ...] = ()
+    wanted: dict[str, Instant] = {}
 
 
 class Loaded(Struct, frozen=True, kw_only=True):

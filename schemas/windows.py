@@ -53,6 +53,11 @@ def is_busy(maintenance: ManifestMaintenance | None, at: datetime) -> bool:
     return maintenance is not None and _busy_at(maintenance.busy, at) is not None
 
 
+def free_from(maintenance: ManifestMaintenance | None, at: datetime) -> datetime:
+    """The first instant from `at` on at which no fixture is on; fixtures that touch are one."""
+    return at if maintenance is None else _free_from(maintenance.busy, at.astimezone(UTC))
+
+
 def is_open(maintenance: ManifestMaintenance | None, zone: tzinfo, at: datetime) -> bool:
     """Whether the hours are open at this instant, and no fixture is on; conditions of the box do not count."""
     if maintenance is None:
@@ -194,7 +199,6 @@ def _busy_at(busy: Sequence[Interval], at: datetime) -> Interval | None:
 
 
 def _free_from(busy: Sequence[Interval], at: datetime) -> datetime:
-    """The first instant from `at` on at which no fixture is on; fixtures that touch are one."""
     while (interval := _busy_at(busy, at)) is not None:
         at = interval[1]
     return at

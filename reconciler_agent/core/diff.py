@@ -16,9 +16,10 @@ class Observed(Struct, frozen=True, kw_only=True):
 
     `sound`: digest of every file under `videos/` that the agent installed and that is as it was then. `ledger`: every
     path that it ever installed and has not removed. `referenced`: what configuration.json names, None while that cannot
-    be told. `removable`: paths of the ledger whose grace is over. `damaged`: files and links of the active tree that
-    are not as listed. `trees`: those that lie whole under `releases/`. `stopped`: units that do not run, or
-    that run what is not there any more.
+    be told. `removable`: paths of the ledger whose grace is over. `configuration_lost`: it is not where it belongs.
+    `bare`: nothing of a release is active. `damaged`: files and links of the active tree that are not as listed,
+    `lost` those of them that are not there at all. `trees`: those that lie whole under `releases/`. `stopped`: units
+    that do not run; `outdated`: units that may run what is not there any more.
     """
 
     sound: Mapping[str, Digest] = {}
@@ -26,29 +27,39 @@ class Observed(Struct, frozen=True, kw_only=True):
     referenced: frozenset[str] | None = None
     removable: frozenset[str] = frozenset()
     configuration_settled: bool = True
+    configuration_lost: bool = False
     configuration_differences: tuple[Difference, ...] = ()
     active: Digest | None = None
+    bare: bool = False
     trees: frozenset[Digest] = frozenset()
     damaged: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
+    outdated: tuple[str, ...] = ()
 
 
 class Changes(Struct, frozen=True, kw_only=True):
     """All that separates the box from what is wanted; empty when nothing does.
 
     `unneeded_content` waits for its grace, `removable_content` no longer. `activate` is wanted also for the tree that
-    is active already, while its attempt has not got as far as the test.
+    is active already, while its attempt has not got as far as the test; `recovers`: it goes on with what was begun, or
+    brings back what was in force, or comes to a box on which nothing is. `restore`: what of the active release is not
+    there, `repair`: what of it was changed. `restart`: units that run, and run what was replaced.
     """
 
     fetch: tuple[ContentFile, ...] = ()
     configure: bool = False
+    configuration_lost: bool = False
     configuration_differences: tuple[Difference, ...] = ()
     stage: ReleaseTarget | None = None
     activate: ReleaseTarget | None = None
     back: bool = False
+    recovers: bool = False
     test: ReleaseTarget | None = None
+    restore: tuple[str, ...] = ()
     repair: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
+    restart: tuple[str, ...] = ()
     unneeded_content: tuple[str, ...] = ()
     removable_content: tuple[str, ...] = ()
     unneeded_trees: tuple[Digest, ...] = ()
@@ -65,16 +76,22 @@ def diff(manifest: SiteManifest, known: Releases, observed: Observed, today: dat
     activate = target
     if target is not None and target.tree == observed.active and not switching and not is_untested(known, target):
         activate = None
+    good = known.good is not None and activate is not None and known.good.tree == activate.tree
+    steady = not testing and not switching
     return Changes(
         fetch=tuple(file for path, file in wanted.items() if observed.sound.get(path) != file.digest),
         configure=not observed.configuration_settled,
+        configuration_lost=observed.configuration_lost,
         configuration_differences=observed.configuration_differences,
         stage=activate if activate is not None and activate.tree not in observed.trees else None,
         activate=activate,
         back=attempt is not None and attempt.back,
+        recovers=activate is not None and (switching or good or observed.bare),
         test=attempt.target if attempt is not None and testing and activate is None else None,
-        repair=observed.damaged if activate is None else (),
-        start=observed.stopped if activate is None and not testing else (),
+        restore=observed.lost if not switching else (),
+        repair=tuple(path for path in observed.damaged if path not in observed.lost) if not switching else (),
+        start=observed.stopped if steady else (),
+        restart=tuple(unit for unit in observed.outdated if unit not in observed.stopped) if steady else (),
         unneeded_content=tuple(path for path in unneeded if path not in observed.removable),
         removable_content=tuple(path for path in unneeded if path in observed.removable),
         unneeded_trees=_unneeded_trees(known, observed, target) if activate is None and attempt is None else (),

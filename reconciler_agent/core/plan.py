@@ -1,23 +1,24 @@
 """Changes to the steps that are possible now, in order; what is to wait says why. No steps, none waiting: converged.
 
 Order: content is fetched before the configuration names it, a release is staged before it is activated, and a file is
-removed only when the configuration has stopped naming it. What is visible on the screen, or stops it, never happens in
-a match; going back to the last good release waits for nothing.
+removed only when the configuration has stopped naming it. What may have to wait for its moment is of a kind
+(`kind_of`); a gate (`core.windows`) says whether that moment is now. Going back to the last good release waits for
+nothing.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Final
 
 from msgspec import Struct
 
 from reconciler_agent.core.diff import Changes
+from reconciler_agent.core.windows import Hold, Kind
 from schemas.manifest import ContentFile, ReleaseTarget
 from schemas.names import Digest
 from schemas.status import Waiting
 
 LARGE_BYTES: Final = 64 << 20
 """More than this to fetch, and the configuration is written once before as well as after it."""
-MATCH: Final = "MatchInProgress"
 
 
 class FetchContent(Struct, frozen=True, kw_only=True, tag=True):
@@ -33,14 +34,20 @@ class StageRelease(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class WriteConfiguration(Struct, frozen=True, kw_only=True, tag=True):
-    """Merge configuration.json and tell the screen."""
+    """Merge configuration.json and tell the screen; `lost`: it is not where it belongs."""
+
+    lost: bool = False
 
 
 class ActivateRelease(Struct, frozen=True, kw_only=True, tag=True):
-    """Switch to a staged release and restart its services; `back`: to the last good one, after a failure."""
+    """Switch to a staged release and restart its services; `back`: to the last good one, after a failure.
+
+    `recovers`: as in Changes.
+    """
 
     target: ReleaseTarget
     back: bool = False
+    recovers: bool = False
 
 
 class TestRelease(Struct, frozen=True, kw_only=True, tag=True):
@@ -52,15 +59,17 @@ class TestRelease(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class RepairRelease(Struct, frozen=True, kw_only=True, tag=True):
-    """Put files and links of the active release right again."""
+    """Put files and links of the active release right again; `lost`: they are not there at all."""
 
     paths: tuple[str, ...]
+    lost: bool = False
 
 
 class StartUnit(Struct, frozen=True, kw_only=True, tag=True):
-    """Start a service that does not run."""
+    """Start a service that does not run; `anew`: it runs, and runs what was replaced."""
 
     unit: str
+    anew: bool = False
 
 
 class RemoveContent(Struct, frozen=True, kw_only=True, tag=True):
@@ -88,14 +97,17 @@ Step = (
 )
 
 
-class Moment(Struct, frozen=True, kw_only=True):
-    """What decides whether a step may run now.
+Gate = Callable[[Step], Hold | None]
+"""What holds a step now; None: nothing does."""
 
-    `match`: there is one on the screen. `configured`: the configuration was written for this manifest already.
-    `failed`: steps (`name`) that were tried in this round and failed; they have their next chance in the next one.
+
+class Moment(Struct, frozen=True, kw_only=True):
+    """What else decides whether a step may run now.
+
+    `configured`: the configuration was written for this manifest already. `failed`: steps (`name`) that were tried in
+    this round and failed; they have their next chance in the next one.
     """
 
-    match: bool = False
     configured: bool = False
     failed: Set[str] = frozenset()
 
@@ -107,21 +119,60 @@ class Plan(Struct, frozen=True, kw_only=True):
     waiting: tuple[Waiting, ...] = ()
 
 
-def plan(changes: Changes, moment: Moment) -> Plan:
-    """What can be done now about `changes`."""
+def plan(changes: Changes, moment: Moment, gate: Gate = lambda _step: None) -> Plan:
+    """What can be done now about `changes`. What stays as it is while a release waits is kept well meanwhile."""
     fetches = _untried([FetchContent(file=file) for file in changes.fetch], moment)
     stages = _untried([StageRelease(target=changes.stage)] if changes.stage else [], moment)
-    configure = _untried([WriteConfiguration()] if changes.configure else [], moment)
+    configure = _untried([WriteConfiguration(lost=changes.configuration_lost)] if changes.configure else [], moment)
     long = sum(file.size_bytes for file in changes.fetch) > LARGE_BYTES and not moment.configured
     early = configure if fetches and long else []
-    late = _untried(_switches(changes), moment) if fetches else [*configure, *_untried(_switches(changes), moment)]
-    held = [step for step in (*early, *late) if moment.match and not _waits_for_nothing(step)]
-    free = [step for step in (*early, *fetches, *stages, *late) if step not in held]
-    waiting = tuple(
-        Waiting(step=name(step), reason=MATCH, message=f"{describe(step)} waits for the end of the match.")
-        for step in held
+    late = [] if fetches else configure
+    switch = _untried(_switch(changes), moment)
+    held = {name(step): hold for step in (*early, *late, *switch) if (hold := gate(step))}
+    switches = any(name(step) not in held for step in switch)
+    upkeep = [] if switches else _untried(_upkeep(changes), moment)
+    held |= {name(step): hold for step in upkeep if (hold := gate(step))}
+    ordered = (*early, *fetches, *stages, *late, *switch, *upkeep, *_untried(_unseen(changes), moment))
+    return Plan(
+        steps=tuple(step for step in ordered if name(step) not in held),
+        waiting=tuple(_waiting(step, held[name(step)]) for step in ordered if name(step) in held),
     )
-    return Plan(steps=(*free, *_untried(_unseen(changes), moment)), waiting=waiting)
+
+
+def _waiting(step: Step, hold: Hold) -> Waiting:
+    return Waiting(step=name(step), reason=hold.reason, message=f"{describe(step)} waits {hold.why}.", until=hold.until)
+
+
+def kind_of(step: Step) -> Kind | None:
+    """How much a step disturbs, and so what it has to wait for; None: nothing."""
+    kind: Kind | None = None
+    match step:
+        case ActivateRelease(back=back, recovers=recovers):
+            kind = None if back else "recovering" if recovers else "disruptive"
+        case RepairRelease(lost=lost):
+            kind = "recovering" if lost else "disruptive"
+        case StartUnit(anew=anew):
+            kind = "disruptive" if anew else None
+        case WriteConfiguration(lost=lost):
+            kind = "recovering" if lost else "visible"
+        case FetchContent() | StageRelease() | TestRelease() | RemoveContent() | RemoveRelease():
+            pass
+    return kind
+
+
+def topic(step: Step) -> str:
+    """What the patience of a step is counted for: the same while it is the same change that waits."""
+    return f"release {step.target.tree}" if isinstance(step, ActivateRelease) else type(step).__name__
+
+
+def topics(changes: Changes, bind_visible: bool) -> frozenset[str]:
+    """The topics of all changes that may have to wait for a window, whether their steps are possible yet or not."""
+    steps: list[Step] = [*_upkeep(changes)]
+    steps += [WriteConfiguration(lost=changes.configuration_lost)] if changes.configure else []
+    if changes.activate is not None:
+        steps.append(ActivateRelease(target=changes.activate, back=changes.back, recovers=changes.recovers))
+    kinds = ("disruptive", "visible") if bind_visible else ("disruptive",)
+    return frozenset(topic(step) for step in steps if kind_of(step) in kinds)
 
 
 def name(step: Step) -> str:
@@ -131,7 +182,8 @@ def name(step: Step) -> str:
 
 def describe(step: Step) -> str:
     """The step as the beginning of a sentence."""
-    return f"{_VERBS[type(step)]} {_subject(step)}".rstrip()
+    verb = "Restarting" if isinstance(step, StartUnit) and step.anew else _VERBS[type(step)]
+    return f"{verb} {_subject(step)}".rstrip()
 
 
 _VERBS: Final[dict[type, str]] = {
@@ -167,27 +219,26 @@ def _subject(step: Step) -> str:
     return subject
 
 
-def _switches(changes: Changes) -> list[Step]:
-    """What stops the screen for a moment: another release, once it is staged, or files of this one put right."""
-    steps: list[Step] = []
-    if changes.activate and changes.stage is None:
-        steps.append(ActivateRelease(target=changes.activate, back=changes.back))
-    if changes.repair:
-        steps.append(RepairRelease(paths=changes.repair))
-    return steps
+def _switch(changes: Changes) -> list[Step]:
+    """Another release, once it is staged."""
+    if changes.activate is None or changes.stage is not None:
+        return []
+    return [ActivateRelease(target=changes.activate, back=changes.back, recovers=changes.recovers)]
+
+
+def _upkeep(changes: Changes) -> list[Step]:
+    """What makes the active release as it was released, and run."""
+    steps: list[Step] = [RepairRelease(paths=changes.restore, lost=True)] if changes.restore else []
+    steps += [RepairRelease(paths=changes.repair)] if changes.repair else []
+    steps += [StartUnit(unit=unit) for unit in changes.start]
+    return steps + [StartUnit(unit=unit, anew=True) for unit in changes.restart]
 
 
 def _unseen(changes: Changes) -> list[Step]:
-    """What nobody who watches the screen notices, or is sorry about."""
-    steps: list[Step] = [StartUnit(unit=unit) for unit in changes.start]
-    if changes.test:
-        steps.append(TestRelease(target=changes.test))
+    """What nobody who watches the screen notices."""
+    steps: list[Step] = [TestRelease(target=changes.test)] if changes.test else []
     steps += [RemoveContent(path=path) for path in changes.removable_content]
     return steps + [RemoveRelease(tree=tree) for tree in changes.unneeded_trees]
-
-
-def _waits_for_nothing(step: Step) -> bool:
-    return isinstance(step, ActivateRelease) and step.back
 
 
 def _untried(steps: Sequence[Step], moment: Moment) -> list[Step]:

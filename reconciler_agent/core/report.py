@@ -165,9 +165,13 @@ def differences(changes: Changes) -> list[Difference]:
         found.append(Difference(kind="release", what="release", desired=changes.activate.version, observed="another"))
     found += [
         Difference(kind="release", what=path, desired="as released", observed="changed on the box (LocalOverride)")
-        for path in changes.repair
+        for path in (*changes.restore, *changes.repair)
     ]
     found += [Difference(kind="service", what=unit, desired="running", observed="stopped") for unit in changes.start]
+    found += [
+        Difference(kind="service", what=unit, desired="as released", observed="runs what was changed on the box")
+        for unit in changes.restart
+    ]
     return found
 
 

@@ -7,6 +7,8 @@ from msgspec import Struct
 STALE_S: Final = 4 * 3600.0
 """The application keeps the last score until somebody resets it: a signal that stands so long is no match any more."""
 NEUTRAL: Final = "neutral"
+LOOK_AWAY_S: Final = 300.0
+"""Between two looks that lie further apart anything may have been played."""
 
 
 class Signal(Struct, frozen=True, kw_only=True):
@@ -30,10 +32,27 @@ class Watched(Struct, frozen=True, kw_only=True):
 
 
 class ScreenState(Struct, frozen=True, kw_only=True):
-    """`match`: a match is in progress, nothing visible may change. `stale`: it would be, had it not stood for hours."""
+    """`match`: a match is in progress, nothing visible may change. `stale`: it would be, had it not stood for hours.
+
+    `connections`: how many pages hold a connection to the application, None where it does not tell.
+    """
 
     match: bool
     stale: bool
+    signal: Signal
+    connections: int | None = None
+
+    @property
+    def remote(self) -> bool | None:
+        """Whether somebody holds a remote control: a page beside the screen's own is connected; None: unknown."""
+        return None if self.connections is None else self.connections > 1
+
+
+class Quiet(Struct, frozen=True, kw_only=True):
+    """Since when (monotonic seconds) nobody has played anything, by looks that followed each other closely."""
+
+    since_s: float
+    looked_s: float
     signal: Signal
 
 
@@ -42,10 +61,25 @@ def watch(last: Watched | None, signal: Signal, now_s: float) -> Watched:
     return last if last is not None and last.signal == signal else Watched(signal=signal, since_s=now_s)
 
 
-def judge(watched: Watched, now_s: float) -> ScreenState:
+def judge(watched: Watched, now_s: float, connections: int | None = None) -> ScreenState:
     """What the signal means now; one that has not changed for four hours is stale."""
     shows, stands = watched.signal.shows_match, now_s - watched.since_s >= STALE_S
-    return ScreenState(match=shows and not stands, stale=shows and stands, signal=watched.signal)
+    return ScreenState(
+        match=shows and not stands, stale=shows and stands, signal=watched.signal, connections=connections
+    )
+
+
+def rest(last: Quiet | None, state: ScreenState | None, now_s: float) -> Quiet | None:
+    """The quiet that goes on, begins now, or (None) is none: a match, or a remote that is or may be connected.
+
+    An application that does not answer (`state` None) plays nothing. The loop that runs by itself disturbs no quiet.
+    """
+    if state is not None and (state.match or state.remote is not False):
+        return None
+    signal = state.signal if state is not None else (last.signal if last is not None else Signal())
+    if last is None or now_s - last.looked_s > LOOK_AWAY_S or last.signal != signal:
+        return Quiet(since_s=now_s, looked_s=now_s, signal=signal)
+    return Quiet(since_s=last.since_s, looked_s=now_s, signal=signal)
 
 
 def read_signal(last: Signal, event: str, data: object) -> Signal:

@@ -40,9 +40,13 @@ class Screen(Protocol):
 
 
 class Observation(Struct, frozen=True, kw_only=True):
-    """`settled`: `apply` has nothing to do. `references`: every file under the root that the configuration names."""
+    """`settled`: `apply` has nothing to do. `lost`: the file is not where it belongs.
+
+    `references`: every file under the root that the configuration names.
+    """
 
     settled: bool
+    lost: bool = False
     differences: list[Difference] = []
     renamed: dict[str, str] = {}
     references: frozenset[str] = frozenset()
@@ -104,6 +108,7 @@ class Configuration:
             differences.append(Difference(kind="configuration", what=NAME, observed="lost, or not where it belongs"))
         return Observation(
             settled=computed.equal and in_place and not self._late and not self._notice_due,
+            lost=not in_place,
             differences=differences,
             renamed=computed.merged.renamed,
             references=computed.references,

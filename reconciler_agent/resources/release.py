@@ -40,13 +40,14 @@ class Observation(Struct, frozen=True, kw_only=True):
     """`running`: what `current` leads to, None where nothing is active. `active`: its digest, if it is one of ours.
 
     `trees`: those that lie under `releases/` and whose listing is known. `damaged`: what of the active one, or of the
-    links to it (`/webapp`), is not as it should be.
+    links to it (`/webapp`), is not as it should be; `lost`: those of them that are not there, or lead elsewhere.
     """
 
     running: RunningRelease | None = None
     active: Digest | None = None
     trees: frozenset[Digest] = frozenset()
     damaged: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 class _Tree:
@@ -86,11 +87,14 @@ class Releases:
         if digest is None or not self._open(digest, name):
             self._tree = None
             return Observation(running=RunningRelease(version=version), trees=frozenset(trees) - {digest or ""})
+        files, links = self._damaged_files(), self._damaged_links()
+        lost = [path for path in files if self._disk.stat(f"{FOLDER}/{name}/{path}") is None]
         return Observation(
             running=RunningRelease(version=version, tree=digest),
             active=digest,
             trees=frozenset(trees),
-            damaged=(*self._damaged_files(), *self._damaged_links()),
+            damaged=(*files, *links),
+            lost=(*lost, *links),
         )
 
     def stage(self, target: ReleaseTarget, on_bytes: OnBytes | None = None) -> None:

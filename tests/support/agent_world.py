@@ -49,15 +49,35 @@ from tests.support.trust_world import NOW, SITE
 
 
 class FastClock(SystemClock):
-    """Time that passes only when somebody waits, or by `pass_s`."""
+    """Time that passes only when somebody waits.
+
+    The machine was started a day ago (`booted_s`). `reliable`: it follows a time server; `off` is how wrong it is.
+    """
 
     def __init__(self, at: datetime = NOW) -> None:
-        super().__init__("trusted")
+        super().__init__("auto")
         self._start = at
         self.elapsed_s = 0.0
+        self.booted_s = -86_400.0
+        self.reliable = True
+        self.off = timedelta()
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=self.elapsed_s)
+        return self._start + timedelta(seconds=self.elapsed_s) + self.off
+
+    def uptime(self) -> float:
+        return self.elapsed_s - self.booted_s
+
+    def set_to(self, at: datetime) -> None:
+        """Wait until then."""
+        self.elapsed_s += (at - self.now()).total_seconds()
+
+    def start_anew(self) -> None:
+        """What a new process knows of the time: nothing."""
+        self._known = None
+
+    def _follows(self) -> bool:
+        return self.reliable
 
     def monotonic(self) -> float:
         return self.elapsed_s
@@ -208,13 +228,14 @@ class Television:
         self.notices = 0
         self.hears = True
         self.match = False
+        self.connections = 1
 
     def notify(self) -> bool:
         self.notices += self.hears
         return self.hears
 
     def state(self) -> ScreenState | None:
-        return ScreenState(match=self.match, stale=False, signal=Signal())
+        return ScreenState(match=self.match, stale=False, signal=Signal(), connections=self.connections)
 
 
 class AgentWorld:
@@ -246,6 +267,7 @@ class AgentWorld:
     @contextmanager
     def agent(self, calls: Calls = SYSTEM) -> Iterator[Agent]:
         """The agent, started anew on this box."""
+        self.clock.start_anew()
         with open_files(self.settings, calls) as files:
             outside = Outside(self.central, self.tv, self.units, self.clock)
             yield assemble(self.settings, files, Store(files.state), outside)

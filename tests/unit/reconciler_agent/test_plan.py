@@ -15,6 +15,7 @@ from reconciler_agent.core.plan import (
     LARGE_BYTES,
     ActivateRelease,
     FetchContent,
+    Gate,
     Moment,
     RemoveContent,
     RemoveRelease,
@@ -24,9 +25,12 @@ from reconciler_agent.core.plan import (
     Step,
     TestRelease,
     WriteConfiguration,
+    kind_of,
     name,
     plan,
+    topics,
 )
+from reconciler_agent.core.windows import MATCH, Kind
 from schemas.manifest import ReleaseHealth, ReleaseTarget, SiteManifest
 from schemas.names import Digest, digest_of
 from tests.support.agent_world import clip, manifest_of
@@ -147,8 +151,17 @@ def test_plans_carried_out_leave_nothing_to_do(box: ModelBox, wanted: list[SiteM
             assert box.active == box.known.good.tree
 
 
-def steps_of(changes: Changes, **moment: object) -> list[str]:
-    return [name(step).split(" ")[0] for step in plan(changes, Moment(**moment)).steps]  # type: ignore[arg-type]
+def holding(*kinds: Kind) -> Gate:
+    """A gate that is shut for these kinds of steps."""
+    return lambda step: MATCH if kind_of(step) in kinds else None
+
+
+SHUT, OPEN = holding("disruptive", "visible", "recovering"), holding()
+
+
+def steps_of(changes: Changes, gate: Gate = OPEN, **moment: object) -> list[str]:
+    planned = plan(changes, Moment(**moment), gate)  # type: ignore[arg-type]
+    return [name(step).split(" ")[0] for step in planned.steps]
 
 
 FILES = tuple(file for file, _ in CLIPS)
@@ -165,7 +178,7 @@ EVERYTHING = Changes(
 def test_order_is_fetch_then_stage_then_what_names_them() -> None:
     assert steps_of(EVERYTHING) == ["FetchContent", "FetchContent", "StageRelease", "StartUnit", "RemoveContent"]
     fetched = replace(EVERYTHING, fetch=(), stage=None)
-    assert steps_of(fetched) == ["WriteConfiguration", "ActivateRelease", "StartUnit", "RemoveContent"]
+    assert steps_of(fetched) == ["WriteConfiguration", "ActivateRelease", "RemoveContent"]
 
 
 def test_configuration_does_not_wait_for_a_long_download() -> None:
@@ -187,24 +200,66 @@ def test_failed_staging_is_not_followed_by_an_activation() -> None:
     assert steps_of(changes, failed={name(StageRelease(target=TARGETS[1]))}) == []
 
 
-def test_match_holds_what_is_visible_and_says_so() -> None:
+def test_held_steps_say_why_and_the_rest_goes_on() -> None:
     changes = Changes(configure=True, activate=TARGETS[1], repair=("server/app.py",), start=("neopro-app",))
 
-    held = plan(changes, Moment(match=True))
+    held = plan(changes, Moment(), SHUT)
 
     assert [type(step) for step in held.steps] == [StartUnit]
-    assert {waiting.reason for waiting in held.waiting} == {"MatchInProgress"}
-    assert len(held.waiting) == 3
+    assert [(waiting.step, waiting.reason, waiting.message) for waiting in held.waiting] == [
+        ("WriteConfiguration", "MatchInProgress", "Writing the configuration waits for the end of the match."),
+        ("ActivateRelease 2.0.0", "MatchInProgress", "Activating release 2.0.0 waits for the end of the match."),
+        (
+            "RepairRelease server/app.py",
+            "MatchInProgress",
+            "Repairing files of the release: server/app.py waits for the end of the match.",
+        ),
+    ]
 
 
-def test_match_does_not_hold_the_way_back() -> None:
-    changes = Changes(activate=TARGETS[0], back=True)
+WELL = Changes(restore=("VERSION",), repair=("a.py", "b.py"), start=("neopro-app",), restart=("neopro-admin",))
 
-    assert steps_of(changes, match=True) == ["ActivateRelease"]
+
+@pytest.mark.parametrize(
+    ("changes", "shut", "done"),
+    [
+        (Changes(configure=True), ["visible"], []),
+        (Changes(configure=True), ["disruptive"], ["WriteConfiguration"]),
+        (Changes(configure=True, configuration_lost=True), ["visible"], ["WriteConfiguration lost"]),
+        (Changes(activate=TARGETS[0]), ["disruptive"], []),
+        (Changes(activate=TARGETS[0], recovers=True), ["disruptive"], ["ActivateRelease"]),
+        (Changes(activate=TARGETS[0], recovers=True), ["recovering"], []),
+        (Changes(activate=TARGETS[0], back=True), ["disruptive", "visible", "recovering"], ["ActivateRelease"]),
+        (WELL, ["disruptive"], ["RepairRelease lost", "StartUnit neopro-app"]),
+        (WELL, ["recovering"], ["RepairRelease", "StartUnit neopro-app", "StartUnit neopro-admin"]),
+        (WELL, [], ["RepairRelease lost", "RepairRelease", "StartUnit neopro-app", "StartUnit neopro-admin"]),
+        # what will be replaced at once is not put right before
+        (replace(WELL, activate=TARGETS[0]), [], ["ActivateRelease"]),
+        # what waits for days is kept well meanwhile
+        (replace(WELL, activate=TARGETS[0]), ["disruptive"], ["RepairRelease lost", "StartUnit neopro-app"]),
+        (replace(WELL, activate=TARGETS[0], stage=TARGETS[0]), ["disruptive"], None),
+    ],
+)
+def test_steps_wait_by_how_much_they_disturb(changes: Changes, shut: list[Kind], done: list[str] | None) -> None:
+    found = []
+    for step in plan(changes, Moment(), holding(*shut)).steps:
+        kind = type(step).__name__
+        kind += f" {step.unit}" if isinstance(step, StartUnit) else ""
+        kind += " lost" if isinstance(step, RepairRelease | WriteConfiguration) and step.lost else ""
+        found.append(kind)
+    assert found == (done if done is not None else ["StageRelease", "RepairRelease lost", "StartUnit neopro-app"])
+
+
+def test_patience_is_counted_for_what_may_wait_for_a_window() -> None:
+    both = replace(WELL, activate=TARGETS[0], stage=TARGETS[0], configure=True)
+
+    assert topics(both, bind_visible=False) == {f"release {TARGETS[0].tree}", "RepairRelease", "StartUnit"}
+    assert topics(both, bind_visible=True) == topics(both, bind_visible=False) | {"WriteConfiguration"}
+    assert topics(replace(both, back=True), bind_visible=False) == {"RepairRelease", "StartUnit"}
 
 
 def test_match_does_not_hold_downloads() -> None:
-    assert steps_of(EVERYTHING, match=True)[:3] == ["FetchContent", "FetchContent", "StageRelease"]
+    assert steps_of(EVERYTHING, SHUT)[:3] == ["FetchContent", "FetchContent", "StageRelease"]
 
 
 @pytest.mark.parametrize(
