@@ -60,7 +60,9 @@ def _lines(made: Description) -> list[str]:
     lines += [f"  {c.type} is {c.status} ({c.reason}){': ' if c.message else ''}{c.message}" for c in made.conditions]
     for d in made.differences[:20]:
         lines.append(f"  differs: {d.kind} {d.what}: {d.observed or 'as it is'}, wanted: {d.desired or 'otherwise'}")
-    lines += [f"  waits: {w.message or w.step}" for w in made.waiting]
+    for w in made.waiting:
+        until = f" Until {w.until:%Y-%m-%d %H:%M} UTC at the latest." if w.until is not None else ""
+        lines.append(f"  waits: {w.message or w.step}{until}")
     if made.unsent_events:
         lines.append(f"  {made.unsent_events} events wait to be reported")
     return lines

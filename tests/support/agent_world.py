@@ -267,7 +267,8 @@ class AgentWorld:
     @contextmanager
     def agent(self, calls: Calls = SYSTEM) -> Iterator[Agent]:
         """The agent, started anew on this box."""
-        self.clock.start_anew()
+        if isinstance(self.clock, FastClock):
+            self.clock.start_anew()
         with open_files(self.settings, calls) as files:
             outside = Outside(self.central, self.tv, self.units, self.clock)
             yield assemble(self.settings, files, Store(files.state), outside)
