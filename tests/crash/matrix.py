@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from reconciler_agent.system_calls import SYSTEM, Calls
+from schemas.manifest import ManifestMaintenance
 from tests.support.agent_world import AgentWorld, application, clip, manifest_of
 
 OLD_CLIPS = {"shared": b"shared " * 300, "leaving": b"leaving " * 200}
@@ -40,6 +41,7 @@ class Scenario:
     new = "2.0.0"
     ends_on = "2.0.0"
     edited: frozenset[str] = frozenset()
+    maintenance: ManifestMaintenance | None = None
 
     def __init__(self, folder: Path) -> None:
         self.template = folder / "template"
@@ -60,7 +62,8 @@ class Scenario:
         if self.old is not None:
             central.publish(manifest_of(old, first, config={"liveScoreEnabled": True}))
             self.world.converge()
-        central.publish(manifest_of(new, second, config={"liveScoreEnabled": False}))
+        config = {"liveScoreEnabled": False}
+        central.publish(manifest_of(new, second, config=config, maintenance=self.maintenance))
 
     def _walk_through(self) -> None:
         """What the update comes to when nothing disturbs it."""
@@ -135,6 +138,13 @@ class Update(Scenario):
     name = "update"
 
 
+class Patient(Scenario):
+    """The same, on a box where the release has to wait until its patience ends."""
+
+    name = "patient update"
+    maintenance = ManifestMaintenance(max_deferral_s=300)
+
+
 class FirstInstall(Scenario):
     """A box without any release of ours."""
 
@@ -176,7 +186,7 @@ class Heal(Scenario):
     edited = frozenset({"server/app.py"})
 
 
-SCENARIOS = (Update, FirstInstall, RollBack, Heal)
+SCENARIOS = (Update, Patient, FirstInstall, RollBack, Heal)
 
 
 def require_club(club: dict[str, Any], configuration: dict[str, Any]) -> None:
