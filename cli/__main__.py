@@ -13,6 +13,7 @@ VERBS: Final = {
     "demo": ("cli.verbs.demo:demo", "start a control plane and six boxes on this machine"),
     "serve": ("cli.verbs.serve:serve", "run the control plane"),
     "validate": ("cli.verbs.validate:validate", "check a fleet-state repository: every problem, with its line"),
+    "plan": ("cli.verbs.plan:plan", "show what a change will do to every site, before it is merged"),
     "explain": ("cli.verbs.explain:explain", "say what a code of a problem means, and what to do"),
     "status": ("cli.verbs.status:status", "show every site: in sync or not, and why"),
     "video add": ("cli.verbs.video_add:video_add", "upload videos, add them to the library and to a set"),

@@ -7,7 +7,8 @@ import json
 import os
 import ssl
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,7 +22,8 @@ import msgspec
 from cli.checkout import Checkout
 from cli.errors import CommandFailed
 from cli.output import Advance
-from schemas.api import FleetStatus, ProblemDetails, UploadState
+from schemas.api import FleetStatus, Observations, ProblemDetails, SiteDetail, SiteGeneration, UploadState
+from schemas.manifest import SiteManifest
 from schemas.names import Digest, SiteId
 
 T = TypeVar("T")
@@ -29,6 +31,7 @@ T = TypeVar("T")
 PART_BYTES: Final = 4 << 20
 PIECE_BYTES: Final = 64 << 10
 PARALLEL_UPLOADS: Final = 4
+PARALLEL_READS: Final = 8
 TRIES: Final = 4
 PATIENCE_S: Final = 0.5
 """Before the second try; twice as much before each one after it."""
@@ -81,6 +84,13 @@ def find_target(env: Mapping[str, str], checkout: Checkout | None) -> Target:
     return Target(url.rstrip("/"), token, env.get("NEOPRO_CA") or git.get("ca") or file.get("ca"))
 
 
+def find_target_if_any(env: Mapping[str, str], checkout: Checkout | None) -> Target | None:
+    """As `find_target`; None where no control plane is configured at all."""
+    git = checkout.git_settings() if checkout else {}
+    named = env.get("NEOPRO_URL") or git.get("url") or _client_file(env).get("url")
+    return find_target(env, checkout) if named else None
+
+
 class Remote:
     """An open connection to a control plane; use it as a context."""
 
@@ -100,6 +110,10 @@ class Remote:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection."""
         self._client.close()
 
     def fleet(self) -> FleetStatus:
@@ -118,6 +132,31 @@ class Remote:
         if answer.status_code == 404 and answer.headers.get("content-type") == "application/problem+json":
             return None
         raise CommandFailed(f"cannot {what}: {_why(answer)}")
+
+    def observations(self) -> Observations:
+        """What every box last reported, as far as plans ask."""
+        return self._ask("read what boxes reported", "GET", "/v1/observations", Observations)
+
+    def site(self, site: SiteId) -> SiteDetail:
+        """One site, whole."""
+        return self._ask(f"read the site {site}", "GET", f"/v1/sites/{site}/status", SiteDetail)
+
+    def history(self, site: SiteId) -> list[SiteGeneration]:
+        """The commits that changed a site, the newest first."""
+        return self._ask(f"read the history of {site}", "GET", f"/v1/sites/{site}/history", list[SiteGeneration])
+
+    def manifests(self, digests: Iterable[Digest]) -> dict[Digest, SiteManifest]:
+        """Those of these manifests that it has, several fetched at once."""
+        with ThreadPoolExecutor(PARALLEL_READS) as pool:
+            found = pool.map(self._manifest, wanted := sorted(digests))
+            return {digest: manifest for digest, manifest in zip(wanted, found, strict=True) if manifest}
+
+    def _manifest(self, digest: Digest) -> SiteManifest | None:
+        try:
+            answer = self._client.get(f"/v1/blobs/{digest}")
+        except httpx.TransportError as problem:
+            raise self._unreachable(problem) from None
+        return None if answer.status_code == 404 else self._read("read a manifest", answer, SiteManifest)
 
     def is_alive(self) -> bool:
         """Whether it answers."""

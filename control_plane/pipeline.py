@@ -174,7 +174,7 @@ class Pipeline:
             before = (base.revision, known.compiled, known.marks)
             impact, why = await self._guarding.judge(before, commit.revision, compiled, self._clock())
         if why:
-            told = (f"held by a guard: {why}", *compiled.problems)
+            told = (why, *compiled.problems)
             return await self._refuse(base, commit, told, compiled.revoked, final=True, verdict="held", impact=impact)
         return await self._publish(base, known, commit, compiled, impact)
 

@@ -89,6 +89,8 @@ def _show(output: Output, fleet: "FleetStatus", now: datetime) -> None:
 
 
 def _change(change: "Change") -> str:
+    if change.verdict == "held":
+        return f"{change.commit[:7]} {change.subject!r} is held by a guard:"
     if change.verdict == "refused":
         return f"{change.commit[:7]} {change.subject!r} was refused:"
     return f"{change.commit[:7]} {change.subject!r}: {change.converged} of {change.sites} sites"

@@ -10,10 +10,10 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter
 
 from control_plane.api.access import Access
-from control_plane.store import views
+from control_plane.store import observations, views
 from control_plane.store.lookout import Lookout
 from control_plane.store.pool import Pool, connection
-from schemas.api import Change, FleetStatus, SiteDetail, SiteSummary
+from schemas.api import Change, FleetStatus, Observations, SiteDetail, SiteGeneration, SiteSummary
 
 Asked = Request[Any, Any, Any]
 MAX_PAGE: Final = 1000
@@ -34,6 +34,8 @@ class Operators:
             get("/v1/fleet", operation_id="getFleet", tags=["operator"])(self.fleet),
             get("/v1/sites", operation_id="listSites", tags=["operator"])(self.sites),
             get("/v1/sites/{site:str}/status", operation_id="getSite", tags=["operator"])(self.site),
+            get("/v1/sites/{site:str}/history", operation_id="getSiteHistory", tags=["operator"])(self.history),
+            get("/v1/observations", operation_id="getObservations", tags=["operator"])(self.observations),
             get("/v1/changes", operation_id="listChanges", tags=["operator"])(self.changes),
         ]
 
@@ -56,6 +58,24 @@ class Operators:
         if found is None:
             raise NotFoundException(f"cannot find the site {site[:80]}: it was never published")
         return Response(views.detail_of(*found), headers=_FRESH)
+
+    async def history(
+        self, request: Asked, site: FromPath[str], limit: Limit = observations.RECENT_GENERATIONS
+    ) -> Response[list[SiteGeneration]]:
+        """The commits that changed what a site is to be, the newest first."""
+        await self._access.operator(request, "read")
+        async with connection(self._pool) as conn:
+            found = await observations.history(conn, site, limit)
+        if not found:
+            raise NotFoundException(f"cannot find the site {site[:80]}: it was never published")
+        return Response(found, headers=_FRESH)
+
+    async def observations(self, request: Asked) -> Response[Observations]:
+        """What every box last reported, as far as `neopro plan` asks: disk, release, the manifest that it has."""
+        await self._access.operator(request, "read")
+        async with connection(self._pool) as conn:
+            manifests = await observations.reported_manifests(conn)
+        return Response(observations.observations_of(await self._lookout.fleet(), manifests), headers=_FRESH)
 
     async def changes(self, request: Asked, limit: Limit = views.RECENT_CHANGES) -> Response[list[Change]]:
         """The commits that were looked at last, newest first."""

@@ -78,8 +78,8 @@ def details(change: Change) -> Iterator[str]:
 
 
 def value(data: Any) -> str:
-    """A value as JSON, cut to what a line takes."""
-    text = data if isinstance(data, str) else msgspec.json.encode(data).decode()
+    """A value as JSON (text bare, where it can be), cut to what a line takes."""
+    text = data if isinstance(data, str) and data.isprintable() else msgspec.json.encode(data).decode()
     return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
 
 

@@ -22,7 +22,7 @@ _SOON_S: Final = 60
 def plan_lines(plan: Plan, *, everything: bool = False) -> list[str]:
     """The plan in lines; with `everything`, every site that shares a change with its whole change."""
     if plan.is_empty:
-        return [nothing(plan)]
+        return [f"{plan.base} → {plan.head}: {NOTHING}"]
     lines = [*headline(plan), *_guard(plan), *_cautions(plan.cautions, everything), ""]
     lines += _groups(plan.changes) if everything else _effects(effects(plan))
     return lines + unknown(plan)
@@ -46,21 +46,23 @@ def site_lines(plan: Plan, site: SiteId) -> list[str]:
     return lines + ([f"  {count(others, 'other site')} with the same change"] if others else []) + unknown(plan)
 
 
-def nothing(plan: Plan) -> str:
-    """That there is no change."""
-    return f"{plan.base} → {plan.head}: no change, every site stays as it is"
+NOTHING: Final = "no change, every site stays as it is"
 
 
 def headline(plan: Plan) -> list[str]:
     """Totals: what happens to how many sites, and when."""
-    totals = plan.totals
-    lines = [f"{plan.base} → {plan.head}: {touched(plan)}"]
+    return [f"{plan.base} → {plan.head}: {touched(plan)}", *(f"  {line}" for line in totals_of(plan))]
+
+
+def totals_of(plan: Plan) -> list[str]:
+    """What is fetched, what restarts, when, and in which waves; nothing that a person named freely."""
+    totals, lines = plan.totals, []
     if totals.download_bytes or totals.videos_added or totals.videos_removed:
-        lines.append(f"  to fetch: {megabytes(totals.download_bytes)} in all{_videos(plan)}")
+        lines.append(f"to fetch: {megabytes(totals.download_bytes)} in all{_videos(plan)}")
     if totals.restarts or totals.agents:
         parts = [(totals.restarts, "services restart on"), (totals.agents, "another agent on")]
-        lines.append("  " + ", ".join(f"{what} {count(number, 'site')}" for number, what in parts if number))
-    return lines + timing(plan) + [f"  {rollout_line(rollout)}" for rollout in plan.rollouts]
+        lines.append(", ".join(f"{what} {count(number, 'site')}" for number, what in parts if number))
+    return lines + timing(plan) + [rollout_line(rollout) for rollout in plan.rollouts]
 
 
 def touched(plan: Plan) -> str:
@@ -87,7 +89,7 @@ def timing(plan: Plan) -> list[str]:
         words.append(first if first == last else f"the first site {first}, the last {last}")
     if when.unforeseen:
         words.append(f"{count(when.unforeseen, 'site')} at the next boot or when the screen is idle")
-    return [f"  when: {'; '.join(words)} (boxes that are online, and in no match)"] if words else []
+    return [f"when: {'; '.join(words)} (boxes that are online, and in no match)"] if words else []
 
 
 def moment(plan: Plan, at: datetime) -> str:
@@ -102,7 +104,7 @@ def detailed(text: str, detail: str) -> str:
 
 def effect_sites(effect: Effect, most: int = SHOWN_SITES) -> str:
     """The sites of an effect, if they are few enough to be read."""
-    return f" ({', '.join(effect.sites)})" if len(effect.sites) <= most else ""
+    return f" · {', '.join(effect.sites)}" if len(effect.sites) <= most else ""
 
 
 def unknown(plan: Plan) -> list[str]:

@@ -12,11 +12,19 @@ from psycopg.conninfo import conninfo_to_dict
 from control_plane.objects import FolderStore
 from control_plane.store import publications, remotes
 from control_plane.store.publications import CommitLook
-from schemas.api import Change, FleetStatus, ProblemDetails, SiteDetail, SiteSummary
-from schemas.status import Difference, Event
+from schemas.api import (
+    Change,
+    FleetStatus,
+    Observations,
+    ProblemDetails,
+    SiteDetail,
+    SiteGeneration,
+    SiteSummary,
+)
+from schemas.status import Condition, Difference, Event, Metrics, RunningRelease
 from tests.support.api import Api, open_api, until
 from tests.support.postgres import PostgresServer
-from tests.support.published import Box, Wanted, report
+from tests.support.published import Box, Wanted, manifest_digest, report
 
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 
@@ -108,6 +116,45 @@ async def test_site_is_told_whole(api: Api) -> None:
     assert detail.last_report_at == api.now
     missing = await api.http.get("/v1/sites/atlantis/status", headers=await api.operator("read"))
     assert missing.status_code == 404
+
+
+async def test_observations_tell_what_each_box_has_and_under_which_manifest(api: Api) -> None:
+    first, second = await two_changes(api)
+    conflict = Condition(
+        type="Degraded", status="True", reason="ContentNotOurs", message="videos/A/a.mp4 is the club's.", since=api.now
+    )
+    disk = Metrics(disk_total_bytes=1000, disk_free_bytes=300)
+    running = RunningRelease(version="2.0.0")
+    await api.report("brest", report(first, metrics=disk, release=running, conditions=[conflict]))
+    await api.report("nantes", report(second + 7))
+    answer = await api.http.get("/v1/observations", headers=await api.operator("read"))
+    told = msgspec.json.decode(answer.content, type=Observations)
+    brest, nantes, rennes = told.sites
+    assert (brest.generation, brest.manifest) == (first, manifest_digest(Wanted(None)))
+    assert (brest.disk_free_bytes, brest.release, brest.agent_version) == (300, running, "0.1.0")
+    assert brest.conflicts == ["videos/A/a.mp4 is the club's."]
+    assert (nantes.generation, nantes.manifest) == (second + 7, None), "a generation that was never given"
+    assert (rennes.standing, rennes.last_report_at) == ("Unknown", None)
+    async with api.connection() as conn:
+        published = await publications.current(conn)
+    assert published and (told.commit, told.at) == (published.revision, api.now)
+    assert (await api.http.get("/v1/observations")).status_code == 401
+
+
+async def test_history_lists_the_commits_that_changed_a_site(api: Api) -> None:
+    first, second = await two_changes(api)
+    await api.report("brest", report(first))
+    reader = await api.operator("read")
+    answer = await api.http.get("/v1/sites/brest/history", headers=reader)
+    told = msgspec.json.decode(answer.content, type=list[SiteGeneration])
+    assert [(g.generation, g.subject, g.converged) for g in told] == [
+        (second, "Change two", False),
+        (first, "Start", True),
+    ]
+    assert len((await api.http.get("/v1/sites/brest/history?limit=1", headers=reader)).json()) == 1
+    assert [g["subject"] for g in (await api.http.get("/v1/sites/rennes/history", headers=reader)).json()] == ["Start"]
+    assert (await api.http.get("/v1/sites/atlantis/history", headers=reader)).status_code == 404
+    assert (await api.http.get("/v1/sites/brest/history")).status_code == 401
 
 
 async def test_site_that_left_git_is_listed_until_its_box_knows(api: Api) -> None:
