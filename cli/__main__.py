@@ -12,6 +12,7 @@ from typing import Final
 VERBS: Final = {
     "demo": ("cli.verbs.demo:demo", "start a control plane and six boxes on this machine"),
     "serve": ("cli.verbs.serve:serve", "run the control plane"),
+    "init": ("cli.verbs.init:init", "start a fleet-state repository, or bring its schemas up to date"),
     "validate": ("cli.verbs.validate:validate", "check a fleet-state repository: every problem, with its line"),
     "plan": ("cli.verbs.plan:plan", "show what a change will do to every site, before it is merged"),
     "explain": ("cli.verbs.explain:explain", "say what a code of a problem means, and what to do"),

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from cli.errors import CommandFailed
 
-SCHEMA_LINE: Final = "# yaml-language-server: $schema=../../schemas/jsonschema/{kind}.json"
+SCHEMA_LINE: Final = "# yaml-language-server: $schema=../.neopro/schemas/{kind}.json"
+"""Of a document in a folder of kinds; `neopro init` brings the schemas there."""
 _PLAIN: Final = re.compile(r"^[^\W\d_][\w ./'’()+-]*$")
 _RESERVED: Final = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf"))
 KeyPath = Sequence[str]

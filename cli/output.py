@@ -57,6 +57,10 @@ class Output:
         if self.json:
             print(msgspec.json.format(msgspec.json.encode(value)).decode(), file=self._out, flush=True)
 
+    def raw(self, text: str) -> None:
+        """Text that a program asked for, as it is."""
+        print(text, end="", file=self._out, flush=True)
+
     def table(
         self, columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Mapping[str, str] | None = None
     ) -> None:

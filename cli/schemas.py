@@ -1,11 +1,14 @@
-"""`make schema`: write the JSON Schemas of every document to schemas/jsonschema/ anew."""
+"""`make schema`: write the JSON Schemas of every document anew: to schemas/jsonschema/, and to those of the sample."""
 
 from pathlib import Path
 from typing import Final
 
+from cli.new_repository import schema_files
 from control_plane.core.jsonschema import json_schemas
 
-FOLDER: Final = Path(__file__).parent.parent / "schemas" / "jsonschema"
+ROOT: Final = Path(__file__).parent.parent
+FOLDER: Final = ROOT / "schemas" / "jsonschema"
+SAMPLE: Final = ROOT / "fleet-state"
 
 
 def main() -> None:
@@ -17,6 +20,9 @@ def main() -> None:
     for file in FOLDER.glob("*.json"):
         if file.name not in files:
             file.unlink()
+    for path, data in schema_files().items():
+        (SAMPLE / path).parent.mkdir(parents=True, exist_ok=True)
+        (SAMPLE / path).write_bytes(data)
 
 
 if __name__ == "__main__":

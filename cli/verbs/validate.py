@@ -4,10 +4,13 @@ import hashlib
 import os
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from cyclopts import Parameter
+
+from cli.annotations import FORMS, Format
 from cli.errors import CommandFailed
 from cli.flags import Flag
 from cli.output import Output
@@ -18,7 +21,13 @@ if TYPE_CHECKING:
 _LINK, _SUBMODULE, _FILE, _EXECUTABLE = 0o120000, 0o160000, 0o100644, 0o100755
 
 
-def validate(directory: Path = Path(), /, *, json: Flag = False) -> int:
+def validate(
+    directory: Path = Path(),
+    /,
+    *,
+    format_: Annotated[Format, Parameter(name="--format")] = "text",
+    json: Flag = False,
+) -> int:
     """Check a fleet-state repository as it lies on disk: every problem with its file, line and column.
 
     Exit status 0: it would be published (there may be warnings); 1: it has errors and would be refused whole;
@@ -28,32 +37,61 @@ def validate(directory: Path = Path(), /, *, json: Flag = False) -> int:
 
     - `neopro validate`
     - `neopro validate fleet-state --json`
+    - `neopro validate --format gitlab > gl-code-quality-report.json`
 
     Parameters
     ----------
     directory
         The fleet-state repository.
+    format_
+        For people, for programs, or as forges show problems beside the lines of a pull request: GitHub's workflow
+        commands, GitLab's code quality report, SARIF 2.1.0.
     json
-        Print the problems as JSON.
+        The same as --format json.
     """
     from control_plane.core.compile import compile_commit
 
-    output = Output(json)
-    entries, blobs = read_folder(directory)
-    fleet = compile_commit(entries, blobs)
-    errors = sum(problem.severity == "error" for problem in fleet.problems)
-    output.data(
-        {"errors": errors, "warnings": len(fleet.problems) - errors, "problems": [_public(p) for p in fleet.problems]}
-    )
-    for problem in fleet.problems:
+    if json and format_ not in ("text", "json"):
+        raise CommandFailed(f"cannot print JSON and {format_} at once: leave --json or --format out")
+    output = Output(json or format_ == "json")
+    fleet = compile_commit(*read_folder(directory))
+    if form := FORMS.get(format_):
+        output.raw(form(fleet.problems, _prefix(directory)))
+        output.note(_verdict(fleet.problems, len(fleet.sites)))
+    else:
+        output.data(_report(fleet.problems))
+        _tell(output, fleet.problems, len(fleet.sites))
+    return 1 if fleet.has_errors else 0
+
+
+def _tell(output: Output, problems: Sequence["Problem"], sites: int) -> None:
+    for problem in problems:
         output.say(str(problem))
-    if fleet.problems:
-        output.say(f"What a code means, and what to do: neopro explain {fleet.problems[0].code}")
-    if fleet.has_errors:
-        output.say(f"{_count(errors, 'error')}: a commit of this would be refused whole")
-        return 1
-    output.say(f"{_count(len(fleet.sites), 'site')}, {_count(len(fleet.problems), 'warning')}: good to publish")
-    return 0
+    if problems:
+        output.say(f"What a code means, and what to do: neopro explain {problems[0].code}")
+    output.say(_verdict(problems, sites))
+
+
+def _verdict(problems: Sequence["Problem"], sites: int) -> str:
+    errors = sum(problem.severity == "error" for problem in problems)
+    if errors:
+        return f"{_count(errors, 'error')}: a commit of this would be refused whole"
+    return f"{_count(sites, 'site')}, {_count(len(problems), 'warning')}: good to publish"
+
+
+def _report(problems: Sequence["Problem"]) -> dict[str, object]:
+    errors = sum(problem.severity == "error" for problem in problems)
+    return {"errors": errors, "warnings": len(problems) - errors, "problems": [_public(p) for p in problems]}
+
+
+def _prefix(directory: Path) -> str:
+    """The folder of the fleet in its Git repository, with a slash; empty at its top and without Git."""
+    asked = ["git", "-C", str(directory), "rev-parse", "--show-prefix"]
+    try:
+        answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
 def read_folder(root: Path) -> tuple[list["TreeEntry"], Mapping[str, bytes]]:

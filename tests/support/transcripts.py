@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cli.new_repository import schema_files
 from tests.support.command_line import environment, git
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -69,6 +70,9 @@ def empty(_folder: Path) -> None:
 def small(folder: Path) -> None:
     """A fleet of three sites that changes only when a transcript needs it, committed on main."""
     shutil.copytree(SMALL, folder, dirs_exist_ok=True)
+    for path, data in schema_files().items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
     git(folder, "init", "-q", "-b", "main")
     _run("git add -A && git commit -qm 'Begin'", folder, environment(folder.parent) | PERSON)
 
@@ -84,7 +88,7 @@ def played(path: Path, folder: Path, env: Mapping[str, str] | None = None) -> st
     folder.mkdir(exist_ok=True)
     FIXTURES[transcript.fixture](folder)
     given = environment(home, PYTHONPATH=str(ROOT), **PERSON) | dict(env or {})
-    given["PATH"] = f"{_command(home)}{os.pathsep}{given['PATH']}"
+    given["PATH"] = f"{command_folder(home)}{os.pathsep}{given['PATH']}"
     steady = _Steady(folder)
     parts = [f"fixture: {transcript.fixture}"]
     for before, command in transcript.commands:
@@ -94,7 +98,7 @@ def played(path: Path, folder: Path, env: Mapping[str, str] | None = None) -> st
     return "\n\n".join(parts) + "\n"
 
 
-def _command(home: Path) -> Path:
+def command_folder(home: Path) -> Path:
     """A folder that holds the `neopro` of this source tree."""
     folder = home / "bin"
     folder.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ from cli.edits import Edit, append_item, flow, scalar, set_values
 from cli.errors import CommandFailed
 
 SET = """\
-# yaml-language-server: $schema=../../schemas/jsonschema/video-set.json
+# yaml-language-server: $schema=../.neopro/schemas/video-set.json
 name: 'Annonces'   # as the remote shows it
 category: {id: annonces, name: ANNONCES}
 
