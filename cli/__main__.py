@@ -43,6 +43,7 @@ VERBS: Final = {
     "op retry": ("cli.verbs.op_retry:op_retry", "let boxes try again what they gave up"),
     "rollback": ("cli.verbs.rollback:rollback", "take back the last change of a site or a group"),
     "secret encrypt": ("cli.verbs.secret_encrypt:secret_encrypt", "encrypt a secret that only its boxes can read"),
+    "import": ("cli.verbs.import_:import_", "make a repository of an export of the existing central database"),
     "keys init": ("cli.verbs.keys_init:keys_init", "make the keys of a new fleet and its trust folder"),
     "keys show": ("cli.verbs.keys_show:keys_show", "show who may sign what, and until when"),
     "keys rotate": ("cli.verbs.keys_rotate:keys_rotate", "a new key takes the place of an old one"),

@@ -48,7 +48,7 @@ def video_text(video: Video) -> str:
         f"digest: {video.digest}",
         f"size_bytes: {video.size_bytes}",
         *([f"media: {flow(_facts(video.media))}"] if video.media else []),
-        *([f"sponsor: {video.sponsor}"] if video.sponsor else []),
+        *([f"sponsor: {scalar(video.sponsor)}"] if video.sponsor else []),
         *([f"analytics_category: {scalar(video.analytics_category)}"] if video.analytics_category else []),
         *([f"thumbnail: {video.thumbnail}"] if video.thumbnail else []),
     ]

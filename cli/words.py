@@ -1,5 +1,7 @@
-"""Quantities as people read them."""
+"""Quantities as people read them, and names as ids."""
 
+import re
+import unicodedata
 from typing import Final
 
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
@@ -23,3 +25,9 @@ def duration(seconds: float) -> str:
 def count(number: int, word: str) -> str:
     """1 site, 2 sites."""
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def slug(text: str) -> str:
+    """An id out of a name: small letters without accents, digits and hyphens; at most 63 of them."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:63].strip("-")

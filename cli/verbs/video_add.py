@@ -1,8 +1,6 @@
 """`neopro video add`: files into the library, their bytes to the control plane, their names into a set."""
 
 import os
-import re
-import unicodedata
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -21,6 +19,7 @@ from cli.landing import WRITTEN, Landing, land
 from cli.media import look_at
 from cli.output import Output
 from cli.video_sets import Days, put_videos
+from cli.words import slug
 from schemas.desired import Video
 from schemas.names import digest_of
 
@@ -142,12 +141,6 @@ def plan_documents(checkout: Checkout, added: Sequence[Added], wishes: Wishes) -
         path = checkout.path_of("video-sets", wishes.set)
         documents[path] = put_videos(checkout.read(path), path, [item.id for item in added], wishes.days)
     return documents
-
-
-def slug(text: str) -> str:
-    """An id out of a name: small letters without accents, digits and hyphens; at most 63 of them."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:63].strip("-")
 
 
 def _require_sound(checkout: Checkout, files: Sequence[Path], wishes: Wishes) -> None:

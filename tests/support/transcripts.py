@@ -77,7 +77,12 @@ def small(folder: Path) -> None:
     _run("git add -A && git commit -qm 'Begin'", folder, environment(folder.parent) | PERSON)
 
 
-FIXTURES: Final[Mapping[str, Callable[[Path], None]]] = {"empty": empty, "small": small}
+def export(folder: Path) -> None:
+    """A folder `export`, as it comes from the central database."""
+    shutil.copytree(ROOT / "tests" / "golden" / "export", folder / "export")
+
+
+FIXTURES: Final[Mapping[str, Callable[[Path], None]]] = {"empty": empty, "export": export, "small": small}
 """Name -> what fills the folder; add yours."""
 
 
