@@ -69,9 +69,10 @@ def take_sites(reading: Reading, changes: Changes, previous: Sites) -> tuple[Sit
     records = previous.records.copy()
     dirty = _take_changed(reading, changes, records, resolver)
     if changed_groups or all_bases:
-        kept = {keys: tuple(key for key in keys if key[1] not in changed_groups) for keys in previous.bases}
+        lost = previous.bases.keys() - resolver.known
+        left = {keys: tuple(key for key in keys if key[1] not in changed_groups) for keys in lost}
         joins = Selectors({name: groups[name] for name in changed_groups if name in groups})
-        dirty |= _take_moved(records, dirty, kept, joins, resolver)
+        dirty |= _take_moved(records, dirty, left, joins, resolver)
     versions = {name for folder, name in changes.documents if folder == "releases"}
     if versions:
         dirty |= _take_released(records, dirty, versions, resolver)
@@ -140,24 +141,24 @@ def _take_changed(
 def _take_moved(
     records: dict[SiteId, SiteRecord],
     done: set[SiteId],
-    kept: Mapping[GroupKeys, GroupKeys],
+    left: Mapping[GroupKeys, GroupKeys],
     joins: Selectors,
     resolver: "_Resolver",
 ) -> set[SiteId]:
-    """Sites that other groups now hold, or whose groups' merge changed; `kept`: their groups that did not change."""
+    """Sites that changed groups hold, held, or both; `left`: the groups of a merge that is lost, but for those."""
     dirty = set()
     for name, record in records.items():
         if name in done:
             continue
-        groups = kept.get(record.groups, record.groups)
+        kept = left.get(record.groups)
         joined = joins.groups_of(name, record.document)
-        if joined:
-            groups = tuple(sorted((*groups, *joined)))
-        if groups != record.groups or groups not in resolver.known:
-            again = resolver.record(record.path, record.document, groups)
-            if again != record:
-                dirty.add(name)
-                records[name] = again
+        if kept is None and not joined:
+            continue
+        groups = tuple(sorted((*(record.groups if kept is None else kept), *joined)))
+        again = resolver.record(record.path, record.document, groups)
+        if again != record:
+            dirty.add(name)
+            records[name] = again
     return dirty
 
 
