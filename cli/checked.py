@@ -8,6 +8,7 @@ from cli.checkout import Checkout
 from cli.errors import CommandFailed
 from cli.landing import Files, Landing, land
 from cli.output import Output
+from cli.parsed import known_documents
 from cli.verbs.validate import read_folder
 from control_plane.core.compile import Problem, TreeEntry, compile_commit
 
@@ -42,10 +43,11 @@ def new_problems(checkout: Checkout, files: Files) -> list[Problem]:
     entries, blobs = read_folder(checkout.root)
     changed, contents = _overlay(files)
     after = [entry for entry in entries if entry.path not in files] + changed
-    fleet = compile_commit(after, {**blobs, **contents})
+    with known_documents(len(entries)) as documents:
+        fleet = compile_commit(after, {**blobs, **contents}, None, documents)
     if not fleet.problems:
         return []
-    known = {_key(problem) for problem in compile_commit(entries, blobs).problems}
+    known = {_key(problem) for problem in compile_commit(entries, blobs, fleet).problems}
     return [problem for problem in fleet.problems if _key(problem) not in known]
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeVar
 
 from cli.checkout import Checkout
 from cli.errors import CommandFailed
+from cli.parsed import known_documents
 from cli.verbs.validate import read_folder
 from control_plane.core.reading import EMPTY, Reading, read_tree
 from control_plane.core.sites import NO_SITES, SiteRecord, take_sites
@@ -48,7 +49,8 @@ class FleetView(NamedTuple):
 def read_fleet(checkout: Checkout) -> FleetView:
     """Read the checkout as it lies on disk; CommandFailed where it cannot be."""
     entries, blobs = read_folder(checkout.root)
-    reading, changes = read_tree(folder_of(entries), blobs, EMPTY)
+    with known_documents(len(entries)) as documents:
+        reading, changes = read_tree(folder_of(entries), blobs, EMPTY, documents)
     sites, _ = take_sites(reading, changes, NO_SITES)
     unread = sorted(path for path, file in reading.files.items() if file.document is None)
     return FleetView(reading, dict(sorted(sites.records.items())), dict(sorted(sites.groups.items())), unread)

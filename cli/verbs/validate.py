@@ -14,6 +14,7 @@ from cli.annotations import FORMS, Format
 from cli.errors import CommandFailed
 from cli.flags import Flag
 from cli.output import Output
+from cli.parsed import known_documents
 
 if TYPE_CHECKING:
     from control_plane.core.compile import Problem, TreeEntry
@@ -54,7 +55,9 @@ def validate(
     if json and format_ not in ("text", "json"):
         raise CommandFailed(f"cannot print JSON and {format_} at once: leave --json or --format out")
     output = Output(json or format_ == "json")
-    fleet = compile_commit(*read_folder(directory))
+    entries, blobs = read_folder(directory)
+    with known_documents(len(entries)) as documents:
+        fleet = compile_commit(entries, blobs, None, documents)
     if form := FORMS.get(format_):
         output.raw(form(fleet.problems, _prefix(directory)))
         output.note(_verdict(fleet.problems, len(fleet.sites)))
