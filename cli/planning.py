@@ -9,9 +9,12 @@ import msgspec
 from cli.checkout import Checkout
 from cli.commits import Commit, Commits
 from cli.errors import CommandFailed
+from cli.parsed import known_documents
 from cli.verbs.validate import read_folder
 from control_plane.core.compile import CompiledFleet, changed_sites, compile_commit
+from control_plane.core.parse import Documents
 from control_plane.core.plan_load import Observed
+from control_plane.git_objects import Tree
 from schemas.api import Observations
 from schemas.manifest import SiteManifest
 from schemas.names import Digest
@@ -70,18 +73,25 @@ def _default_base(commits: Commits, published: str | None) -> Commit | None:
 def compile_ends(checkout: Checkout, commits: Commits, ends: Ends) -> Compiled:
     """Compile both, the second from the first; CommandFailed where the base has errors or an end no fleet."""
     tree = commits.tree(ends.base) if ends.base else None
-    base = compile_commit(tree.entries, tree.blobs) if tree else None
+    with known_documents(tree.entries.size if tree else 0) as documents:
+        return _compile_ends(checkout, commits, ends, tree, documents)
+
+
+def _compile_ends(
+    checkout: Checkout, commits: Commits, ends: Ends, tree: Tree | None, documents: Documents | None
+) -> Compiled:
+    base = compile_commit(tree.entries, tree.blobs, None, documents) if tree else None
     if base is not None and base.has_errors:
         first = next(str(problem) for problem in base.problems if problem.severity == "error")
         raise CommandFailed(f"cannot plan from {ends.base}: it has errors and was never published; first: {first}")
     if ends.head is None:
         entries, blobs = read_folder(checkout.root)
-        head = compile_commit(entries, blobs, base)
+        head = compile_commit(entries, blobs, base, documents)
     else:
         files = commits.tree(ends.head, tree.entries if tree else None)
         if files is None:
             raise CommandFailed(f"cannot plan {ends.head}: it has no fleet.yaml in this folder")
-        head = compile_commit(files.entries, files.blobs, base)
+        head = compile_commit(files.entries, files.blobs, base, documents)
     tip = ends.head or commits.named("HEAD")
     return Compiled(base, head, commits.messages(tip, ends.base) if ends.base else [])
 
