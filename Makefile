@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+SEED ?= 1
+INPUTS ?= 1000000
 # A file stays with one worker: its tests may share a server or a demo.
 PARALLEL := -n $(JOBS) --dist loadfile
 
@@ -46,6 +48,9 @@ docs: $(VENV)/.dev ## write the generated pages of docs/ anew
 bench: $(VENV)/.dev ## measure beside floors and peers; writes bench.json
 	@$(BIN)/python -m tests.benchmarks
 
+fuzz: $(VENV)/.dev ## a million hostile inputs, none may crash or hang (SEED=1 INPUTS=1000000)
+	@$(BIN)/python -m tests.fuzz --seed $(SEED) --inputs $(INPUTS) --workers $(JOBS)
+
 test-crash: $(VENV)/.dev ## kill the agent at every mutating system call of an update (needs strace)
 	@$(BIN)/pytest tests/crash --long
 
@@ -57,4 +62,4 @@ lock: ## compile the requirement files anew (needs uv)
 clean: ## remove the environment and what was built
 	@rm -rf $(VENV) build *.egg-info bench.json
 
-.PHONY: help demo demo-clean test test-long check format schema docs bench test-crash lock clean
+.PHONY: help demo demo-clean test test-long check format schema docs bench fuzz test-crash lock clean

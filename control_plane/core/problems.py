@@ -6,6 +6,7 @@ from string import ascii_lowercase, digits
 from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from control_plane.core.problem_codes import Code
 
@@ -14,6 +15,9 @@ MANY: Final = 1000
 MAX_PROBLEMS: Final = 200
 """Of one file: who wrote so many did not mean to write this kind of document."""
 TOO_MANY: Final = f"there are more than {MAX_PROBLEMS} problems in this file; see to these"
+SHOWN: Final = 60
+"""Characters of a value that a sentence repeats."""
+_BLANKS: Final = "\u00a0\u202f"
 _ALPHABET: Final = ascii_lowercase + digits + "-."
 KeyPath = tuple[str | int, ...]
 """Where in a document: keys of maps and indices of lists, from the top."""
@@ -30,7 +34,7 @@ class Problem(Struct, frozen=True, kw_only=True, order=True):
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.severity} {self.code}: {self.message}"
+        return f"{one_line(self.file)}:{self.line}:{self.column}: {self.severity} {self.code}: {self.message}"
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -45,8 +49,25 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """By place, each once."""
-    return tuple(sorted(set(problems)))
+    """By place, each once; what they repeat of hostile files and names can steer no terminal and forge no line."""
+    return tuple(sorted({_in_one_line(problem) for problem in problems}))
+
+
+def _in_one_line(problem: Problem) -> Problem:
+    message = problem.message
+    return problem if message.isprintable() else replace(problem, message=one_line(message))
+
+
+def brief(text: str) -> str:
+    """The text as a sentence can hold it: in one line, nothing invisible, its beginning where it is long."""
+    return one_line(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
+
+
+def one_line(text: str) -> str:
+    """The text with every line end and invisible character written out; French blanks before a colon stay."""
+    return (
+        text if text.isprintable() else "".join(c if c.isprintable() or c in _BLANKS else ascii(c)[1:-1] for c in text)
+    )
 
 
 def suggestion(word: str, known: Collection[str]) -> str:
@@ -55,6 +76,8 @@ def suggestion(word: str, known: Collection[str]) -> str:
     Among very many names only those one slip of the fingers away are looked for, so that a thousand wrong names in a
     large fleet are named in no time.
     """
+    if len(word) > MANY:
+        return ""
     if len(known) > MANY:
         close = sorted(_one_slip(word).intersection(known))[:1]
     else:

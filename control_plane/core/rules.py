@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Final
 
-from control_plane.core.problems import Finding, KeyPath, listed, suggestion
+from control_plane.core.problems import Finding, KeyPath, brief, listed, suggestion
 from control_plane.core.select import KEYS as SELECT_KEYS
 from control_plane.core.select import is_known
 from control_plane.core.timezones import TIMEZONES
@@ -141,11 +141,13 @@ def _of_group(file: str, group: Group) -> Iterator[Finding]:
     for key, wanted in (group.select or {}).items():
         if not is_known(key):
             known = [*SELECT_KEYS, "labels.NAME"]
-            message = f"sites cannot be selected by `{key}`{suggestion(key, known)}; known are {listed(known, 'and')}"
+            message = (
+                f"sites cannot be selected by `{brief(key)}`{suggestion(key, known)}; known are {listed(known, 'and')}"
+            )
             yield Finding(file=file, path=("select", key), code="UnknownKey", message=message, at_key=True)
         values = wanted.not_ if isinstance(wanted, Not) else wanted
         if values in ([], ""):
-            message = f"`{key}` selects by nothing; write a value, or delete it"
+            message = f"`{brief(key)}` selects by nothing; write a value, or delete it"
             yield Finding(file=file, path=("select", key), code="BadValue", message=message)
     if group.select == {}:
         message = "an empty selector; what holds for every site belongs to `defaults` in fleet.yaml"

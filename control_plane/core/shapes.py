@@ -14,7 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from control_plane.core.problem_codes import Code
-from control_plane.core.problems import MAX_PROBLEMS, TOO_MANY, Problem, listed, suggestion
+from control_plane.core.problems import MAX_PROBLEMS, TOO_MANY, Problem, brief, listed, suggestion
 from control_plane.core.yaml_nodes import Mapping, Node, Scalar, Sequence, is_merge_key
 from control_plane.core.yaml_scalars import objection
 
@@ -107,9 +107,8 @@ def _check_struct(node: Node, kind: inspect.StructType, note: Note) -> None:
     for key, value in node.pairs:
         field = fields.get(key.value)
         if field is None:
-            message = (
-                f"unknown key `{key.text}`{suggestion(key.text, fields)}; known are {listed(sorted(fields), 'and')}"
-            )
+            near = suggestion(key.text, fields)
+            message = f"unknown key `{brief(key.text)}`{near}; known are {listed(sorted(fields), 'and')}"
             note(key, "UnknownKey", message)
         else:
             _check(value, field.type, note)
@@ -172,7 +171,7 @@ def _check_scalar(node: Node, kind: inspect.Type, description: str, note: Note) 
             note(
                 node,
                 "BadValue",
-                f"`{node.text}` is not known here{suggestion(node.text, known)}; write {listed(known)}",
+                f"`{brief(node.text)}` is not known here{suggestion(node.text, known)}; write {listed(known)}",
             )
         return
     problem = _converts(node.value, kind)
@@ -227,22 +226,22 @@ def _has_type(value: Any, kind: inspect.Type) -> bool:
 def _sentence(node: Scalar, kind: inspect.Type, code: Code, description: str, problem: str) -> str:
     wanted = _NAMES.get(type(kind), "another value")
     if code == "WrongType":
-        hint = f"; quote it: '{node.text}'" if isinstance(kind, inspect.StrType) and node.text else ""
+        hint = f"; quote it: '{brief(node.text)}'" if isinstance(kind, inspect.StrType) and node.text else ""
         if node.value is None:
             hint = "; leave the key out, or write a value"
-        elif isinstance(kind, inspect.IntType | inspect.FloatType) and re.fullmatch(r"[-+]?[0-9][0-9_]*", node.text):
+        elif isinstance(kind, inspect.IntType | inspect.FloatType) and _NUMBER.fullmatch(node.text):
             hint = f"; write {int(node.text.replace('_', ''))}"
         return f"this must be {wanted}, not {_form(node)}{hint}"
     if description:
-        return f"`{node.text}` does not fit: {description}"
+        return f"`{brief(node.text)}` does not fit: {description}"
     match kind:
         case inspect.DateType():
-            return f"`{node.text}` is not a date; write it as 2026-01-31"
+            return f"`{brief(node.text)}` is not a date; write it as 2026-01-31"
         case inspect.DateTimeType():
-            return f"`{node.text}` is not an instant; write it as 2026-01-31T06:00:00+01:00"
+            return f"`{brief(node.text)}` is not an instant; write it as 2026-01-31T06:00:00+01:00"
         case inspect.StrType(pattern=str(pattern)):
-            return f"`{node.text}` does not fit the pattern {pattern}"
-    return f"`{node.text}` does not fit: {problem[:1].lower()}{problem[1:]}"
+            return f"`{brief(node.text)}` does not fit the pattern {pattern}"
+    return f"`{brief(node.text)}` does not fit: {problem[:1].lower()}{problem[1:]}"
 
 
 def _form(node: Node) -> str:
@@ -254,13 +253,14 @@ def _form(node: Node) -> str:
         case _ if node.value is None:
             return "nothing"
         case _ if isinstance(node.value, bool):
-            return f"true or false (`{node.text}`)"
+            return f"true or false (`{brief(node.text)}`)"
         case _ if isinstance(node.value, int | float):
-            return f"the number `{node.text}`"
+            return f"the number `{brief(node.text)}`"
         case _:
-            return f"the text `{node.text[:60]}`"
+            return f"the text `{brief(node.text)}`"
 
 
+_NUMBER: Final = re.compile(r"[-+]?[0-9][0-9_]{0,17}")
 _PYTHON_TYPES: Final[dict[type[inspect.Type], type]] = {
     inspect.StrType: str,
     inspect.IntType: int,

@@ -24,7 +24,7 @@ from yaml.events import (
 )
 
 from control_plane.core.problem_codes import Code
-from control_plane.core.problems import MAX_PROBLEMS, TOO_MANY, KeyPath, Problem
+from control_plane.core.problems import MAX_PROBLEMS, TOO_MANY, KeyPath, Problem, brief
 from control_plane.core.yaml_scalars import plain_value
 from control_plane.core.yaml_strict import INVISIBLE, MAX_BYTES, MAX_DEPTH
 
@@ -166,7 +166,9 @@ class _Composer:
         except MarkedYAMLError as error:
             self.root = None
             mark = error.problem_mark or error.context_mark
-            line, column = (0, 0) if mark is None else (mark.line, mark.column)
+            # The parser takes the end of a text for the beginning of another line.
+            inside = mark is not None and mark.line <= text.count("\n")
+            line, column = (mark.line, mark.column) if inside else _place(text, len(text))
             self._append(line, column, "YamlSyntax", _syntax_sentence(error))
 
     def _bound_directives(self, text: str) -> None:
@@ -231,7 +233,7 @@ class _Composer:
 
     def _check_node(self, event: ScalarEvent | CollectionStartEvent) -> None:
         if event.anchor is not None:
-            message = f"anchors (`&{event.anchor}`) are not allowed; write the value out where it is needed"
+            message = f"anchors (`&{brief(event.anchor)}`) are not allowed; write the value out where it is needed"
             self._note_at(event, "AnchorOrAlias", message)
         if event.tag is not None:
             message = "tags (`!…`) are not allowed; delete the tag, and quote the value if it is to be text"
@@ -280,13 +282,17 @@ class _Composer:
         if is_merge_key(node):
             self._note(node.line, node.column, "MergeKey", "merge keys (`<<`) are not allowed; write the keys out")
         elif not isinstance(node.value, str):
-            message = f"a key must be text; quote it: '{node.text}'" if node.text else "a key is missing before the `:`"
+            message = (
+                f"a key must be text; quote it: '{brief(node.text)}'"
+                if node.text
+                else "a key is missing before the `:`"
+            )
             self._note(node.line, node.column, "KeyNotText", message)
             node = Scalar(node.line, node.column, node.text, False, node.text)
         lines = self._first_lines[-1]
         if node.value in lines:
             first = lines[node.value]
-            message = f"`{node.text}` stands here already, in line {first + 1}; keep one of them"
+            message = f"`{brief(node.text)}` stands here already, in line {first + 1}; keep one of them"
             self._note(node.line, node.column, "DuplicateKey", message)
         lines.setdefault(node.value, node.line)
         return node

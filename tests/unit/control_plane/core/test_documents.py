@@ -215,6 +215,27 @@ def test_a_file_that_is_wrong_all_over_is_reported_in_bounds() -> None:
     assert found[-1].endswith("TooManyProblems")
 
 
+@pytest.mark.parametrize("number", ["18446744073709551616", "9" * 60, "9" * 5000, "0" * 5000 + "1", "1_" * 5000 + "1"])
+def test_number_that_no_machine_counts_to_is_refused_in_a_sentence(number: str) -> None:
+    text = f"name: X\ndigest: sha256:{'0' * 64}\nsize_bytes: {number}\n"
+    assert of("videos/x.yaml", text) == ["3:13 WrongType"]
+    assert of("sites/x.yaml", PLACE + f"config: {{a: {number}}}\n")[0].startswith("3:13 AmbiguousScalar")
+    assert len(messages(changed(small_fleet(), {"videos/x.yaml": text.encode()}))) < 300
+
+
+@pytest.mark.parametrize("word", ["x" * 1000, "a\\nfleet.yaml:1:1: error Forged: b", "\\u009b2J"])
+def test_sentence_repeats_of_a_hostile_key_only_what_fits_one_line(word: str) -> None:
+    found = compiled(changed(small_fleet(), {"sites/x.yaml": f'{PLACE}"{word}": 1\n'.encode()})).problems
+    assert [p.code for p in found if p.file == "sites/x.yaml"][-1] == "UnknownKey"
+    assert all(len(str(p)) < 1000 and str(p).isprintable() for p in found)
+
+
+def test_path_with_a_line_end_forges_no_line() -> None:
+    found = compiled(changed(small_fleet(), {"sites/a\nfleet.yaml:1:1: error X.yaml": b"x"})).problems
+    assert [p.code for p in found] == ["BadFileName"]
+    assert str(found[0]).isprintable()
+
+
 def test_thousands_of_broken_files_are_placed_each_in_no_time() -> None:
     """A script that adds a wrong key to every site must not keep the server busy: 0.25 ms a file."""
     wrong = {f"sites/x{number}.yaml": (PLACE + "nope: 1\n").encode() for number in range(2000)}

@@ -51,6 +51,8 @@ def refusals(text: str | bytes) -> list[str]:
         ("a: 1\rb\n", ["1:5 InvisibleCharacter"]),
         (b"a: caf\xe9\n", ["1:7 NotUtf8"]),
         ("a: [1, 2\n", ["2:1 YamlSyntax"]),
+        ("a: [1, 2", ["1:9 YamlSyntax"]),
+        ("a: é\n'", ["2:2 YamlSyntax"]),
         ("a: b: c\n", ["1:5 YamlSyntax"]),
         ("\ta: 1\n", ["1:1 YamlSyntax"]),
         ("[" * 10_000, ["1:21 TooDeep"]),
@@ -144,7 +146,9 @@ def test_many_keys_are_read_in_one_pass() -> None:
         ("2026-01-01", "2026-01-01"), ("0x1f", 31), ("0o17", 15), ("-0x1f", -31), ("0b11", 3),
         ("01.5", 1.5), ("1e3", 1000.0), (".5", 0.5), ("~", None), ("", None),
         ("Null", None), ("TRUE", True), ("-0", 0), ("+7", 7), ("1.", 1.0), ("1e400", "1e400"), ("nan", "nan"),
-        ("9" * 401, "9" * 401),
+        ("9" * 401, "9" * 401), ("9" * 309, "9" * 309), ("0x" + "f" * 17, "0x" + "f" * 17),
+        ("18446744073709551615", 2**64 - 1),
+        ("18446744073709551616", 2.0**64), ("-9223372036854775808", -(2**63)), ("-9223372036854775809", -(2.0**63)),
     ],
 )  # fmt: skip
 def test_a_plain_scalar_means_what_it_looks_like(text: str, value: object) -> None:
