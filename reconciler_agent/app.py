@@ -18,6 +18,7 @@ from reconciler_agent.box_app import BoxApp
 from reconciler_agent.client import Client
 from reconciler_agent.converge import Convergence
 from reconciler_agent.core.trust import first_state, latest_instant
+from reconciler_agent.download import Throttle
 from reconciler_agent.durable import Disk, make_root, take_lock
 from reconciler_agent.errors import SettingsInvalid
 from reconciler_agent.loop import Loop, Parts
@@ -59,6 +60,7 @@ class Outside(NamedTuple):
     screen: Screen
     services: ServiceManager
     clock: SystemClock
+    throttle: Throttle
 
 
 class Files(NamedTuple):
@@ -87,6 +89,7 @@ def open_agent(settings: Settings) -> Iterator[Agent]:
     with ExitStack() as stack:
         files = stack.enter_context(open_files(settings))
         clock = SystemClock(settings.clock)
+        throttle = Throttle(clock)
         store = Store(files.state)
         client = Client(
             url=settings.central_url,
@@ -94,13 +97,14 @@ def open_agent(settings: Settings) -> Iterator[Agent]:
             key=key,
             clock=clock,
             ca=settings.ca,
+            throttle=throttle,
             floor_at=lambda: None if clock.synchronised() else _latest(store, clock),
         )
         stack.callback(client.close)
         screen = BoxApp(settings.app_url, clock)
         stack.callback(screen.close)
         services = SupervisorSocket(Path(settings.services.removeprefix("unix:")))
-        outside = Outside(control_plane=client, screen=screen, services=services, clock=clock)
+        outside = Outside(control_plane=client, screen=screen, services=services, clock=clock, throttle=throttle)
         yield assemble(settings, files, store, outside)
 
 
@@ -126,7 +130,7 @@ def open_files(settings: Settings, calls: Calls = SYSTEM) -> Iterator[Files]:
 def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -> Agent:
     """The agent of these parts; the state is loaded, and what an earlier run left undone is known."""
     said = load_state(settings, store)
-    control_plane, screen, services, clock = outside
+    control_plane, screen, services, clock, throttle = outside
     health = Health(
         services,
         app_url=settings.app_url,
@@ -144,7 +148,7 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         clock=clock,
     )
     doer = steps.Steps(box, store, files.run)
-    convergence = Convergence(box, store, doer, files.run)
+    convergence = Convergence(box, store, doer, throttle, files.run)
     convergence.recover()
     for event in said:
         doer.say(*event)

@@ -14,7 +14,7 @@ import httpx
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from reconciler_agent.download import Download, Sink, TokenBucket
+from reconciler_agent.download import Download, Sink, Throttle
 from reconciler_agent.errors import AccessDenied, DigestMismatch, NetworkTrouble
 from reconciler_agent.transport import (
     ANSWER_S,
@@ -79,16 +79,19 @@ class Client:
         ca: Path | None = None,
         floor_at: FloorAt = lambda: None,
         answer_s: float = ANSWER_S,
+        throttle: Throttle | None = None,
     ) -> None:
         """`floor_at`: the time floor while the clock is not synchronised, else None. SettingsInvalid for a bad URL.
 
         `answer_s`: how long an answer, and the next bytes of a download, may take; a long poll has its wait on top.
+        `throttle`: what all downloads together may take.
         """
         self._site = site
         self._key = key
         self._clock = clock
         self._ca, self._floor_at = ca, floor_at
         self._answer_s = answer_s
+        self._throttle = throttle
         self._offset = timedelta()
         base = require_safe_url(url)
         certificates = load_certificates(ca, floor_at) if base.startswith("https:") else trust_nobody()
@@ -141,14 +144,13 @@ class Client:
         size_bytes: int,
         sink: Sink,
         on_bytes: Callable[[int], None] | None = None,
-        bucket: TokenBucket | None = None,
     ) -> None:
         """Fill `sink` (a draft, which may hold the beginning already) with a blob, resuming where a request broke off.
 
         `on_bytes` gets each number of bytes that came, and may raise to stop. NetworkTrouble leaves what came in the
         sink, to be taken up; DigestMismatch leaves it empty.
         """
-        Download(digest, size_bytes, sink, self._clock, bucket).run(
+        Download(digest, size_bytes, sink, self._clock, self._throttle).run(
             lambda offset: self._open_content(digest, offset), on_bytes
         )
 

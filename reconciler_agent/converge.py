@@ -25,6 +25,7 @@ from reconciler_agent.core.plan import (
 )
 from reconciler_agent.core.report import Failure
 from reconciler_agent.core.trust import latest_instant
+from reconciler_agent.download import Throttle
 from reconciler_agent.errors import AgentError, NetworkTrouble, ServiceFailed, Superseded
 from reconciler_agent.gate import Gatekeeper
 from reconciler_agent.resources import configuration, release
@@ -85,10 +86,11 @@ class _Round:
 class Convergence:
     """Makes the box as a manifest wants it."""
 
-    def __init__(self, box: Box, store: Store, steps: Steps, run: RunId) -> None:
+    def __init__(self, box: Box, store: Store, steps: Steps, throttle: Throttle, run: RunId) -> None:
         self._box = box
         self._store = store
         self._steps = steps
+        self._throttle = throttle
         self._run_id = run
         self._gates = Gatekeeper(box.screen, box.clock, store)
         self._configured: SiteManifest | None = None
@@ -105,6 +107,7 @@ class Convergence:
         check_services: bool = True,
     ) -> Progress:
         """Do all that can be done now. `on_work` hears each step before it is done, as the beginning of a sentence."""
+        self._throttle.obey(manifest.bandwidth, self._gates.zone(manifest))
         self._face(manifest.release)
         gathered = _Round()
         changes = Changes()

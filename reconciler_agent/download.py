@@ -7,12 +7,15 @@ named by theirs and never change.
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import datetime, tzinfo
 from typing import Final, Protocol
 
 import httpx
 
+from reconciler_agent.core.bandwidth import allowed_bytes_s
 from reconciler_agent.errors import DigestMismatch, NetworkTrouble
 from reconciler_agent.transport import media_type
+from schemas.manifest import ManifestBandwidth
 from schemas.names import Digest
 
 MAX_RESTARTS: Final = 2
@@ -20,6 +23,8 @@ SLOWEST_BYTES_S: Final = 16_000
 """Below this rate, over the whole of a blob and fifteen minutes more, a download is given up until the next round."""
 PATIENCE_S: Final = 900.0
 BURST_S: Final = 0.25
+LOOK_S: Final = 1.0
+"""How often a download that is held back looks whether it still is to be, and is."""
 
 Open = Callable[[int], AbstractContextManager[httpx.Response]]
 """From an offset to the response of a request for the rest of the blob."""
@@ -51,36 +56,78 @@ class Sink(Protocol):
         """Of the bytes so far."""
 
 
-class TokenBucket:
-    """At most `rate_bytes_s` on average over all who take from it; a quarter of a second may come at once."""
+class SiteClock(Clock, Protocol):
+    """A clock that also knows the time of day, or that it does not know it."""
 
-    def __init__(self, rate_bytes_s: int, clock: Clock) -> None:
-        self.rate_bytes_s = rate_bytes_s
+    def believed(self) -> datetime | None:
+        """The time of day that can be relied on."""
+
+
+class Throttle:
+    """A token bucket: at most what is allowed now, on average over all downloads; a quarter of a second comes at once.
+
+    What is allowed follows the manifest (`obey`) and the hours of the site.
+    """
+
+    def __init__(self, clock: SiteClock) -> None:
         self._clock = clock
+        self._bandwidth: ManifestBandwidth | None = None
+        self._zone: tzinfo | None = None
+        self._allowed_bytes_s: int | None = None
+        self._looked_s = float("-inf")
         self._tokens = 0.0
         self._at_s = clock.monotonic()
 
-    def take(self, size_bytes: int) -> None:
-        """Wait until `size_bytes` more are allowed."""
+    @property
+    def slowest_bytes_s(self) -> float:
+        """As slow as the limit may make a download."""
+        return float("inf") if self._bandwidth is None else float(self._bandwidth.limit_bytes_s)
+
+    def obey(self, bandwidth: ManifestBandwidth | None, zone: tzinfo | None) -> None:
+        """From now on, this limit; None: no limit."""
+        if (bandwidth, zone) != (self._bandwidth, self._zone):
+            self._bandwidth, self._zone = bandwidth, zone
+            self._looked_s = float("-inf")
+
+    def take(self, size_bytes: int, check: Callable[[int], None] | None = None) -> None:
+        """Wait until `size_bytes` more are allowed; `check` is called while waiting, and may raise to stop it."""
         now_s = self._clock.monotonic()
-        allowed = self._tokens + (now_s - self._at_s) * self.rate_bytes_s
-        self._tokens = min(allowed, self.rate_bytes_s * BURST_S) - size_bytes
+        rate_bytes_s = self._rate(now_s)
+        if rate_bytes_s is None:
+            self._tokens, self._at_s = 0.0, now_s
+            return
+        allowed = self._tokens + (now_s - self._at_s) * rate_bytes_s
+        self._tokens = min(allowed, rate_bytes_s * BURST_S) - size_bytes
         self._at_s = now_s
-        if self._tokens < 0:
-            self._clock.sleep(-self._tokens / self.rate_bytes_s)
+        left_s = -self._tokens / rate_bytes_s
+        while left_s > 0:
+            self._clock.sleep(min(left_s, LOOK_S))
+            left_s -= LOOK_S
+            if check is not None:
+                check(0)
+
+    def _rate(self, now_s: float) -> int | None:
+        """What is allowed, looked at once a second."""
+        if self._bandwidth is None:
+            return None
+        if now_s - self._looked_s < LOOK_S:
+            return self._allowed_bytes_s
+        self._looked_s = now_s
+        self._allowed_bytes_s = allowed_bytes_s(self._bandwidth, self._zone, self._clock.believed())
+        return self._allowed_bytes_s
 
 
 class Download:
     """One blob on its way into `sink`; `run` may be called again after NetworkTrouble, also in another run."""
 
     def __init__(
-        self, digest: Digest, size_bytes: int, sink: Sink, clock: Clock, bucket: TokenBucket | None = None
+        self, digest: Digest, size_bytes: int, sink: Sink, clock: Clock, throttle: Throttle | None = None
     ) -> None:
         self._digest = digest
         self._size_bytes = size_bytes
         self._sink = sink
         self._clock = clock
-        self._bucket = bucket
+        self._throttle = throttle
         self._restarts = 0
 
     def run(self, open_rest: Open, on_bytes: Callable[[int], None] | None) -> None:
@@ -89,7 +136,8 @@ class Download:
         NetworkTrouble keeps what came. DigestMismatch when the whole is not the blob: what the sink had before is
         forgotten and fetched anew once, what was fetched whole is forgotten.
         """
-        rate_bytes_s = min(SLOWEST_BYTES_S, self._bucket.rate_bytes_s / 2 if self._bucket else SLOWEST_BYTES_S)
+        limit_bytes_s = self._throttle.slowest_bytes_s if self._throttle is not None else float("inf")
+        rate_bytes_s = min(SLOWEST_BYTES_S, limit_bytes_s / 2)
         deadline_s = self._clock.monotonic() + PATIENCE_S + self._size_bytes / rate_bytes_s
         if self._sink.size_bytes > self._size_bytes:
             self._sink.restart()
@@ -146,7 +194,7 @@ class Download:
             self._sink.write(chunk)
             if on_bytes is not None:
                 on_bytes(len(chunk))
-            if self._bucket is not None:
-                self._bucket.take(len(chunk))
+            if self._throttle is not None:
+                self._throttle.take(len(chunk), on_bytes)
             if self._clock.monotonic() > deadline_s:
                 raise NetworkTrouble(f"cannot download {self._digest[:19]}…: it takes too long")

@@ -30,7 +30,7 @@ REFUSED_CONFIG: Final = {
     "sponsors": "they come from video sets with a `loop`",
     "auth": "it is the club's own",
 }
-_LATER_KEYS: Final = ("agent", "bandwidth", "connectivity", "rollout", "hotspot", "backup")
+_LATER_KEYS: Final = ("agent", "connectivity", "rollout", "hotspot", "backup")
 _LATER_FLEET: Final = ("rollouts", "alerts", "tenants")
 MAX_POLL_S: Final = 86_400
 

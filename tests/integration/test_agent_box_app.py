@@ -1,7 +1,7 @@
 """The box's application, asked and told over a real Socket.IO server."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -44,6 +44,29 @@ def test_match_is_a_phase_or_a_score(phase: str, home: object, away: object, mat
         state = ask(application).state()
         assert state is not None
         assert (state.match, state.stale) == (match, False)
+
+
+@pytest.mark.parametrize(
+    ("page", "connections", "remote"),
+    [
+        (b'{"status":"ok","service":"Neopro Socket.IO Server","connections":1}', 1, False),
+        (b'{"status":"ok","service":"Neopro Socket.IO Server","connections":2}', 2, True),
+        (b'{"status":"ok","service":"Neopro Socket.IO Server"}', None, None),
+        (b'{"connections":true}', None, None),
+        (b'{"connections":"2"}', None, None),
+        (b"<html>", None, None),
+    ],
+)
+def test_remote_is_a_second_page_that_is_connected(page: bytes, connections: int | None, remote: bool | None) -> None:
+    def health(_environ: object, start: Callable[..., object]) -> list[bytes]:
+        start("200 OK", [("Content-Type", "application/json")])
+        return [page]
+
+    with BoxApplication(page=health).serving() as application:
+        state = ask(application).state()
+
+    assert state is not None
+    assert (state.connections, state.remote) == (connections, remote)
 
 
 def test_notice_that_is_passed_on_is_delivered(application: BoxApplication) -> None:

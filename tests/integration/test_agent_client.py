@@ -15,10 +15,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from reconciler_agent.client import Client
-from reconciler_agent.download import TokenBucket
+from reconciler_agent.download import BURST_S, Throttle
 from reconciler_agent.durable import Disk
 from reconciler_agent.errors import AccessDenied, AgentError, DigestMismatch, NetworkTrouble, SettingsInvalid
 from schemas import site_token
+from schemas.manifest import ManifestBandwidth
 from schemas.names import digest_of
 from schemas.status import StatusReport
 from tests.support.authority import Authority
@@ -507,12 +508,85 @@ def test_download_that_drips_is_given_up(serve: Serve, tmp_path: Path) -> None:
     assert 0 < len(target.bytes) < len(BLOB)
 
 
-def test_bandwidth_limit_is_kept(serve: Serve, tmp_path: Path) -> None:
-    clock = Clock(factor=10.0)
-    bucket = TokenBucket(len(BLOB) // 4, clock)
-    started = clock.monotonic()
-    client(serve(ranged), clock=clock).download(DIGEST, len(BLOB), Draft(tmp_path).draft, bucket=bucket)
-    assert 3.5 < clock.monotonic() - started < 20
+class SteadyClock(Clock):
+    """Time passes only by waiting, which is counted; 14:00 on a synchronised wall clock at first."""
+
+    def __init__(self, synchronised: bool = True) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+        self.synchronised = synchronised
+
+    def monotonic(self) -> float:
+        return sum(self.waits, 100.0)
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+    def believed(self) -> datetime | None:
+        at = datetime(2026, 11, 23, 14, tzinfo=UTC) + timedelta(seconds=sum(self.waits))
+        return at if self.synchronised else None
+
+
+def throttled(clock: SteadyClock, limit_bytes_s: int, hours: str | None = None) -> Throttle:
+    throttle = Throttle(clock)
+    throttle.obey(ManifestBandwidth(limit_bytes_s=limit_bytes_s, hours=hours), UTC)
+    return throttle
+
+
+def test_downloads_together_keep_the_limit(serve: Serve, tmp_path: Path) -> None:
+    clock = SteadyClock()
+    box = client(serve(ranged), clock=clock, throttle=throttled(clock, len(BLOB) // 40))
+    for number in range(3):
+        (tmp_path / str(number)).mkdir()
+        box.download(DIGEST, len(BLOB), Draft(tmp_path / str(number)).draft)
+
+    assert 3 * 40 - BURST_S <= sum(clock.waits) <= 3 * 40 + 0.01
+    assert max(clock.waits) <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("hours", "synchronised", "waits_s"),
+    [
+        ("08:00-22:00", True, 40),
+        ("22:00-08:00", True, 0),
+        ("14:00-14:01", True, 40),
+        ("22:00-14:00", True, 0),
+        ("22:00-08:00", False, 40),
+        (None, False, 40),
+    ],
+)
+def test_limit_holds_in_its_hours_and_when_the_hour_is_unknown(
+    serve: Serve, tmp_path: Path, hours: str | None, synchronised: bool, waits_s: float
+) -> None:
+    clock = SteadyClock(synchronised)
+    throttle = throttled(clock, len(BLOB) // 40, hours)
+    client(serve(ranged), clock=clock, throttle=throttle).download(DIGEST, len(BLOB), Draft(tmp_path).draft)
+    assert waits_s - BURST_S <= sum(clock.waits) <= waits_s + 0.01
+
+
+def test_download_is_free_from_the_minute_in_which_its_hours_end(serve: Serve, tmp_path: Path) -> None:
+    clock = SteadyClock()
+    throttle = throttled(clock, len(BLOB) // 600, "08:00-14:01")
+    client(serve(ranged), clock=clock, throttle=throttle).download(DIGEST, len(BLOB), Draft(tmp_path).draft)
+    assert 60 - BURST_S <= sum(clock.waits) < 60 + 600 * 65_536 / len(BLOB)  # what came at once is waited for
+
+
+def test_download_that_is_held_back_hears_of_news(serve: Serve, tmp_path: Path) -> None:
+    class Stopped(AgentError):
+        """Enough."""
+
+    clock = SteadyClock()
+
+    def stop(count: int) -> None:
+        if count == 0 and sum(clock.waits) > 5:
+            raise Stopped("cannot go on: there is news")
+
+    target = Draft(tmp_path)
+    with pytest.raises(Stopped):
+        client(serve(ranged), clock=clock, throttle=throttled(clock, 1000)).download(
+            DIGEST, len(BLOB), target.draft, stop
+        )
+    assert sum(clock.waits) == pytest.approx(6.0)
 
 
 def test_progress_may_stop_the_download(serve: Serve, tmp_path: Path) -> None:

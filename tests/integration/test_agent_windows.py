@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler_agent.app import Agent
-from schemas.manifest import ManifestMaintenance, ManifestWindow, ReleaseTarget
+from schemas.manifest import ManifestBandwidth, ManifestMaintenance, ManifestWindow, ReleaseTarget
 from schemas.status import Waiting
 from tests.support.agent_world import AgentWorld, application, clip, manifest_of
 from tests.support.trust_world import NOW
@@ -337,3 +338,27 @@ def test_manifest_without_maintenance_lets_a_waiting_release_go(world: AgentWorl
     world.converge()
 
     assert world.active() == "2.0.0"
+
+
+def test_downloads_keep_the_limit_of_the_manifest_and_of_the_next_one(tmp_path: Path) -> None:
+    world = AgentWorld(tmp_path)
+    clips = [clip(letter, letter.encode() * 100_000) for letter in "abcd"]
+    for letter in "abcd":
+        world.central.add(letter.encode() * 100_000)
+    limit = ManifestBandwidth(limit_bytes_s=1000, hours="08:00-22:00")
+    with world.agent() as agent:
+        world.central.publish(manifest_of(clips[:2], bandwidth=limit))
+        started_s = world.clock.elapsed_s
+        world.settle(agent)
+        assert 199 <= world.clock.elapsed_s - started_s < 205
+
+        world.central.publish(manifest_of(clips[:3], bandwidth=replace(limit, hours="22:00-08:00")))
+        started_s = world.clock.elapsed_s
+        world.settle(agent)
+        assert world.clock.elapsed_s - started_s < 5
+
+        world.central.publish(manifest_of(clips, bandwidth=replace(limit, limit_bytes_s=10_000)))
+        started_s = world.clock.elapsed_s
+        world.settle(agent)
+        assert 9 <= world.clock.elapsed_s - started_s < 15
+    assert world.conditions()["Synced"] == ("True", "Converged")

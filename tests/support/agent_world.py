@@ -20,6 +20,7 @@ from reconciler_agent.app import Agent, Outside, assemble, open_files
 from reconciler_agent.client import HeadAnswer
 from reconciler_agent.core.report import Round
 from reconciler_agent.core.screen import ScreenState, Signal
+from reconciler_agent.download import Throttle
 from reconciler_agent.durable import Draft
 from reconciler_agent.errors import NetworkTrouble, ServiceFailed
 from reconciler_agent.observe import SystemClock
@@ -100,6 +101,7 @@ class Central:
         self.envelope: bytes | None = None
         self.offline = False
         self.fetched: list[Digest] = []
+        self.throttle: Throttle | None = None
         self.on_download: Callable[[Digest], None] | None = None
         self._allow()
 
@@ -182,6 +184,8 @@ class Central:
                 sink.write(part)
                 if on_bytes is not None:
                     on_bytes(len(part))
+                if self.throttle is not None:
+                    self.throttle.take(len(part), on_bytes)
 
     def report(self, report: StatusReport) -> None:
         self._require_network()
@@ -270,7 +274,8 @@ class AgentWorld:
         if isinstance(self.clock, FastClock):
             self.clock.start_anew()
         with open_files(self.settings, calls) as files:
-            outside = Outside(self.central, self.tv, self.units, self.clock)
+            self.central.throttle = Throttle(self.clock)
+            outside = Outside(self.central, self.tv, self.units, self.clock, self.central.throttle)
             yield assemble(self.settings, files, Store(files.state), outside)
 
     def settle(self, agent: Agent) -> Round:

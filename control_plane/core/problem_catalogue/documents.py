@@ -97,7 +97,7 @@ DOCUMENTS: Final = (
         why="You shall not wait for an effect that does not come.",
         remedy="Nothing: it may stay, and takes effect with the version that says so.",
         severities=("warning",),
-        wrong=_site("bandwidth: {limit: 2MB/s}\n"),
+        wrong=_site("connectivity: rare\n"),
         right=_site(""),
     ),
     Entry(
