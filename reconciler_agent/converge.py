@@ -36,6 +36,7 @@ from schemas.names import Digest
 from schemas.status import RunId, Waiting
 
 MAX_PASSES: Final = 20
+REQUIREMENT: Final = "RequirementNotMet"
 REMOVAL_GRACE: Final = timedelta(minutes=5)
 """How long a file that nothing names any more stays: the screen may be playing it."""
 
@@ -71,6 +72,17 @@ class _Round:
     def over(self) -> bool:
         """Whether no further pass may follow."""
         return bool(self.settling) or self.superseded
+
+    def note_unmet(self, changes: Changes) -> None:
+        """Say which release has to come first, while one may not follow what runs."""
+        self.failures.pop(REQUIREMENT, None)
+        if (target := changes.unmet) is not None:
+            runs = self.running.running.version if self.running.running is not None else "nothing"
+            message = (
+                f"cannot install release {target.version}: it may only follow a release {target.requires_from}, and"
+                f" {runs} runs here; give this site such a release first"
+            )
+            self.failures[REQUIREMENT] = Failure(reason=REQUIREMENT, message=message)
 
     def failed(self, what: str, problem: AgentError) -> None:
         """Remember why a step could not be done; trouble with the network is no failure of the box."""
@@ -118,6 +130,7 @@ class Convergence:
             observed = self._observe(manifest, today, stopped, gathered)
             self._note_unneeded(manifest, today, observed)
             changes = diff(manifest, self._store.state.releases, observed, today)
+            gathered.note_unmet(changes)
             self._gates.note(manifest, changes)
             planned = self._plan(changes, manifest, gathered)
             gathered.waiting = planned.waiting
@@ -164,7 +177,7 @@ class Convergence:
             configuration_lost=found is not None and found.lost,
             configuration_differences=tuple(found.differences) if found is not None else (),
             active=running.active,
-            bare=running.running is None,
+            running=running.running.version if running.running is not None else None,
             trees=running.trees,
             damaged=running.damaged,
             lost=running.lost,

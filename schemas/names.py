@@ -58,6 +58,20 @@ def rate_bytes_s(text: Rate) -> int:
     return int(number) * _BYTES[unit]
 
 
+def at_least(version: str, bound: str) -> bool:
+    """Whether a version meets `>=X.Y.Z`; a pre-release comes before its release (SemVer 2.0.0, 11.3).
+
+    What is no such version meets nothing.
+    """
+    if not re.fullmatch(SEMVER_PATTERN, version):
+        return False
+    core, _, prerelease = version.partition("+")[0].partition("-")
+    numbers = tuple(int(part) for part in core.split("."))
+    wanted = tuple(int(part) for part in bound.removeprefix(">=").split("."))
+    wanted += (0,) * (3 - len(wanted))
+    return numbers > wanted or (numbers == wanted and not prerelease)
+
+
 def digest_of(data: bytes) -> Digest:
     """The Digest of these bytes."""
     return "sha256:" + hashlib.sha256(data).hexdigest()

@@ -1,6 +1,5 @@
 """What a person should know before a change is merged: boxes on which it will not do what its author hopes."""
 
-import re
 from datetime import datetime
 from typing import Final, Literal
 
@@ -10,10 +9,9 @@ from control_plane.core.compile import CompiledFleet, CompiledSite
 from control_plane.core.plan_changes import Differences
 from control_plane.core.plan_load import Load, Observed, room_bytes
 from control_plane.core.plan_words import instant, megabytes, span
-from control_plane.core.sites import at_least
 from schemas.api import SiteObservation
 from schemas.manifest import ManifestMaintenance, ReleaseTarget
-from schemas.names import SEMVER_PATTERN, SiteId
+from schemas.names import SiteId, at_least
 
 Code = Literal[
     "DiskTooSmall",
@@ -26,7 +24,6 @@ Code = Literal[
     "CalendarPassed",
     "NoOpening",
 ]
-_SEMVER: Final = re.compile(SEMVER_PATTERN)
 _SENTENCES: Final[dict[Code, str]] = {
     "DiskTooSmall": "the disk will not suffice",
     "RequirementNotMet": "the new release does not follow what the box runs",
@@ -138,7 +135,7 @@ class Cautions:
         wanted = target.requires_from
         if wanted is None or running is None:
             return
-        if not _SEMVER.fullmatch(running) or not at_least(running, wanted):
+        if not at_least(running, wanted):
             self._add("RequirementNotMet", site, f"runs {running}, {target.version} needs {wanted}")
 
     def _add(self, code: Code, site: SiteId, detail: str = "") -> None:

@@ -24,7 +24,7 @@ from control_plane.core.resolve import (
 from control_plane.core.select import GroupKey, Selectors
 from control_plane.core.validate import fleet_of
 from schemas.desired import Group, Release, Requires, Site
-from schemas.names import DocumentId, SiteId
+from schemas.names import DocumentId, SiteId, at_least
 
 GroupKeys = tuple[GroupKey, ...]
 
@@ -258,15 +258,6 @@ def _check_requirements(path: str, site: Site, resolved: Resolved, release: Rele
     if agent is not None and resolved.agent is not None and not at_least(resolved.agent, agent):
         message = f"release {release.version} needs agent {agent}, this site is to run {resolved.agent}"
         yield Finding(file=path, path=(), code="RequirementNotMet", message=f"{message}; raise `agent`")
-
-
-def at_least(version: str, bound: str) -> bool:
-    """Whether a version meets `>=X.Y.Z`; a pre-release comes before its release (SemVer 2.0.0, 11.3)."""
-    core, _, prerelease = version.partition("+")[0].partition("-")
-    numbers = tuple(int(part) for part in core.split("."))
-    wanted = tuple(int(part) for part in bound.removeprefix(">=").split("."))
-    wanted += (0,) * (3 - len(wanted))
-    return numbers > wanted or (numbers == wanted and not prerelease)
 
 
 def check_sites(reading: Reading, sites: Sites) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from reconciler_agent.core.attempt import Releases, choose, is_untested
 from schemas.manifest import CategoryVideo, ContentFile, ReleaseTarget, SiteManifest
-from schemas.names import Digest
+from schemas.names import Digest, at_least
 from schemas.status import Difference
 
 
@@ -17,9 +17,9 @@ class Observed(Struct, frozen=True, kw_only=True):
     `sound`: digest of every file under `videos/` that the agent installed and that is as it was then. `ledger`: every
     path that it ever installed and has not removed. `referenced`: what configuration.json names, None while that cannot
     be told. `removable`: paths of the ledger whose grace is over. `configuration_lost`: it is not where it belongs.
-    `bare`: nothing of a release is active. `damaged`: files and links of the active tree that are not as listed,
-    `lost` those of them that are not there at all. `trees`: those that lie whole under `releases/`. `stopped`: units
-    that do not run; `outdated`: units that may run what is not there any more.
+    `running`: the version that is active, None where no release is. `damaged`: files and links of the active tree that
+    are not as listed, `lost` those of them that are not there at all. `trees`: those that lie whole under `releases/`.
+    `stopped`: units that do not run; `outdated`: units that may run what is not there any more.
     """
 
     sound: Mapping[str, Digest] = {}
@@ -30,7 +30,7 @@ class Observed(Struct, frozen=True, kw_only=True):
     configuration_lost: bool = False
     configuration_differences: tuple[Difference, ...] = ()
     active: Digest | None = None
-    bare: bool = False
+    running: str | None = None
     trees: frozenset[Digest] = frozenset()
     damaged: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
@@ -43,8 +43,9 @@ class Changes(Struct, frozen=True, kw_only=True):
 
     `unneeded_content` waits for its grace, `removable_content` no longer. `activate` is wanted also for the tree that
     is active already, while its attempt has not got as far as the test; `recovers`: it goes on with what was begun, or
-    brings back what was in force, or comes to a box on which nothing is. `restore`: what of the active release is not
-    there, `repair`: what of it was changed. `restart`: units that run, and run what was replaced.
+    brings back what was in force, or comes to a box on which nothing is. `unmet`: a release that may not follow what
+    runs (`requires_from`), and is neither staged nor activated. `restore`: what of the active release is not there,
+    `repair`: what of it was changed. `restart`: units that run, and run what was replaced.
     """
 
     fetch: tuple[ContentFile, ...] = ()
@@ -53,6 +54,7 @@ class Changes(Struct, frozen=True, kw_only=True):
     configuration_differences: tuple[Difference, ...] = ()
     stage: ReleaseTarget | None = None
     activate: ReleaseTarget | None = None
+    unmet: ReleaseTarget | None = None
     back: bool = False
     recovers: bool = False
     test: ReleaseTarget | None = None
@@ -76,6 +78,8 @@ def diff(manifest: SiteManifest, known: Releases, observed: Observed, today: dat
     activate = target
     if target is not None and target.tree == observed.active and not switching and not is_untested(known, target):
         activate = None
+    unmet = activate if attempt is None and not _may_follow(activate, known, observed.running) else None
+    activate = activate if unmet is None else None
     good = known.good is not None and activate is not None and known.good.tree == activate.tree
     steady = not testing and not switching
     return Changes(
@@ -85,8 +89,9 @@ def diff(manifest: SiteManifest, known: Releases, observed: Observed, today: dat
         configuration_differences=observed.configuration_differences,
         stage=activate if activate is not None and activate.tree not in observed.trees else None,
         activate=activate,
+        unmet=unmet,
         back=attempt is not None and attempt.back,
-        recovers=activate is not None and (switching or good or observed.bare),
+        recovers=activate is not None and (switching or good or observed.running is None),
         test=attempt.target if attempt is not None and testing and activate is None else None,
         restore=observed.lost if not switching else (),
         repair=tuple(path for path in observed.damaged if path not in observed.lost) if not switching else (),
@@ -96,6 +101,14 @@ def diff(manifest: SiteManifest, known: Releases, observed: Observed, today: dat
         removable_content=tuple(path for path in unneeded if path in observed.removable),
         unneeded_trees=_unneeded_trees(known, observed, target) if activate is None and attempt is None else (),
     )
+
+
+def _may_follow(target: ReleaseTarget | None, known: Releases, running: str | None) -> bool:
+    """Whether a release may come after the one that runs or ran last; the last good one may, and a bare box's first."""
+    if target is None or target.requires_from is None or (known.good is not None and known.good.tree == target.tree):
+        return True
+    before = running if running is not None or known.good is None else known.good.version
+    return before is None or at_least(before, target.requires_from)
 
 
 def wanted_content(manifest: SiteManifest, today: date) -> dict[str, ContentFile]:

@@ -355,6 +355,39 @@ def test_release_that_no_list_allows_is_never_activated(world: AgentWorld) -> No
     assert A[0].path in json.dumps(world.configuration())
 
 
+def test_release_that_may_not_follow_what_runs_waits_for_the_one_between(world: AgentWorld) -> None:
+    world.central.publish(manifest_of([], world.central.add_release("1.0.0", application("1.0.0"))))
+    world.converge()
+    third = replace(world.central.add_release("3.0.0", application("3.0.0")), requires_from=">=2.0.0")
+    world.central.publish(manifest_of([A], third))
+    world.central.fetched.clear()
+
+    world.converge()
+    assert (world.active(), world.central.fetched) == ("1.0.0", [A[0].digest])
+    assert A[0].path in json.dumps(world.configuration())
+    assert world.conditions()["Synced"] == ("False", "RequirementNotMet")
+    assert world.central.reports[-1].generation != world.central.generation
+    said = next(c.message for c in world.central.reports[-1].conditions if c.type == "Synced")
+    assert all(word in said for word in ("3.0.0", ">=2.0.0", "1.0.0"))
+    assert [d.desired for d in world.central.reports[-1].differences] == ["3.0.0"]
+
+    world.central.publish(manifest_of([A], world.central.add_release("2.0.0", application("2.0.0"))))
+    world.converge()
+    world.central.publish(manifest_of([A], third))
+    world.converge()
+    assert world.active() == "3.0.0"
+    assert world.conditions()["Synced"] == ("True", "Converged")
+
+
+def test_first_release_of_a_box_may_need_another_before_it(world: AgentWorld) -> None:
+    first = replace(world.central.add_release("3.0.0", application("3.0.0")), requires_from=">=2.0.0")
+    world.central.publish(manifest_of([], first))
+
+    world.converge()
+
+    assert world.active() == "3.0.0"
+
+
 def test_head_of_an_older_generation_is_refused_and_told(world: AgentWorld) -> None:
     old = world.central.publish(manifest_of([A]))
     world.central.publish(manifest_of([B]))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from reconciler_agent.core import attempt
-from reconciler_agent.core.attempt import Releases
+from reconciler_agent.core.attempt import Attempt, Releases
 from reconciler_agent.core.diff import Changes, Observed, diff, wanted_content
 from reconciler_agent.core.plan import (
     LARGE_BYTES,
@@ -295,3 +295,32 @@ def test_file_that_the_configuration_names_is_never_unneeded() -> None:
     assert diff(manifest_of([]), Releases(), observed, TODAY) == Changes()
     unknown = replace(observed, referenced=None)
     assert diff(manifest_of([]), Releases(), unknown, TODAY) == Changes()
+
+
+NEEDS_TWO = replace(TARGETS[2], requires_from=">=2.0.0")
+
+
+@pytest.mark.parametrize("attempted", [False, True])
+@pytest.mark.parametrize(
+    ("running", "good", "may"),
+    [
+        ("1.0.0", TARGETS[0], False),
+        ("2.0.0", TARGETS[1], True),
+        ("by-hand", None, False),
+        (None, None, True),  # a bare box has nothing to come from
+        (None, TARGETS[0], False),  # the link is lost, what ran is known
+        (None, TARGETS[1], True),
+        ("1.0.0", NEEDS_TWO, True),  # what was good here may come back
+    ],
+)
+def test_release_is_kept_back_until_what_it_needs_runs(
+    running: str | None, good: ReleaseTarget | None, may: bool, attempted: bool
+) -> None:
+    known = Releases(good=good, attempt=Attempt(target=NEEDS_TWO, phase="activating", run=RUN) if attempted else None)
+    observed = Observed(running=running, active=TARGETS[0].tree)
+
+    changes = diff(manifest_of([], NEEDS_TWO), known, observed, TODAY)
+
+    expected = (NEEDS_TWO, None) if may or attempted else (None, NEEDS_TWO)
+    assert (changes.activate, changes.unmet) == expected
+    assert (changes.stage is not None) is (may or attempted)

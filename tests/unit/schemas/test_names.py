@@ -40,3 +40,23 @@ def test_rate_reads_as_bytes_a_second(text: str, rate: int) -> None:
 def test_digits_of_other_scripts_are_no_version() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert("1.٣.0", names.Version)
+
+
+@pytest.mark.parametrize(
+    ("version", "bound", "met"),
+    [
+        ("2.0.0", ">=2.0.0", True),
+        ("2.0.0", ">=2.0", True),
+        ("2.0.0", ">=2", True),
+        ("1.9.9", ">=2", False),
+        ("2.10.0", ">=2.9.0", True),
+        ("2.0.0-rc.1", ">=2.0.0", False),
+        ("2.0.1-rc.1", ">=2.0.0", True),
+        ("2.0.0+build.5", ">=2.0.0", True),
+        ("by-hand", ">=0", False),
+        ("2.0", ">=1.0.0", False),
+        ("", ">=0.0.0", False),
+    ],
+)
+def test_version_is_at_least_another_by_semver(version: str, bound: str, met: bool) -> None:
+    assert names.at_least(version, bound) is met
