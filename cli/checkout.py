@@ -32,6 +32,16 @@ class Checkout:
             "name its folder with --repository"
         )
 
+    @classmethod
+    def find_if_any(cls, start: Path | None) -> "Checkout | None":
+        """As `find`, but None where `start` is not given and there is none around the current folder."""
+        if start:
+            return cls.find(start)
+        try:
+            return cls.find(None)
+        except CommandFailed:
+            return None
+
     def has(self, path: str) -> bool:
         """Whether there is such a file."""
         return (self.root / path).is_file()

@@ -1,11 +1,14 @@
 """What Git remembers of one file of the checkout."""
 
 import subprocess
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
 
 from cli.checkout import Checkout
 from cli.errors import CommandFailed
+
+_REVISION: Final = 40
 
 
 class Past(NamedTuple):
@@ -20,11 +23,41 @@ class Past(NamedTuple):
         return f"{self.commit[:12]} ({self.date}, {self.author}: {self.subject})"
 
 
-def changes_of(checkout: Checkout, path: str) -> Iterator[Past]:
-    """The commits that changed the file, newest first; CommandFailed outside of Git."""
+def changes_of(checkout: Checkout, *paths: str) -> Iterator[Past]:
+    """The commits that changed one of the files, newest first; CommandFailed outside of Git."""
     form = "--format=%H%x00%an%x00%as%x00%s"
-    for line in _git(checkout, "log", form, "--no-merges", "--", path).splitlines():
+    for line in _git(checkout, "log", form, "--no-merges", "--", *paths).splitlines():
         yield Past(*line.split("\0", 3))
+
+
+def blame_of(checkout: Checkout, path: str) -> dict[int, Past | None]:
+    """Line (from 1) of the file as it lies on disk -> the commit that it comes from, None for one not committed yet.
+
+    Empty where Git cannot tell: outside of a repository, or for a file that it does not know.
+    """
+    command = ["git", "-C", str(checkout.root), "blame", "--line-porcelain", "--", path]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False)
+    except FileNotFoundError:
+        return {}
+    found: dict[int, Past | None] = {}
+    facts: dict[str, str] = {}
+    for line in done.stdout.decode("utf-8", "replace").split("\n"):
+        word, _, rest = line.partition(" ")
+        if line.startswith("\t"):
+            found[int(facts["line"])] = _blamed(facts)
+        elif len(word) == _REVISION and rest[:1].isdigit():
+            facts = {"commit": word, "line": rest.split(" ")[1]}
+        else:
+            facts[word] = rest
+    return found
+
+
+def _blamed(facts: Mapping[str, str]) -> Past | None:
+    if not facts["commit"].strip("0"):
+        return None
+    day = datetime.fromtimestamp(int(facts["author-time"]), UTC).strftime("%Y-%m-%d")
+    return Past(facts["commit"], facts.get("author", ""), day, facts.get("summary", ""))
 
 
 def content_at(checkout: Checkout, commit: str, path: str) -> str | None:

@@ -1,6 +1,5 @@
 """Both ends of a plan as an operator names them, and what the control plane knows of the boxes."""
 
-import os
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -105,8 +104,3 @@ def observe(told: Observations, compiled: Compiled, read: ReadManifests) -> Obse
     here = {site.manifest: site for site in base.sites.values()} if base else {}
     known = {digest: msgspec.json.decode(here[digest].body, type=SiteManifest) for digest in wanted if digest in here}
     return Observed(at=told.at, sites=sites, manifests=known | read(wanted - known.keys()))
-
-
-def environment() -> dict[str, str]:
-    """The process's environment."""
-    return dict(os.environ)

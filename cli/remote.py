@@ -8,7 +8,6 @@ import os
 import ssl
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -147,6 +146,8 @@ class Remote:
 
     def manifests(self, digests: Iterable[Digest]) -> dict[Digest, SiteManifest]:
         """Those of these manifests that it has, several fetched at once."""
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(PARALLEL_READS) as pool:
             found = pool.map(self._manifest, wanted := sorted(digests))
             return {digest: manifest for digest, manifest in zip(wanted, found, strict=True) if manifest}

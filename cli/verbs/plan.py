@@ -1,5 +1,6 @@
 """`neopro plan`: what a change will do, before it is made."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,10 +95,9 @@ class _Boxes:
         self.told: Observations | None = None
 
     def __enter__(self) -> "_Boxes":
-        from cli.planning import environment
         from cli.remote import Remote, find_target_if_any
 
-        target = None if self._offline else find_target_if_any(environment(), self._checkout)
+        target = None if self._offline else find_target_if_any(os.environ, self._checkout)
         if target is not None:
             self._remote = Remote(target)
             self.told = self._remote.observations()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cli.checkout import Checkout
-from cli.errors import CommandFailed
 from cli.flags import Flag
 from cli.output import Output
 
@@ -49,7 +48,7 @@ def status(
     from cli.remote import Remote, find_target
 
     output = Output(json)
-    with Remote(find_target(os.environ, _checkout(repository))) as remote:
+    with Remote(find_target(os.environ, Checkout.find_if_any(repository))) as remote:
         fleet = remote.fleet()
         _show(output, fleet, datetime.now(UTC))
         while watch:
@@ -62,15 +61,6 @@ def status(
                 output.say()
                 _show(output, fleet, datetime.now(UTC))
     return 1 if any(site.standing in UNSETTLED for site in fleet.sites) else 0
-
-
-def _checkout(repository: Path | None) -> Checkout | None:
-    if repository:
-        return Checkout.find(repository)
-    try:
-        return Checkout.find(None)
-    except CommandFailed:
-        return None
 
 
 def _show(output: Output, fleet: "FleetStatus", now: datetime) -> None:

@@ -26,7 +26,7 @@ from schemas.names import Digest, DocumentId
 T = TypeVar("T")
 HIDDEN: Final = "(secret)"
 OTHER_HIDDEN: Final = "(another secret)"
-_SECRET_PREFIXES: Final = ("age:", "age1")
+_ENCRYPTED: Final = "age:"
 _LOOPS: Final = ("sponsors", "before", "during", "after")
 _HEAD: Final = b'{"schema":1,"poll_interval_s":60,"timezone":""'
 """What makes a manifest of the second part of a body: the same on both sides, so that it never differs."""
@@ -173,7 +173,7 @@ def differences(old: SiteManifest, new: SiteManifest) -> Differences:
         categories=_categories(old.categories, new.categories),
         loops=_loops(old.loops, new.loops),
         config=_alterations(flat(old.config, "config"), flat(new.config, "config")),
-        settings=_alterations(_settings(old), _settings(new)),
+        settings=_alterations(settings(old), settings(new)),
         operations_added=[_operation(op) for op in new.operations if op not in old.operations],
         operations_removed=sorted({op.id for op in old.operations} - {op.id for op in new.operations}),
     )
@@ -198,21 +198,30 @@ def _alterations(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Alterat
 
 
 def _alteration(key: str, old: Any, new: Any) -> Alteration:
-    if _is_secret(old) or _is_secret(new):
-        hidden = HIDDEN if old is None else OTHER_HIDDEN
-        return Alteration(key=key, old=None if old is None else HIDDEN, new=None if new is None else hidden)
-    return Alteration(key=key, old=old, new=new)
+    if not (_is_secret(old) or _is_secret(new)):
+        return Alteration(key=key, old=old, new=new)
+    again = OTHER_HIDDEN if _is_secret(old) and _is_secret(new) else None
+    return Alteration(key=key, old=masked(old), new=again or masked(new))
+
+
+def masked(value: Any) -> Any:
+    """A value as it may be shown: HIDDEN stands for every secret in it."""
+    if isinstance(value, str):
+        return HIDDEN if _is_secret(value) else value
+    if isinstance(value, Mapping):
+        return {key: masked(inner) for key, inner in value.items()}
+    return [masked(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _is_secret(value: Any) -> bool:
     if isinstance(value, str):
-        return value.startswith(_SECRET_PREFIXES)
+        return value.startswith(_ENCRYPTED)
     if isinstance(value, Mapping):
         return any(_is_secret(inner) for inner in value.values())
     return isinstance(value, list) and any(_is_secret(inner) for inner in value)
 
 
-def _settings(manifest: SiteManifest) -> dict[str, Any]:
+def settings(manifest: SiteManifest) -> dict[str, Any]:
     """What a layer sets beside release, videos and configuration, flat."""
     found: dict[str, Any] = {
         "poll.interval_s": manifest.poll_interval_s,

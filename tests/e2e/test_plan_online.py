@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from control_plane.store import publications, reports, tokens
-from schemas.status import Metrics, RunningRelease
+from schemas.status import Difference, Metrics, RunningRelease, Waiting
 from tests.support.command_line import environment, git, neopro
 from tests.support.published import report
 from tests.support.world import ServedWorld, as_yaml, served_world
@@ -122,6 +122,36 @@ def test_command_line_and_server_judge_the_same_commit_alike(desk: Desk, lets_go
     status = neopro("status", cwd=desk.clone, env=desk.env)
     held = "is held by a guard" in status.stdout and "Allow-Impact: sites=2 removals=1" in status.stdout
     assert held is not lets_go, status.stdout
+
+
+def test_box_is_shown_beside_what_it_is_to_be(desk: Desk) -> None:
+    never = neopro("diff", "brest", cwd=desk.clone, env=desk.env)
+    assert never.returncode == 1 and "Unknown, its box has never reported" in never.stdout
+    wrong = Difference(kind="configuration", what="scoreOverlay.position", desired='"top"', observed='"bottom"')
+    waits = Waiting(step="WriteConfiguration", reason="MatchInProgress", message="Waits for the end of the match.")
+    desk.report("brest", release=RunningRelease(version="0.9.0"), differences=[wrong], waiting=[waits])
+    done = neopro("diff", "brest", cwd=desk.clone, env=desk.env)
+    rows = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "release 1.0.0 0.9.0 (installed by hand)" in rows
+    assert 'configuration scoreOverlay.position "top" "bottom"' in rows
+    assert "waits: WriteConfiguration: Waits for the end of the match." in rows
+    assert any(row.startswith("club-owned: boxes do not report yet") for row in rows)
+    told = json.loads(neopro("diff", "brest", "--json", cwd=desk.clone, env=desk.env).stdout)
+    assert told["club_owned"] is None and told["rows"][1]["observed"].startswith("0.9.0")
+    missing = neopro("diff", "atlantis", cwd=desk.clone, env=desk.env)
+    assert missing.returncode == 2 and "never published" in missing.stderr
+
+
+def test_history_is_the_control_planes_and_git_s_where_it_is_not_asked(desk: Desk) -> None:
+    text = desk.served.world.file("sites/brest.yaml")
+    desk.served.publish({"sites/brest.yaml": text + 'poll: {"interval":"30s"}\n'}, "Poll more often")
+    desk.served.publish({"sites/brest.yaml": text + '# a remark\npoll: {"interval":"30s"}\n'}, "A remark")
+    git(desk.clone, "pull", "-q")
+    desk.report("brest")
+    told = neopro("history", "brest", cwd=desk.clone, env=desk.env).stdout
+    assert "Poll more often" in told and "A remark" not in told and "there" in told
+    by_git = neopro("history", "brest", "--offline", cwd=desk.clone, env=desk.env)
+    assert "Poll more often" in by_git.stdout and "A remark" in by_git.stdout and "by Git alone" in by_git.stderr
 
 
 async def _change(served: ServedWorld, revision: str) -> Any:
