@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from cli.edits import SCHEMA_LINE, flow, scalar
-from schemas.desired import Location, Media, Release, Video, VideoSet
+from schemas.desired import AgeRecipient, Location, Media, Release, Video, VideoSet
 from schemas.names import PublicKeyLine
 
 _IDENTITY_HINT = (
@@ -21,6 +21,7 @@ def site_text(
     hardware: str | None = None,
     timezone: str = "Europe/Paris",
     identity: PublicKeyLine | None = None,
+    recipient: AgeRecipient | None = None,
     email: str | None = None,
 ) -> str:
     """`sites/ID.yaml` of a new site."""
@@ -34,6 +35,7 @@ def site_text(
         *([f"hardware: {scalar(hardware)}"] if hardware else []),
         f"timezone: {timezone}",
         f"identity: {identity}" if identity else _IDENTITY_HINT,
+        *([f"recipient: {recipient}"] if recipient else []),
         "state: active   # active | suspended | retired",
         *([f"contact: {flow({'email': email})}"] if email else []),
     ]

@@ -2,12 +2,14 @@
 
 import msgspec
 
+from cli.checked import land_checked
 from cli.checkout import Checkout
 from cli.documents import site_text
 from cli.errors import CommandFailed
 from cli.flags import Several
-from cli.landing import WRITTEN, Landing, land
-from schemas.desired import Site
+from cli.landing import WRITTEN, Landing
+from cli.values import read_assignment
+from schemas.desired import AgeRecipient, Site
 from schemas.dsse import Refused, load_public
 
 
@@ -25,18 +27,21 @@ def site_add(
     timezone: str = "Europe/Paris",
     lat: float | None = None,
     lon: float | None = None,
+    label: Several[str] = None,
     identity: str | None = None,
+    recipient: str | None = None,
     email: str | None = None,
     landing: Landing = WRITTEN,
 ) -> None:
     """Add a site: write sites/SITE.yaml.
 
     Groups that select by sport, region or label pick it up by themselves. Without an identity the site is planned;
-    `neopro-agent identity` on the box prints the line to add.
+    `neopro-agent identity` on the box prints the lines to add, then or later by `neopro site edit`.
 
-    Example:
+    Examples:
 
     - `neopro site add quimper-basket --name "Quimper Basket" --city Quimper --region Bretagne --sport basketball`
+    - `neopro site add brest-xv --name "Brest XV" --city Brest --region Bretagne --label offer=premium --commit`
 
     Parameters
     ----------
@@ -62,8 +67,12 @@ def site_add(
         Degrees, WGS 84.
     lon
         Degrees, WGS 84.
+    label
+        NAME=VALUE, for groups to select by; can be given several times.
     identity
         The box's public key: ed25519:…
+    recipient
+        The box's key for secrets: age1…
     email
         Whom to write to.
     """
@@ -74,9 +83,15 @@ def site_add(
         "location": {"city": city, "region": region, "country": country, "lat": lat, "lon": lon},
         "sports": sport or [],
         "timezone": timezone,
+        "labels": {".".join(word.path): word.text for word in map(read_assignment, label or ())},
         **{
             key: value
-            for key, value in {"club": club, "hardware": hardware, "identity": identity}.items()
+            for key, value in {
+                "club": club,
+                "hardware": hardware,
+                "identity": identity,
+                "recipient": recipient,
+            }.items()
             if value is not None
         },
         **({"contact": {"email": email}} if email else {}),
@@ -87,12 +102,14 @@ def site_add(
         checked.location,
         club=checked.club,
         sports=checked.sports,
+        labels=checked.labels,
         hardware=checked.hardware,
         timezone=checked.timezone,
         identity=checked.identity,
+        recipient=checked.recipient,
         email=checked.contact.email if checked.contact else None,
     )
-    land(landing, checkout, {path: text}, f"Add the site {site}", {"site": site})
+    land_checked(landing, checkout, {path: text}, f"Add the site {site}", {"site": site})
 
 
 def _checked(checkout: Checkout, site: str, document: dict[str, object]) -> Site:
@@ -107,6 +124,10 @@ def _checked(checkout: Checkout, site: str, document: dict[str, object]) -> Site
         raise CommandFailed(f"cannot add {site!r}: an id has small letters, digits and hyphens, at most 63") from None
     if checkout.has(f"sites/{site}.yaml"):
         raise CommandFailed(f"cannot add {site}: sites/{site}.yaml is there already")
+    try:
+        msgspec.convert(document.get("recipient"), AgeRecipient | None)
+    except msgspec.ValidationError:
+        raise CommandFailed(f"cannot add {site}: --recipient is no age1… of 62 characters") from None
     if document["timezone"] not in available_timezones():
         raise CommandFailed(f"cannot add {site}: there is no time zone {document['timezone']}")
     try:
