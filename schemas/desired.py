@@ -43,6 +43,7 @@ Secret = Annotated[
     Meta(
         pattern=whole(r"age:[A-Za-z0-9+/]{1,65536}={0,2}"),
         description="An encrypted secret: age:BASE64, as `neopro secret encrypt` prints it.",
+        extra={"secret": True},
     ),
 ]
 Day = Literal["daily", "weekdays", "weekend", "mon", "tue", "wed", "thu", "fri", "sat", "sun"]

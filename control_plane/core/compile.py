@@ -12,12 +12,14 @@ from msgspec import Struct
 
 from control_plane.core.identities import NO_IDENTITIES, Identities, check_identities, take_identities
 from control_plane.core.layout import TreeEntry
+from control_plane.core.operations import NO_OPERATIONS, Operations, check_operations, take_operations
 from control_plane.core.parse import Documents, Locator
 from control_plane.core.problems import Finding, KeyPath, Problem, sort_problems
 from control_plane.core.reading import EMPTY, Changes, Reading, problems_of_names, read_tree
 from control_plane.core.render import CompiledSite, Rendering, render
 from control_plane.core.resolve import Origins, Resolved, apply_layer, merge_base
-from control_plane.core.sites import NO_SITES, Sites, check_sites, site_source, sources_of, take_sites
+from control_plane.core.site_checks import check_sites
+from control_plane.core.sites import NO_SITES, Sites, site_source, sources_of, take_sites
 from control_plane.core.trees import Folder, folder_of
 from control_plane.core.trust import TrustDocument
 from control_plane.core.validate import (
@@ -53,6 +55,7 @@ class _State(Struct, frozen=True):
     categories: tuple[Finding, ...]
     identities: Identities
     sites: Sites
+    operations: Operations
     rendering: Rendering
     blobs: Mapping[str, bytes]
 
@@ -75,7 +78,7 @@ class CompiledFleet(Struct, frozen=True, kw_only=True):
 
     @property
     def blobs(self) -> Set[Digest]:
-        """Every content file and release listing that a manifest names."""
+        """Every blob that a manifest names: content, listings of releases and agents, patches, backups to put back."""
         return self.state.rendering.naming.keys() if self.sites else frozenset()
 
 
@@ -108,6 +111,7 @@ def compile_commit(
     categories = _check_categories(reading, changes, before)
     identities = _take_identities(reading, changes, before)
     sites, dirty = take_sites(reading, changes, NO_SITES if before is None else before.sites)
+    operations = take_operations(reading, changes, NO_OPERATIONS if before is None else before.operations)
     revoked = revoked_of(reading)
     findings = [
         *check_fleet(reading),
@@ -116,10 +120,12 @@ def compile_commit(
         *categories,
         *check_identities(identities, revoked),
         *check_sites(reading, sites),
+        *check_operations(reading, operations, sites),
     ]
     problems = _problems(reading, findings, blobs)
     failed = any(problem.severity == "error" for problem in problems)
-    rendering = render(reading, changes, sites, dirty, None if before is None else before.rendering, failed=failed)
+    rendered = None if before is None else before.rendering
+    rendering = render(reading, changes, sites, dirty, operations=operations, previous=rendered, failed=failed)
     return CompiledFleet(
         sites={} if failed else rendering.sites,
         problems=problems,
@@ -127,7 +133,7 @@ def compile_commit(
         release_list=reading.trust.release_list,
         trust_documents=reading.trust.documents,
         revoked=revoked,
-        state=_State(reading, references, categories, identities, sites, rendering, blobs),
+        state=_State(reading, references, categories, identities, sites, operations, rendering, blobs),
     )
 
 

@@ -1,4 +1,4 @@
-"""Identities of sites: sound keys, each used once, none revoked."""
+"""Keys of sites: sound identities, none revoked; no identity and no recipient used twice."""
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
@@ -13,10 +13,13 @@ from schemas.names import PublicKeyLine
 
 
 class Identities(Struct, frozen=True):
-    """Who uses which key (site file paths), which keys several use, and files whose key is unsound, with the reason."""
+    """Who uses which key (site file paths), which keys several use, and files whose key is unsound, with the reason.
 
-    users: dict[PublicKeyLine, tuple[str, ...]]
-    shared: frozenset[PublicKeyLine]
+    Keys are identities and recipients: they differ by how they begin.
+    """
+
+    users: dict[str, tuple[str, ...]]
+    shared: frozenset[str]
     unsound: dict[str, str]
 
 
@@ -27,7 +30,7 @@ BUCKETS: Final = 32
 
 def take_identities(previous: Identities, before: Mapping[str, Site], after: Mapping[str, Site]) -> Identities:
     """Identities after site files changed from `before` to `after` (by path)."""
-    same = {path for path, site in before.items() if path in after and after[path].identity == site.identity}
+    same = {path for path, site in before.items() if path in after and _keys(after[path]) == _keys(site)}
     before = {path: site for path, site in before.items() if path not in same}
     after = {path: site for path, site in after.items() if path not in same}
     if not before and not after:
@@ -35,19 +38,26 @@ def take_identities(previous: Identities, before: Mapping[str, Site], after: Map
     users, unsound = previous.users.copy(), previous.unsound.copy()
     for path, site in before.items():
         unsound.pop(path, None)
-        if site.identity is not None:
-            others = tuple(user for user in users[site.identity] if user != path)
+        for key in _keys(site):
+            others = tuple(user for user in users[key] if user != path)
             if others:
-                users[site.identity] = others
+                users[key] = others
             else:
-                del users[site.identity]
+                del users[key]
     for path, site in after.items():
-        if site.identity is not None:
-            users[site.identity] = tuple(sorted((*users.get(site.identity, ()), path)))
+        for key in _keys(site):
+            users[key] = tuple(sorted((*users.get(key, ()), path)))
     lines = {path: site.identity for path, site in after.items() if site.identity is not None}
     unsound.update(_unsound(lines))
-    shared = {line for line in (*previous.shared, *lines.values()) if len(users.get(line, ())) > 1}
+    came = (key for site in after.values() for key in _keys(site))
+    shared = {key for key in (*previous.shared, *came) if len(users.get(key, ())) > 1}
     return Identities(users, frozenset(shared), unsound)
+
+
+def _keys(site: Site) -> tuple[str, ...]:
+    if site.recipient is None:
+        return () if site.identity is None else (site.identity,)
+    return (site.recipient,) if site.identity is None else (site.identity, site.recipient)
 
 
 def _unsound(lines: Mapping[str, PublicKeyLine]) -> dict[str, str]:
@@ -89,12 +99,20 @@ def check_identities(identities: Identities, revoked: Revoked) -> Iterable[Findi
     for file, reason in identities.unsound.items():
         message = f"this key cannot be trusted: {reason}; copy the line that `neopro-agent identity` prints on the box"
         yield Finding(file=file, path=path, code="WeakKey", message=message)
-    for line in identities.shared:
-        first, *others = identities.users[line]
-        for file in others:
-            message = f"{first} has this identity too; each box has a key of its own"
-            yield Finding(file=file, path=path, code="DuplicateIdentity", message=message)
+    for key in identities.shared:
+        yield from _shared(key, identities.users[key])
     for line in revoked.identities:
         for file in identities.users.get(line, ()):
             message = "this identity is revoked by revoked.yaml: the box is refused; give it a new key"
             yield Finding(file=file, path=path, code="IdentityRevoked", message=message, severity="warning")
+
+
+def _shared(key: str, users: tuple[str, ...]) -> Iterable[Finding]:
+    first, *others = users
+    for file in others:
+        if key.startswith("ed25519:"):
+            message = f"{first} has this identity too; each box has a key of its own"
+            yield Finding(file=file, path=("identity",), code="DuplicateIdentity", message=message)
+        else:
+            message = f"{first} has this recipient too; each box has its own, or one could read the other's secrets"
+            yield Finding(file=file, path=("recipient",), code="DuplicateRecipient", message=message)

@@ -1,9 +1,9 @@
 """What a site resolves to -> the bytes of its manifest.
 
 A body is a prefix (release, content, categories, loops: large, and shared by all sites with the same release and video
-sets) and a suffix (configuration, windows, bandwidth: small). Each is encoded once; a digest goes on from the hash of
-its prefix, so that a site costs in proportion to what is its own. Joined, they are the canonical encoding of a
-`SiteManifest`.
+sets) and a suffix (`suffixes`: configuration, windows, operations: small). Each is encoded once; a digest goes on from
+the hash of its prefix, so that a site costs in proportion to what is its own. Joined, they are the canonical encoding
+of a `SiteManifest`.
 """
 
 import hashlib
@@ -15,27 +15,24 @@ import msgspec
 from msgspec import Struct
 
 from control_plane.core.resolve import Resolved
-from schemas.desired import Bandwidth, Block, Maintenance, Release, Video, VideoItem, VideoSet, Window
+from control_plane.core.suffixes import Suffix
+from schemas.desired import Block, Release, Video, VideoItem, VideoSet
 from schemas.manifest import (
     Category,
     CategoryVideo,
     ContentFile,
     Loops,
-    ManifestBandwidth,
-    ManifestMaintenance,
-    ManifestWindow,
+    PatchRef,
     ReleaseHealth,
     ReleaseTarget,
     SiteManifest,
     SubCategory,
     encode_canonical,
 )
-from schemas.names import Digest, DocumentId, duration_s, rate_bytes_s
+from schemas.names import Digest, DocumentId, duration_s
 
 DEFAULT_POLL_S: Final = 60
 _BLOCKS: Final[tuple[Block, ...]] = ("before", "during", "after")
-_WEEK: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_DAYS: Final = {"daily": _WEEK, "weekdays": _WEEK[:5], "weekend": _WEEK[5:]}
 
 
 class Library(Struct, frozen=True):
@@ -71,11 +68,12 @@ class Prefix(Struct, frozen=True, eq=False):
 
 
 class Body(Struct, frozen=True, gc=False):
-    """A manifest's digest and its two parts."""
+    """A manifest's digest and its two parts; `named` are the blobs that the second names."""
 
     digest: Digest
     prefix: Prefix
     suffix: bytes
+    named: frozenset[Digest] = frozenset()
 
     def join(self) -> bytes:
         """The exact bytes that the digest names."""
@@ -83,14 +81,6 @@ class Body(Struct, frozen=True, gc=False):
 
 
 PrefixKey = tuple[int, str, str | None, tuple[DocumentId, ...]]
-
-
-class _Suffix(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The fields of SiteManifest that follow `loops`, in its order."""
-
-    config: dict[str, Any] = {}
-    maintenance: ManifestMaintenance | None = None
-    bandwidth: ManifestBandwidth | None = None
 
 
 def prefix_key(resolved: Resolved, timezone: str) -> PrefixKey:
@@ -110,26 +100,17 @@ def make_prefix(key: PrefixKey, library: Library) -> Prefix:
         shared["loops"] = loops
     manifest = SiteManifest(schema=1, poll_interval_s=poll_s, timezone=timezone, release=release, **shared)
     data = encode_canonical(manifest)[:-1]
-    digests = {file.digest for file in content} | ({release.tree} if release is not None else set())
+    digests = {file.digest for file in content}
+    if release is not None:
+        digests |= {release.tree, *(patch.index for patch in release.patches)}
     return Prefix(data, hashlib.sha256(data), frozenset(digests))
 
 
-def make_suffix(resolved: Resolved) -> bytes:
-    """Encode what follows the prefix, closing brace included."""
-    suffix = _Suffix(
-        config=resolved.config,
-        maintenance=None if resolved.maintenance is None else _maintenance(resolved.maintenance),
-        bandwidth=None if resolved.bandwidth is None else _bandwidth(resolved.bandwidth),
-    )
-    data = encode_canonical(suffix)
-    return b"}" if data == b"{}" else b"," + data[1:]
-
-
-def make_body(prefix: Prefix, suffix: bytes) -> Body:
+def make_body(prefix: Prefix, suffix: Suffix) -> Body:
     """The body of both parts."""
     state = prefix.hash.copy()
-    state.update(suffix)
-    return Body("sha256:" + state.hexdigest(), prefix, suffix)
+    state.update(suffix.data)
+    return Body("sha256:" + state.hexdigest(), prefix, suffix.data, suffix.digests)
 
 
 def box_folder(video_set: VideoSet) -> str:
@@ -230,26 +211,6 @@ def _release_target(release: Release) -> ReleaseTarget:
         health=ReleaseHealth(
             within_s=duration_s(health.within), settle_s=duration_s(health.settle), checks=health.checks
         ),
+        requires_from=release.requires.from_,
+        patches=[PatchRef(base=p.base, index=p.index, size_bytes=p.size_bytes) for p in release.patches],
     )
-
-
-def _maintenance(maintenance: Maintenance) -> ManifestMaintenance:
-    deferral = maintenance.max_deferral
-    return ManifestMaintenance(
-        windows=[_window(window) for window in maintenance.windows],
-        max_deferral_s=None if deferral is None else duration_s(deferral),
-    )
-
-
-def _window(window: str | Window) -> ManifestWindow:
-    if isinstance(window, str):
-        return ManifestWindow(kind="at_boot")
-    if window.idle is not None:
-        return ManifestWindow(kind="idle", idle_s=duration_s(window.idle))
-    named = [window.days] if isinstance(window.days, str) else window.days or ["daily"]
-    days = {day for name in named for day in _DAYS.get(name, (name,))}
-    return ManifestWindow(kind="weekly", days=[d for d in _WEEK if d in days], from_=window.from_, to=window.to)
-
-
-def _bandwidth(bandwidth: Bandwidth) -> ManifestBandwidth:
-    return ManifestBandwidth(limit_bytes_s=rate_bytes_s(bandwidth.limit), hours=bandwidth.hours)

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from control_plane.core.fixtures import Calendar
 from control_plane.core.manifests import (
     Body,
     Library,
@@ -13,12 +14,14 @@ from control_plane.core.manifests import (
     PrefixKey,
     make_body,
     make_prefix,
-    make_suffix,
     prefix_key,
 )
+from control_plane.core.operations import Concerned, Operations
 from control_plane.core.reading import Changes, Reading
 from control_plane.core.sites import GroupKeys, SiteRecord, Sites
-from schemas.desired import Release, SiteState, Video, VideoSet
+from control_plane.core.suffixes import Desk, Own, make_suffix
+from control_plane.core.validate import fleet_of
+from schemas.desired import AgentRelease, Operation, Release, SiteState, Video, VideoSet
 from schemas.names import Digest, PublicKeyLine, SiteId, Version
 
 
@@ -47,7 +50,7 @@ class CompiledSite(Struct, frozen=True, kw_only=True, gc=False):
 class Rendering(Struct, frozen=True):
     """Compiled sites; `stale` are those that are not yet what the newest reading says, because it had errors.
 
-    `users` is how many sites have a prefix, `naming` how many of those prefixes name a blob; nothing has none.
+    `users` is how many sites have a prefix, `naming` how many prefixes and sites name a blob; nothing has none.
     `changed` are the sites that came, went or were compiled anew since they were `base`.
     """
 
@@ -64,7 +67,14 @@ NO_RENDERING: Final = Rendering({}, frozenset(), {}, {}, {}, {}, frozenset())
 
 
 def render(
-    reading: Reading, changes: Changes, sites: Sites, dirty: set[SiteId], previous: Rendering | None, *, failed: bool
+    reading: Reading,
+    changes: Changes,
+    sites: Sites,
+    dirty: set[SiteId],
+    *,
+    operations: Operations,
+    previous: Rendering | None,
+    failed: bool,
 ) -> Rendering:
     """Compile the sites that are other than before; none when the commit has `failed`."""
     before = NO_RENDERING if previous is None else previous
@@ -73,42 +83,51 @@ def render(
     prefixes = before.prefixes.copy()
     if versions or touched:
         prefixes = {k: p for k, p in prefixes.items() if k[2] not in versions and touched.isdisjoint(k[3])}
-    stale = before.stale | dirty | _holding(sites, touched)
+    stale = before.stale | dirty | _holding(sites, touched) | _with_other_suffixes(sites, changes, operations.concerned)
     if failed:
         return replace(before, stale=stale, prefixes=prefixes)
     if len(prefixes) > 2 * len(before.sites) + 64:
         live = {prefix_key(record.resolved, record.document.timezone) for record in sites.records.values()}
         prefixes = {key: prefix for key, prefix in prefixes.items() if key in live}
-    renderer = _Renderer(reading, prefixes)
+    renderer = _Renderer(reading, operations, prefixes)
     compiled, users, naming = before.sites.copy(), before.users.copy(), before.naming.copy()
     for name in sorted(stale):
         old, record = compiled.get(name), sites.records.get(name)
         if record is not None:
             compiled[name] = new = renderer.site(name, record)
-            _count_up(users, naming, new.content.prefix)
+            _count_up(users, naming, new.content)
         if old is not None:
-            _count_down(users, naming, old.content.prefix)
+            _count_down(users, naming, old.content)
             if record is None:
                 del compiled[name]
     return Rendering(compiled, frozenset(), prefixes, users, naming, before.sites, stale)
 
 
-def _count_up(users: dict[Prefix, int], naming: dict[Digest, int], prefix: Prefix) -> None:
-    """One more site has the prefix."""
-    known = users.get(prefix, 0)
-    users[prefix] = known + 1
+def _count_up(users: dict[Prefix, int], naming: dict[Digest, int], body: Body) -> None:
+    """One more site has the body."""
+    known = users.get(body.prefix, 0)
+    users[body.prefix] = known + 1
+    _count(naming, body.named)
     if not known:
-        for digest in prefix.digests:
-            naming[digest] = naming.get(digest, 0) + 1
+        _count(naming, body.prefix.digests)
 
 
-def _count_down(users: dict[Prefix, int], naming: dict[Digest, int], prefix: Prefix) -> None:
+def _count_down(users: dict[Prefix, int], naming: dict[Digest, int], body: Body) -> None:
     """One site fewer has it."""
-    users[prefix] -= 1
-    if users[prefix]:
-        return
-    del users[prefix]
-    for digest in prefix.digests:
+    users[body.prefix] -= 1
+    _uncount(naming, body.named)
+    if not users[body.prefix]:
+        del users[body.prefix]
+        _uncount(naming, body.prefix.digests)
+
+
+def _count(naming: dict[Digest, int], digests: frozenset[Digest]) -> None:
+    for digest in digests:
+        naming[digest] = naming.get(digest, 0) + 1
+
+
+def _uncount(naming: dict[Digest, int], digests: frozenset[Digest]) -> None:
+    for digest in digests:
         naming[digest] -= 1
         if not naming[digest]:
             del naming[digest]
@@ -145,7 +164,27 @@ def _holding(sites: Sites, touched: set[str]) -> set[SiteId]:
     return found
 
 
-T = TypeVar("T", Release, VideoSet, Video)
+def _with_other_suffixes(sites: Sites, changes: Changes, concerned: Concerned) -> set[SiteId]:
+    """Sites for which an operation, an agent, a calendar or the recovery key is another one than before."""
+    agents = {name for folder, name in changes.documents if folder == "agents"}
+    calendars = {name for folder, name in changes.documents if folder == "calendars"}
+    recovery = ("", "fleet.yaml") in changes.documents
+    found = {name for name in concerned.sites if name in sites.records}
+    if not (agents or calendars or recovery or concerned.groups):
+        return found
+    for name, record in sites.records.items():
+        resolved = record.resolved
+        if (
+            resolved.agent in agents
+            or (recovery and resolved.backup is not None)
+            or (calendars and resolved.maintenance and not calendars.isdisjoint(resolved.maintenance.calendars))
+            or (concerned.groups and any(group in concerned.groups for _, group in record.groups))
+        ):
+            found.add(name)
+    return found
+
+
+T = TypeVar("T", Release, VideoSet, Video, AgentRelease, Operation, Calendar)
 
 
 class _Folder(Mapping[str, T]):
@@ -172,15 +211,24 @@ class _Folder(Mapping[str, T]):
 class _Renderer:
     """Compiles the sites of one reading."""
 
-    def __init__(self, reading: Reading, prefixes: dict[PrefixKey, Prefix]) -> None:
+    def __init__(self, reading: Reading, operations: Operations, prefixes: dict[PrefixKey, Prefix]) -> None:
         self._library = Library(
             _Folder(reading, "releases", Release),
             _Folder(reading, "video-sets", VideoSet),
             _Folder(reading, "videos", Video),
             {},
         )
+        fleet = fleet_of(reading)
+        self._desk = Desk(
+            _Folder(reading, "agents", AgentRelease),
+            _Folder(reading, "calendars", Calendar),
+            _Folder(reading, "operations", Operation),
+            None if fleet is None else fleet.recovery,
+            {},
+        )
+        self._operations = operations
         self._prefixes = prefixes
-        self._bodies: dict[tuple[GroupKeys, str], Body] = {}
+        self._bodies: dict[tuple[GroupKeys, Own], Body] = {}
 
     def site(self, name: SiteId, record: SiteRecord) -> CompiledSite:
         """Compile one site."""
@@ -200,21 +248,23 @@ class _Renderer:
                 "sports": document.sports,
                 "groups": [group for _, group in record.groups],
             },
-            content=self._body(record),
+            content=self._body(name, record),
         )
 
-    def _body(self, record: SiteRecord) -> Body:
+    def _body(self, name: SiteId, record: SiteRecord) -> Body:
+        document = record.document
+        operations = self._operations.of(name, record.groups)
+        own = Own(timezone=document.timezone, operations=operations, restore=document.restore)
         if not record.shares:
-            return self._make(record)
-        key = (record.groups, record.document.timezone)
-        body = self._bodies.get(key)
+            return self._make(record, own)
+        body = self._bodies.get((record.groups, own))
         if body is None:
-            body = self._bodies[key] = self._make(record)
+            body = self._bodies[record.groups, own] = self._make(record, own)
         return body
 
-    def _make(self, record: SiteRecord) -> Body:
-        key = prefix_key(record.resolved, record.document.timezone)
+    def _make(self, record: SiteRecord, own: Own) -> Body:
+        key = prefix_key(record.resolved, own.timezone)
         prefix = self._prefixes.get(key)
         if prefix is None:
             prefix = self._prefixes[key] = make_prefix(key, self._library)
-        return make_body(prefix, make_suffix(record.resolved))
+        return make_body(prefix, make_suffix(record.resolved, own, self._desk))

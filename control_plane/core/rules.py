@@ -5,6 +5,10 @@ from itertools import combinations
 from typing import Final
 
 from control_plane.core.problems import Finding, KeyPath, brief, listed, suggestion
+from control_plane.core.rules_boxes import of_hotspot, of_operation, of_recipient
+from control_plane.core.rules_fleet import of_fleet
+from control_plane.core.rules_later import FLEET, LAYER, OPERATION, SITE, later
+from control_plane.core.rules_windows import of_hours, of_maintenance
 from control_plane.core.select import KEYS as SELECT_KEYS
 from control_plane.core.select import is_known
 from control_plane.core.timezones import TIMEZONES
@@ -14,14 +18,12 @@ from schemas.desired import (
     Fleet,
     Group,
     Layer,
-    Maintenance,
     Not,
     Operation,
     Release,
     Site,
     VideoItem,
     VideoSet,
-    Window,
 )
 from schemas.names import duration_s
 
@@ -30,8 +32,6 @@ REFUSED_CONFIG: Final = {
     "sponsors": "they come from video sets with a `loop`",
     "auth": "it is the club's own",
 }
-_LATER_KEYS: Final = ("agent", "connectivity", "rollout", "hotspot", "backup")
-_LATER_FLEET: Final = ("rollouts", "alerts", "tenants")
 MAX_POLL_S: Final = 86_400
 
 
@@ -44,13 +44,13 @@ def findings_of(file: str, stem: str, document: Document) -> list[Finding]:
         case Group():
             found = [*_of_layer(file, document, ()), *_of_group(file, document)]
         case Fleet():
-            found = [*_of_layer(file, document.defaults, ("defaults",)), *_later(file, document, _LATER_FLEET, ())]
+            found = _of_fleet(file, document)
         case VideoSet():
             found = list(_of_set(file, document))
         case Release() | AgentRelease():
             found = _of_release(file, stem, document)
         case Operation():
-            found = _of_operation(file, document)
+            found = [*of_operation(file, document), *later(file, document, OPERATION)]
     return found
 
 
@@ -60,8 +60,17 @@ def _of_site(file: str, site: Site) -> list[Finding]:
         hint = suggestion(site.timezone, TIMEZONES)
         message = f"there is no time zone `{site.timezone}`{hint}; write a name such as Europe/Paris"
         found.append(Finding(file=file, path=("timezone",), code="BadValue", message=message))
-    if site.tenant is not None:
-        found += _later(file, site, ("tenant",), ())
+    if site.recipient is not None:
+        found += of_recipient(file, site.recipient, ("recipient",))
+    if site.restore is not None:
+        found += later(file, site, SITE)
+    return found
+
+
+def _of_fleet(file: str, fleet: Fleet) -> list[Finding]:
+    found = [*_of_layer(file, fleet.defaults, ("defaults",)), *of_fleet(file, fleet), *later(file, fleet, FLEET)]
+    if fleet.recovery is not None:
+        found += of_recipient(file, fleet.recovery, ("recovery",))
     return found
 
 
@@ -79,59 +88,16 @@ def _of_layer(file: str, layer: Layer, at: KeyPath) -> list[Finding]:
                 path = (*at, "without_video_sets", i)
                 found.append(Finding(file=file, path=path, code="Contradiction", message=message))
     if layer.maintenance is not None:
-        found += _of_maintenance(file, layer.maintenance, (*at, "maintenance"))
+        found += of_maintenance(file, layer.maintenance, (*at, "maintenance"))
     if layer.bandwidth is not None and layer.bandwidth.hours is not None:
-        found += _of_hours(file, layer.bandwidth.hours, (*at, "bandwidth", "hours"))
+        found += of_hours(file, layer.bandwidth.hours, (*at, "bandwidth", "hours"))
     if layer.poll is not None and duration_s(layer.poll.interval) > MAX_POLL_S:
         message = "a box must ask at least once a day; write at most 24h"
         found.append(Finding(file=file, path=(*at, "poll", "interval"), code="BadValue", message=message))
-    return found + _later(file, layer, _LATER_KEYS, at)
-
-
-def _later(file: str, holder: object, keys: tuple[str, ...], at: KeyPath) -> list[Finding]:
-    """Warnings for keys that are accepted and checked, and have no effect yet."""
-    return [
-        Finding(
-            file=file,
-            path=(*at, key),
-            code="NotYetInForce",
-            message=f"`{key}` is not yet in force: it is checked, and has no effect on the boxes",
-            severity="warning",
-            at_key=True,
-        )
-        for key in keys
-        if getattr(holder, key)
-    ]
-
-
-def _of_maintenance(file: str, maintenance: Maintenance, at: KeyPath) -> Iterator[Finding]:
-    if not maintenance.windows and maintenance.max_deferral is None:
-        message = "without a window no update can ever run; write windows: [at_boot], or hours of the week"
-        yield Finding(file=file, path=at, code="WindowNeverOpens", message=message)
-    for i, window in enumerate(maintenance.windows):
-        reason = None if window == "at_boot" else _never_opens(window)
-        if reason is not None:
-            yield Finding(file=file, path=(*at, "windows", i), code="WindowNeverOpens", message=reason)
-
-
-def _never_opens(window: Window) -> str | None:
-    weekly = (window.days, window.from_, window.to)
-    if window.idle is not None:
-        return None if weekly == (None, None, None) else "write `idle` and weekly hours as two windows"
-    if window.from_ is None or window.to is None:
-        return "a window needs `from` and `to`, or `idle`"
-    if window.from_ == window.to:
-        return "the window opens and closes at the same time; for the whole day write two windows of half a day"
-    if window.days == []:
-        return "the window is on no day; write days: daily"
-    return None
-
-
-def _of_hours(file: str, hours: str, at: KeyPath) -> Iterator[Finding]:
-    first, _, last = hours.partition("-")
-    if first == last or max(first, last) > "23:59" or max(first[3:], last[3:]) > "59":
-        message = f"`{hours}` are no hours of a day; write them as 08:00-22:00"
-        yield Finding(file=file, path=at, code="BadValue", message=message)
+    if layer.hotspot is not None:
+        found += of_hotspot(file, layer.hotspot, (*at, "hotspot"))
+    found += later(file, layer, LAYER, at)
+    return found
 
 
 def _of_group(file: str, group: Group) -> Iterator[Finding]:
@@ -185,17 +151,3 @@ def _of_release(file: str, stem: str, release: Release | AgentRelease) -> list[F
         return []
     message = f"the file is named {stem}.yaml and holds version {release.version}; make them the same"
     return [Finding(file=file, path=("version",), code="NameMismatch", message=message)]
-
-
-def _of_operation(file: str, operation: Operation) -> list[Finding]:
-    message = "operations are not yet in force: this file is checked, and nothing runs"
-    found = [
-        Finding(file=file, path=("action",), code="NotYetInForce", message=message, severity="warning", at_key=True)
-    ]
-    if (operation.target.site is None) == (operation.target.group is None):
-        message = "a target is exactly one of `site` and `group`"
-        found.append(Finding(file=file, path=("target",), code="BadValue", message=message))
-    if operation.action == "restart_service" and operation.service is None:
-        message = "`service` is missing; say which service is to be restarted"
-        found.append(Finding(file=file, path=("action",), code="MissingKey", message=message))
-    return found

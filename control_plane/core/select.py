@@ -35,6 +35,11 @@ def is_known(key: str) -> bool:
     return key in _READERS or (key.startswith(_LABELS) and len(key) > len(_LABELS))
 
 
+def values_of(key: str, name: SiteId, site: Site) -> Values:
+    """The values of a site under a known key."""
+    return _reader(key)(name, site)
+
+
 def _reader(key: str) -> Callable[[SiteId, Site], Values]:
     if not key.startswith(_LABELS):
         return _READERS[key]

@@ -71,10 +71,22 @@ def _check(node: Node, kind: inspect.Type, note: Note) -> None:
 
 def _check_described(node: Node, kind: inspect.Metadata, note: Note) -> None:
     description = (kind.extra_json_schema or {}).get("description", "")
-    if isinstance(kind.type, inspect.StrType | inspect.IntType | inspect.FloatType):
+    if (kind.extra or {}).get("secret"):
+        _check_secret(node, kind.type, note)
+    elif isinstance(kind.type, inspect.StrType | inspect.IntType | inspect.FloatType):
         _check_scalar(node, kind.type, description, note)
     else:
         _check(node, kind.type, note)
+
+
+def _check_secret(node: Node, kind: inspect.Type, note: Note) -> None:
+    """Never says what stands there: Problems are kept and shown."""
+    if not isinstance(node, Scalar) or _converts(node.value, kind) is not None:
+        message = (
+            "this secret is not encrypted; write what `neopro secret encrypt` prints, and choose another one: "
+            "Git keeps what was committed"
+        )
+        note(node, "SecretInPlainText", message)
 
 
 def _check_union(node: Node, kind: inspect.UnionType, note: Note) -> None:

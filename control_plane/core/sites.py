@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from control_plane.core.problems import Finding
+from control_plane.core.problems import Finding, KeyPath
 from control_plane.core.reading import Changes, Reading
 from control_plane.core.resolve import (
     Base,
@@ -214,6 +214,8 @@ class _Resolver:
         self._releases: dict[str, object] = {}
         self.selectors = Selectors(groups)
         self.known = frozenset(bases)
+        fleet = fleet_of(reading)
+        self._without_recovery = fleet is not None and fleet.recovery is None
 
     def record(self, path: str, document: Site, groups: GroupKeys) -> SiteRecord:
         """Resolve one site."""
@@ -227,6 +229,14 @@ class _Resolver:
         return SiteRecord(path, document, groups, resolved, shares, findings, conflicts)
 
     def _check(self, path: str, site: Site, groups: GroupKeys, resolved: Resolved) -> tuple[Finding, ...]:
+        found = self._check_release(path, site, groups, resolved)
+        if site.backup is not None and self._without_recovery:
+            found = (*found, without_recovery(path, ()))
+        if site.recipient is None and (resolved.hotspot is not None or site.restore is not None):
+            found = (*found, _without_recipient(path, site))
+        return found
+
+    def _check_release(self, path: str, site: Site, groups: GroupKeys, resolved: Resolved) -> tuple[Finding, ...]:
         version = resolved.release
         if version is None:
             return () if groups else (_without_release(path),)
@@ -247,6 +257,19 @@ def _without_release(path: str) -> Finding:
     return Finding(file=path, path=(), code=WITHOUT_RELEASE, message=message)
 
 
+def _without_recipient(path: str, site: Site) -> Finding:
+    at: KeyPath = () if site.restore is None else ("restore",)
+    what = "what it is to put back" if at else "the passphrase of its hotspot"
+    message = f"this site has no `recipient`, so its box cannot read {what}; write the `recipient: age1…` of its box"
+    return Finding(file=path, path=at, code="RecipientMissing", message=message)
+
+
+def without_recovery(path: str, at: KeyPath) -> Finding:
+    """For a layer that asks for backups, when there is no key to encrypt them to."""
+    message = "there is no recovery key to encrypt backups to; write `recovery: age1…` in fleet.yaml"
+    return Finding(file=path, path=(*at, "backup"), code="RecoveryMissing", message=message, at_key=True)
+
+
 def _check_requirements(path: str, site: Site, resolved: Resolved, release: Release) -> Iterator[Finding]:
     wanted = release.requires.hardware
     if wanted and site.hardware is not None and site.hardware not in wanted:
@@ -258,52 +281,3 @@ def _check_requirements(path: str, site: Site, resolved: Resolved, release: Rele
     if agent is not None and resolved.agent is not None and not at_least(resolved.agent, agent):
         message = f"release {release.version} needs agent {agent}, this site is to run {resolved.agent}"
         yield Finding(file=path, path=(), code="RequirementNotMet", message=f"{message}; raise `agent`")
-
-
-def check_sites(reading: Reading, sites: Sites) -> Iterator[Finding]:
-    """What is wrong with how sites resolve, and groups that hold no site.
-
-    Nothing is said that may only follow from a layer or a site that could not be read: that is reported itself.
-    """
-    unread = {file.folder for path in reading.problems if (file := reading.files.get(path)) and file.document is None}
-    layers_known = unread.isdisjoint(("", "groups"))
-    for record in sites.troubled.values():
-        for finding in record.findings:
-            if layers_known or finding.code != WITHOUT_RELEASE:
-                yield finding
-    yield from _check_conflicts(sites)
-    for name, group in () if "sites" in unread else sites.groups.items():
-        if not sites.members.get(name) and group.select:
-            message = "the selector matches no site; check its values, which are compared exactly"
-            yield Finding(
-                file=sites.group_paths[name],
-                path=("select",),
-                code="SelectorMatchesNothing",
-                message=message,
-                severity="warning",
-                at_key=True,
-            )
-
-
-def _check_conflicts(sites: Sites) -> Iterator[Finding]:
-    found: dict[tuple[str, str, tuple[str | int, ...]], tuple[Conflict, list[SiteId]]] = {}
-    for name, record in sites.troubled.items():
-        for conflict in record.conflicts:
-            key = (conflict.one.file, conflict.other.file, conflict.path)
-            found.setdefault(key, (conflict, []))[1].append(name)
-    for conflict, names in found.values():
-        yield _conflict_finding(conflict, names)
-
-
-def _conflict_finding(conflict: Conflict, names: list[SiteId]) -> Finding:
-    layer = conflict.other.layer
-    path, key = conflict.path, ".".join(str(part) for part in conflict.path)
-    if path[0] == "video_sets":
-        holder = "video_sets" if path[1] in layer.video_sets else "without_video_sets"
-        path = (holder, getattr(layer, holder).index(path[1]))
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    message = (
-        f"{conflict.one.name} and {conflict.other.name} have the same priority ({conflict.other.priority}) and set "
-        f"`{key}` differently for {min(names)}{more}; give one of them another priority"
-    )
-    return Finding(file=conflict.other.file, path=path, code="EqualPriorityConflict", message=message)

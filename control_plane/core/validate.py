@@ -1,7 +1,7 @@
 """Rules across documents: references, releases that are allowed, keys and categories that are used twice."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
@@ -9,9 +9,11 @@ from control_plane.core.parse import ParsedFile
 from control_plane.core.problems import Finding, suggestion
 from control_plane.core.reading import Changes, Name, Reading
 from control_plane.core.references import Reference
-from schemas.desired import Fleet, Release, Revoked, VideoSet
+from schemas.desired import AgentRelease, Fleet, Release, Revoked, VideoSet
 from schemas.names import Digest, Version
 
+_LISTED: Final[Mapping[str, Literal["app", "agent"]]] = {"releases": "app", "agents": "agent"}
+"""Folders of what the release list must allow, and how it calls them."""
 NO_REVOKED: Final = Revoked()
 _NOBODY: Final[frozenset[Any]] = frozenset()
 _NOUNS: Final = {
@@ -36,11 +38,14 @@ _HOW_TO_ADD: Final = {
 
 
 class ReleaseFacts(Struct, frozen=True):
-    """What decides whether a release may be named: the lists of the commit. `allowed` is None when trust is broken."""
+    """What decides whether a release may be named: what the commit has, by the folder of its kind.
 
-    allowed: dict[Version, Digest] | None
+    `allowed` is None when trust is broken; what is revoked is revoked of both kinds.
+    """
+
+    allowed: dict[str, dict[Version, Digest]] | None
     revoked: frozenset[Version]
-    trees: dict[Version, Digest]
+    trees: dict[str, dict[Version, Digest]]
 
 
 class References(Struct, frozen=True):
@@ -66,13 +71,15 @@ def revoked_of(reading: Reading) -> Revoked:
 
 def release_facts(reading: Reading) -> ReleaseFacts:
     """The facts of this commit."""
-    trees = {
-        file.id: file.document.tree
-        for paths in reading.named("releases").values()
-        if (file := reading.files[paths[0]]) and isinstance(file.document, Release)
-    }
-    allowed = None if reading.trust.release_list is None else reading.trust.allowed("app")
+    trees = {folder: _trees(reading, folder) for folder in _LISTED}
+    listed = reading.trust.release_list is not None
+    allowed = {folder: reading.trust.allowed(kind) for folder, kind in _LISTED.items()} if listed else None
     return ReleaseFacts(allowed, frozenset(revoked_of(reading).releases), trees)
+
+
+def _trees(reading: Reading, folder: str) -> dict[Version, Digest]:
+    files = (reading.files[paths[0]] for paths in reading.named(folder).values())
+    return {file.id: file.document.tree for file in files if isinstance(file.document, Release | AgentRelease)}
 
 
 NO_REFERENCES: Final = References({}, ReleaseFacts(None, frozenset(), {}), {}, {})
@@ -139,12 +146,12 @@ def _named_by(file: ParsedFile | None) -> Set[Name]:
 
 
 def _touches_releases(changes: Changes) -> bool:
-    return any(folder == "releases" or name == "revoked.yaml" for folder, name in changes.documents)
+    return any(folder in _LISTED or name == "revoked.yaml" for folder, name in changes.documents)
 
 
 def _to_check(changes: Changes, previous: References, now: References) -> set[str]:
     """Files that changed, and files that name something that came, went or changed its standing."""
-    whole = {"releases"} if now.facts != previous.facts else set()
+    whole = set(_LISTED) if now.facts != previous.facts else set()
     whole |= {folder for folder, known in now.in_fleet.items() if previous.in_fleet.get(folder) != known}
     again = set(changes.paths)
     again.update(*(now.users.get(name, ()) for name in changes.existence))
@@ -177,18 +184,19 @@ class _Checker:
             add = _HOW_TO_ADD.get(folder, f"{folder}/{name}.yaml")
             message = f"there is no {noun} `{name}`{self._suggest(folder, name)}; correct the name, or add it ({add})"
             yield Finding(file=file, path=path, code="MissingReference", message=message)
-        elif folder == "releases":
+        elif folder in _LISTED:
             yield from self._check_release(file, reference)
 
     def _check_release(self, file: str, reference: Reference) -> Iterator[Finding]:
-        _, version, path = reference
+        folder, version, path = reference
+        noun, allowed = _NOUNS[folder], self._facts.allowed
         if version in self._facts.revoked:
-            message = f"release {version} is revoked by revoked.yaml; name another release"
+            message = f"{noun} {version} is revoked by revoked.yaml; name another one"
             yield Finding(file=file, path=path, code="ReleaseRevoked", message=message)
-        elif self._facts.allowed is not None and version not in self._facts.allowed:
+        elif allowed is not None and version not in allowed[folder]:
             message = (
-                f"release {version} is not in the newest release list, so no box would run it; "
-                "sign it with `neopro release add`, or name another release"
+                f"{noun} {version} is not in the newest release list, so no box would run it; "
+                "sign it with `neopro release add`, or name another one"
             )
             yield Finding(file=file, path=path, code="ReleaseNotAllowed", message=message)
 
@@ -209,16 +217,24 @@ class _Checker:
 
 def check_releases(reading: Reading, facts: ReleaseFacts) -> Iterator[Finding]:
     """Releases whose tree is not the one that was signed, or that nobody signed (an error where one is named)."""
-    for version, tree in facts.trees.items():
-        file = reading.named("releases")[version][0]
-        signed = None if facts.allowed is None else facts.allowed.get(version)
+    for folder, trees in facts.trees.items():
+        allowed = None if facts.allowed is None else facts.allowed[folder]
+        for version, tree in trees.items():
+            yield from _check_tree(reading.named(folder)[version][0], folder, version, tree, allowed)
+
+
+def _check_tree(
+    file: str, folder: str, version: Version, tree: Digest, allowed: Mapping[Version, Digest] | None
+) -> Iterator[Finding]:
+    if allowed is not None:
+        signed = allowed.get(version)
         if signed is not None and signed != tree:
             message = (
                 f"the release list allows another tree of {version} ({signed[:19]}…); sign it again, or restore it"
             )
             yield Finding(file=file, path=("tree",), code="ReleaseTreeDiffers", message=message)
-        elif signed is None and facts.allowed is not None:
-            message = f"release {version} is not in the newest release list: no site can be given it"
+        elif signed is None:
+            message = f"{_NOUNS[folder]} {version} is not in the newest release list: no site can be given it"
             yield Finding(file=file, path=("version",), code="ReleaseNotAllowed", message=message, severity="warning")
 
 

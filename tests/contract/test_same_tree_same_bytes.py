@@ -7,10 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control_plane.core.compile import CompiledFleet, changed_sites, compile_commit
+from tests.support.calendars import MATCH, calendar
+from tests.support.commits import RECIPIENT, RECOVERY, SECRET, agent, operation
 from tests.support.fleet_generator import as_tree, make_fleet, public_key, trust_documents
 
 SITES = 12
-FLEET = make_fleet(SITES, 5)
+MATCHES = "maintenance: {windows: [at_boot], calendars: [matches]}\n"
+RESTORE = f"restore: sha256:{'ab' * 32}\n"
+HOTSPOT = f"hotspot: {{ssid: A, passphrase: '{SECRET}'}}\n"
+FLEET = make_fleet(SITES, 5) | {
+    **{f"agents/{version}.yaml": agent(version) for version in ("1.1.0", "1.2.0")},
+    "operations/restart.yaml": operation("site: club-000005"),
+    "operations/logs.yaml": operation("group: rugby", "action: fetch_logs\nsince: 2h"),
+    "calendars/matches.ics": calendar(MATCH),
+}
 CODE = st.integers(0, 2**32)
 Files = dict[str, bytes]
 
@@ -98,8 +108,22 @@ EDITS: list[tuple[str, Callable[[bytes, random.Random], bytes]]] = [
     ("fleet.yaml", replaced("offsetX: 12", "offsetX: 13")),
     ("fleet.yaml", replaced("release: 2.1.3", "release: 2.2.0")),
     ("fleet.yaml", appended("rollouts: {standard: {waves: [100%]}}\n", "tenants: {kalon: {name: K}}\n", "schema: 1\n")),
+    ("sites/", appended("agent: 1.2.0\n", "agent: 1.1.0\n", RESTORE, "timezone: Indian/Reunion\n")),
+    ("sites/", appended(f"recipient: {RECIPIENT}\n", "backup: {}\n", MATCHES)),
+    ("groups/", appended(MATCHES, "agent: 1.2.0\n", "backup: {videos: true}\n", HOTSPOT)),
+    ("fleet.yaml", appended(f"recovery: {RECOVERY}\n", f"recovery: {RECIPIENT}\n")),
+    ("fleet.yaml", appended("  agent: 1.1.0\n", "  backup: {}\n")),
+    ("agents/", replaced("size_bytes: 50", "size_bytes: 51")),
+    ("operations/", replaced("2026", "2027")),
+    ("operations/", replaced("site: club-000005", "group: rugby")),
+    ("operations/", replaced("group: ", "site: ")),
+    ("operations/", replaced("club-000005", "club-000004")),
+    ("calendars/", replaced("T20", "T21")),
+    ("calendars/", replaced("DTEND", "DTSTART")),
+    ("calendars/", replaced(";TZID=Europe/Paris", "")),
 ]
-FOLDERS = ("sites/", "groups/", "videos/", "video-sets/", "releases/", "fleet.yaml", "trust/")
+CONTENT = ("videos/", "video-sets/", "releases/", "agents/", "operations/", "calendars/")
+FOLDERS = ("sites/", "groups/", "fleet.yaml", "trust/", *CONTENT)
 
 
 def edit(files: Files, chance: random.Random, original: Files) -> Files:

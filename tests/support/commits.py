@@ -1,5 +1,6 @@
 """Small commits written by hand, and what compiling them says."""
 
+import base64
 from collections.abc import Mapping
 
 from control_plane.core.compile import CompiledFleet, compile_commit
@@ -27,6 +28,22 @@ def site(name: str, extra: str = "", *, region: str = "Bretagne", sports: str = 
 def release(version: str, extra: str = "") -> bytes:
     """A release file that the trust documents of `small_fleet` allow."""
     return f"version: {version}\ntree: {tree_of(version)}\nsize_bytes: 100\n{extra}".encode()
+
+
+RECOVERY = "age157vzq0726d2fu7kav244572evjqc2pspmzez9vxzgfv73yz6kdjs2gerp5"
+RECIPIENT = "age1u522hf7xgc5g4uwkksxmfqd00kgxn3dsktu4kxm300m8tg3grdxsxkrtm5"
+SECRET = "age:" + base64.b64encode(b"age-encryption.org/v1\n-> X25519 \n---\n").decode()
+"""The form of a secret; nothing is encrypted in it."""
+
+
+def agent(version: str) -> bytes:
+    """An agent's release file that the trust documents of `small_fleet` allow."""
+    return f"version: {version}\ntree: {tree_of(f'agent-{version}')}\nsize_bytes: 50\n".encode()
+
+
+def operation(target: str, action: str = "action: reboot", until: str = "2026-11-24T06:00:00+01:00") -> bytes:
+    """An operation file."""
+    return f"target: {{{target}}}\n{action}\nnot_after: {until}\n".encode()
 
 
 def small_fleet(**changes: bytes | None) -> dict[str, bytes]:

@@ -30,6 +30,8 @@ REGIONS = {
 SPORTS = ("football", "rugby", "handball", "basketball", "volleyball", "futsal", "hockey", "tennis")
 OFFERS = ("premium", "gold", "basic")
 RELEASES: tuple[Version, ...] = ("2.1.3", "2.2.0")
+AGENTS: tuple[Version, ...] = ("1.1.0", "1.2.0")
+"""Allowed by every release list; their files are for those who need them."""
 ISSUED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -77,6 +79,7 @@ def trust_documents(seed: int, releases: tuple[Version, ...] = RELEASES) -> dict
     keys = {key_id(line): line for line in lines.values()}
     root = TrustRoot(version=1, issued_at=ISSUED_AT, expires_at=expires_at, keys=keys, roles=roles)
     allowed = [AllowedRelease(kind="app", version=version, tree=tree_of(version)) for version in releases]
+    allowed += [AllowedRelease(kind="agent", version=version, tree=tree_of(f"agent-{version}")) for version in AGENTS]
     listing = ReleaseList(version=1, issued_at=ISSUED_AT, expires_at=expires_at, releases=allowed)
     return {
         "trust/root-1.json": sign(ROOT_TYPE, msgspec.json.encode(root), [private_key(f"root-{seed}")]),

@@ -7,6 +7,11 @@ from control_plane.core.problem_catalogue.entry import Entry, Sample
 _SITE: Final = "name: Brest\nlocation: {city: Brest, region: Bretagne}\n"
 _KEY: Final = "identity: ed25519:PaoemJ+IOwOl8zvMMAlYwW1Hf7D9Q31fAN7AdHbO8f0=\n"
 _FEEBLE: Final = "identity: ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+_AGE: Final = "age154e7m59vjv75k826wdythaa926jazzknksd2yzv8jcygtvfkg4xq6qd0lq"
+_RECIPIENT: Final = f"recipient: {_AGE}\n"
+_RESTORE: Final = f"restore: sha256:{'ab' * 32}\n"
+_FLEET: Final = f"schema: 1\ndefaults:\n  release: 2.1.3\n  video_sets: [national]\nrecovery: {_AGE}\n"
+_REBOOT: Final = "target: {site: brest}\naction: reboot\nnot_after: 2026-11-24T06:00:00+01:00\n"
 _ARENA: Final = "videos: [noel]\n"
 
 
@@ -49,6 +54,15 @@ ACROSS: Final = (
         remedy="Copy the line that `neopro-agent identity` prints on each box.",
         wrong=(Sample("sites/brest.yaml", _SITE + _KEY), Sample("sites/brest-2.yaml", _SITE + _KEY)),
         right=(Sample("sites/brest.yaml", _SITE + _KEY), Sample("sites/brest-2.yaml", _SITE)),
+    ),
+    Entry(
+        code="DuplicateRecipient",
+        title="Two sites have one key for secrets",
+        means="The same `recipient` stands in two files.",
+        why="A box could read what is meant for another one.",
+        remedy="Copy the line of each box into its own file.",
+        wrong=(Sample("sites/brest.yaml", _SITE + _RECIPIENT), Sample("sites/brest-2.yaml", _SITE + _RECIPIENT)),
+        right=(Sample("sites/brest.yaml", _SITE + _RECIPIENT), Sample("sites/brest-2.yaml", _SITE)),
     ),
     Entry(
         code="EqualPriorityConflict",
@@ -98,6 +112,24 @@ ACROSS: Final = (
         means="A release's file, or a document of `trust/`, says one version in its name and another inside.",
         why="References go by the name, boxes by what is inside.",
         remedy="Make the two the same.",
+    ),
+    Entry(
+        code="RecipientMissing",
+        title="A site that could not read its secrets",
+        means="A layer gives the site a hotspot, or its file a backup to put back, and the file names no `recipient`.",
+        why="Nothing can be encrypted to the box, and what is encrypted to others it cannot read.",
+        remedy="Write the `recipient: age1…` line of the box into the site's file.",
+        wrong=_site(_RESTORE),
+        right=_site(_RESTORE + _RECIPIENT),
+    ),
+    Entry(
+        code="RecoveryMissing",
+        title="Backups with no key to encrypt them to",
+        means="A layer asks for backups, and fleet.yaml has no `recovery`.",
+        why="A backup holds the club's password; it leaves the box encrypted or not at all.",
+        remedy="Write the team's recovery key into fleet.yaml: `recovery: age1…`.",
+        wrong=_site("backup: {videos: false}\n"),
+        right=(Sample("fleet.yaml", _FLEET), *_site("backup: {videos: false}\n")),
     ),
     Entry(
         code="ReleaseNotAllowed",
@@ -159,5 +191,18 @@ ACROSS: Final = (
         remedy="Copy the line that `neopro-agent identity` prints on the box.",
         wrong=_site(_FEEBLE),
         right=_site(_KEY),
+    ),
+    Entry(
+        code="TargetNotActive",
+        title="An operation for a site that does nothing",
+        means="The target of the operation is suspended or retired.",
+        why="Its box was told to stop converging, and runs no operation.",
+        remedy="Delete the operation, or make the site active again.",
+        severities=("warning",),
+        wrong=(
+            Sample("sites/brest.yaml", _SITE + "state: retired\n"),
+            Sample("operations/restart.yaml", _REBOOT),
+        ),
+        right=(Sample("sites/brest.yaml", _SITE), Sample("operations/restart.yaml", _REBOOT)),
     ),
 )

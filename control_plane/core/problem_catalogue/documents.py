@@ -12,6 +12,10 @@ def _site(more: str) -> tuple[Sample]:
     return (Sample("sites/brest.yaml", _SITE + more),)
 
 
+def _fleet(more: str) -> tuple[Sample]:
+    return (Sample("fleet.yaml", "schema: 1\ndefaults: {release: 2.1.3, video_sets: [national]}\n" + more),)
+
+
 def _set(more: str) -> tuple[Sample]:
     return (Sample("video-sets/derby.yaml", _SET + more),)
 
@@ -97,8 +101,8 @@ DOCUMENTS: Final = (
         why="You shall not wait for an effect that does not come.",
         remedy="Nothing: it may stay, and takes effect with the version that says so.",
         severities=("warning",),
-        wrong=_site("connectivity: rare\n"),
-        right=_site(""),
+        wrong=_fleet("alerts: {offline: {critical: 1h}}\n"),
+        right=_fleet(""),
     ),
     Entry(
         code="SamePlace",
@@ -108,6 +112,15 @@ DOCUMENTS: Final = (
         remedy="Delete one of the two, or give them days that do not meet.",
         wrong=_set("videos: [noel, noel]\n"),
         right=_set("videos:\n  - {video: noel, until: 2026-01-05}\n  - {video: noel, from: 2026-12-20}\n"),
+    ),
+    Entry(
+        code="SecretInPlainText",
+        title="A secret that is not encrypted",
+        means="A passphrase stands in the file as it is, or in a form that nobody encrypted.",
+        why="Whoever can read the repository could read it, and Git never forgets.",
+        remedy="Write what `neopro secret encrypt` prints, and choose another secret: this one is known.",
+        wrong=_site("hotspot: {ssid: Club, passphrase: correct horse}\n"),
+        right=_site(""),
     ),
     Entry(
         code="SelectOrSites",
