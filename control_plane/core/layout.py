@@ -92,6 +92,9 @@ def _place_document(path: str, folder: str, rest: str) -> Place:
     name = rest.rpartition("/")[2]
     stem, _, extension = name.rpartition(".")
     if extension == "yaml" and stem:
+        if "/." in f"/{rest[: -len(name)]}":
+            message = "folders whose name begins with a dot are not read; rename it, or move the file to docs/"
+            return _refused(path, "BadFileName", message)
         pattern = _SEMVER if folder in _VERSIONED else _ID
         if pattern.fullmatch(stem):
             return Place("document", folder, stem, KINDS[folder])

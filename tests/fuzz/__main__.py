@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 
 from tests.fuzz.inputs import make_input
@@ -29,30 +30,36 @@ def main() -> int:
     if given.only is not None:
         return _show(given.seed, given.only)
     last = given.first + given.inputs
-    run = Run(partial(look_at, given.seed), given.first, last, workers=given.workers, told=_progress(given.inputs))
+    run = Run(
+        partial(look_at, given.seed), given.first, last, workers=given.workers, told=_progress(given.seed, given.inputs)
+    )
     outcome = run.go()
-    for failure in sorted(outcome.failures, key=lambda failure: failure.number):
-        print(f"input {failure.number}: {failure.what.strip()}")
-        print(f"    see it: python -m tests.fuzz --seed {given.seed} --only {failure.number}")
-    for number in sorted(outcome.slow):
-        print(f"input {number} is slow: python -m tests.fuzz --seed {given.seed} --only {number}")
     print(outcome)
     return 1 if outcome.failures else 0
 
 
-def _progress(total: int):  # type: ignore[no-untyped-def]
-    """Says how far it is: every ten seconds on a terminal, else every tenth of the way."""
+def _progress(seed: int, total: int) -> Callable[[Outcome], None]:
+    """Tells failures as they come, and how far it is: every ten seconds on a terminal, else every tenth of the way."""
     began_s = last_s = time.monotonic()
-    tenths = 0
+    told_failures = told_slow = tenths = 0
 
     def told(outcome: Outcome) -> None:
-        nonlocal last_s, tenths
+        nonlocal last_s, tenths, told_failures, told_slow
+        for failure in outcome.failures[told_failures:]:
+            print(f"input {failure.number}: {failure.what.strip()}\n    {_again(seed, failure.number)}", flush=True)
+        for number in outcome.slow[told_slow:]:
+            print(f"input {number} is slow\n    {_again(seed, number)}", flush=True)
+        told_failures, told_slow = len(outcome.failures), len(outcome.slow)
         now_s = time.monotonic()
         if now_s - last_s > 10 if sys.stderr.isatty() else outcome.inputs * 10 // total > tenths:
             last_s, tenths = now_s, outcome.inputs * 10 // total
-            print(f"{outcome}, {outcome.inputs / (now_s - began_s):,.0f} a second", file=sys.stderr)
+            print(f"{outcome}, {outcome.inputs / (now_s - began_s):,.0f} a second", file=sys.stderr, flush=True)
 
     return told
+
+
+def _again(seed: int, number: int) -> str:
+    return f"see it: python -m tests.fuzz --seed {seed} --only {number}"
 
 
 def _show(seed: int, number: int) -> int:

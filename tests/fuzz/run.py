@@ -181,6 +181,7 @@ class Run:
             raise RuntimeError(f"a worker could not start: {why}")
         self.outcome.failures.append(Failure(number, why))
         self.outcome.inputs += number + 1 - worker.given[0]
+        self._told(self.outcome)
         self._workers.remove(worker)
         worker.stop()
         if number + 1 < worker.given[1]:
