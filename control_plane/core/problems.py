@@ -17,6 +17,7 @@ MAX_PROBLEMS: Final = 200
 TOO_MANY: Final = f"there are more than {MAX_PROBLEMS} problems in this file; see to these"
 SHOWN: Final = 60
 """Characters of a value that a sentence repeats."""
+MAX_SENTENCE: Final = 1_500
 _BLANKS: Final = "\u00a0\u202f"
 _ALPHABET: Final = ascii_lowercase + digits + "-."
 KeyPath = tuple[str | int, ...]
@@ -49,13 +50,15 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """By place, each once; what they repeat of hostile files and names can steer no terminal and forge no line."""
-    return tuple(sorted({_in_one_line(problem) for problem in problems}))
+    """By place, each once; what they repeat of hostile files steers no terminal, forges no line and floods no page."""
+    return tuple(sorted({_tame(problem) for problem in problems}))
 
 
-def _in_one_line(problem: Problem) -> Problem:
+def _tame(problem: Problem) -> Problem:
     message = problem.message
-    return problem if message.isprintable() else replace(problem, message=one_line(message))
+    if message.isprintable() and len(message) <= MAX_SENTENCE:
+        return problem
+    return replace(problem, message=one_line(message)[:MAX_SENTENCE])
 
 
 def brief(text: str) -> str:

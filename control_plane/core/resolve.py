@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, groupby
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -70,6 +71,9 @@ class Base(Struct, frozen=True):
 
 
 NOTHING: Final = Resolved()
+_EMPTY: Final[dict[str, Any]] = {}
+"""A map that sets nothing: it takes the place of a scalar below it, and leaves a map as it is."""
+_ENCODER: Final = msgspec.json.Encoder(order="sorted")
 Origins = dict[KeyPath, tuple[Source, KeyPath]]
 """Resolved key path -> the layer that set it, and the key path of the value within that layer."""
 
@@ -162,12 +166,12 @@ def merge_base(fleet: Source | None, groups: Sequence[Source], origins: Origins 
 
 def undecided(conflicts: Iterable[Conflict], higher: Iterable[Source]) -> list[Conflict]:
     """The conflicts that no higher layer decides by setting the same key itself."""
-    decided = {path for source in higher for path in _settings(source.layer)}
+    decided = {path for source in higher for path, value in _settings(source.layer).items() if value != _EMPTY}
     return [c for c in conflicts if not any(c.path[: len(path)] == path for path in decided)]
 
 
 def _settings(layer: Layer) -> dict[KeyPath, Any]:
-    """What a layer sets, flat; maps of `config` leaf by leaf, sets as present or not."""
+    """What a layer sets, flat; maps of `config` leaf by leaf (an empty one as itself), sets as present or not."""
     found: dict[KeyPath, Any] = {(key,): value for key in SCALAR_KEYS if (value := getattr(layer, key)) is not None}
     found |= {("video_sets", name): True for name in layer.video_sets}
     found |= {("video_sets", name): False for name in layer.without_video_sets}
@@ -177,7 +181,7 @@ def _settings(layer: Layer) -> dict[KeyPath, Any]:
 
 def _flatten(config: Mapping[str, Any], at: KeyPath, found: dict[KeyPath, Any]) -> None:
     for key, value in config.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             _flatten(value, (*at, key), found)
         else:
             found[(*at, key)] = value
@@ -186,8 +190,13 @@ def _flatten(config: Mapping[str, Any], at: KeyPath, found: dict[KeyPath, Any]) 
 def _differences(one: Source, other: Source) -> list[Conflict]:
     """What two layers of one rank set differently: other values, or a value where the other has a map."""
     first, second = _settings(one.layer), _settings(other.layer)
-    found = [path for path in first.keys() & second.keys() if first[path] != second[path]]
+    found = [path for path in first.keys() & second.keys() if not _same(first[path], second[path])]
     for these, those in ((first, second), (second, first)):
         longer = {path[:n] for path in those for n in range(1, len(path))}
-        found += [path for path in these if path in longer]
+        found += [path for path, value in these.items() if path in longer and value != _EMPTY]
     return [Conflict(path, one, other) for path in sorted(set(found), key=str)]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether a box gets the same: to JSON, unlike to Python, `true`, 1 and 1.0 are three values."""
+    return _ENCODER.encode(one) == _ENCODER.encode(other)

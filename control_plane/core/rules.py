@@ -58,7 +58,7 @@ def _of_site(file: str, site: Site) -> list[Finding]:
     found = _of_layer(file, site, ())
     if site.timezone not in TIMEZONES:
         hint = suggestion(site.timezone, TIMEZONES)
-        message = f"there is no time zone `{site.timezone}`{hint}; write a name such as Europe/Paris"
+        message = f"there is no time zone `{brief(site.timezone)}`{hint}; write a name such as Europe/Paris"
         found.append(Finding(file=file, path=("timezone",), code="BadValue", message=message))
     if site.recipient is not None:
         found += of_recipient(file, site.recipient, ("recipient",))

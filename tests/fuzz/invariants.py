@@ -9,7 +9,7 @@ import msgspec
 from control_plane.core.compile import CompiledFleet, Problem, compile_commit
 from control_plane.core.layout import TreeEntry, place_entry
 from control_plane.core.parse import DocumentKey, _parse_plain, _parse_precisely, parse_file
-from control_plane.core.problems import sort_problems
+from control_plane.core.problems import MAX_SENTENCE, sort_problems
 from control_plane.core.trust import read_trust
 from control_plane.core.yaml_strict import Doubtful
 from tests.fuzz.inputs import Input, make_input
@@ -18,7 +18,6 @@ from tests.support.fleet_generator import as_tree
 NO_FILE: Final = frozenset(("trust/", "fleet.yaml"))
 """Problems may be said of these though they are not there."""
 _BLOB: Final = "0" * 40
-MAX_SENTENCE: Final = 1_500
 UNEXPECTED: Final = "this does not fit:"
 """How the reader begins a sentence when types and shape check disagree."""
 

@@ -15,10 +15,10 @@ SAMPLE = 3_000
 def hostile(number: int) -> None:
     """Some numbers end the process, hang, or fail."""
     match number:
-        case 3:
+        case 13:
             os.kill(os.getpid(), signal.SIGSEGV)
-        case 5:
-            raise ValueError("five")
+        case 15:
+            raise ValueError("fifteen")
         case 7:
             while True:
                 pass
@@ -26,7 +26,7 @@ def hostile(number: int) -> None:
             until_s = time.process_time() + 1.2
             while time.process_time() < until_s:
                 pass
-        case 499:
+        case 507:
             os._exit(3)
 
 
@@ -43,13 +43,18 @@ def test_input_of_a_number_is_the_same_whatever_was_made_before() -> None:
     assert one != [make_input(5, number) for number in range(40)]
 
 
-def test_input_that_crashes_hangs_or_fails_is_named_and_the_rest_is_looked_at() -> None:
-    outcome = Run(hostile, 0, BATCH + 20, workers=2, limit_s=3).go()
+def test_input_that_crashes_or_fails_is_named_and_the_rest_is_looked_at() -> None:
+    outcome = Run(hostile, 8, BATCH + 28, workers=2).go()
     named = {failure.number: failure.what for failure in outcome.failures}
-    assert named.keys() == {3, 5, 7, 499}
-    assert "exit code -11" in named[3]
-    assert "ValueError: five" in named[5]
-    assert "not done after 3 s" in named[7]
-    assert "exit code 3" in named[499]
+    assert named.keys() == {13, 15, 507}
+    assert "exit code -11" in named[13]
+    assert "ValueError: fifteen" in named[15]
+    assert "exit code 3" in named[507]
     assert outcome.slow == [11]
-    assert str(outcome) == "520 inputs, 4 failures, 1 slow (over 1 s)"
+    assert str(outcome) == "520 inputs, 3 failures, 1 slow (over 1 s)"
+
+
+def test_input_that_does_not_come_back_is_named_and_the_rest_is_looked_at() -> None:
+    outcome = Run(hostile, 5, 9, limit_s=1).go()
+    assert [(failure.number, failure.what) for failure in outcome.failures] == [(7, "it was not done after 1 s")]
+    assert outcome.inputs == 4
