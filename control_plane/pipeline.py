@@ -7,14 +7,13 @@ processes the publishing transaction decides, and the one that comes second look
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
-from control_plane.core.absent import absent_problems
 from control_plane.core.commit_signature import signature_fault
 from control_plane.core.compile import CompiledFleet, changed_sites, compile_commit
 from control_plane.core.number import Bodies, Mark, Numbering, number
@@ -25,14 +24,15 @@ from control_plane.git_objects import Tree
 from control_plane.git_source import CommitInfo, GitSource
 from control_plane.guarding import Guarding
 from control_plane.objects import ObjectStore
+from control_plane.presence import Presence
 from control_plane.signer import Signer
 from control_plane.store import publications, remotes
 from control_plane.store.pool import Connection, Pool, connection
 from control_plane.store.publications import CommitLook, Published, SignedHead, TrustRow, Word
 from schemas.api import ChangeImpact
 from schemas.desired import Revoked
-from schemas.manifest import FileTree, ListRef, SiteHead
-from schemas.names import Digest, Revision, SiteId, digest_of
+from schemas.manifest import ListRef, SiteHead
+from schemas.names import Revision, SiteId, digest_of
 from schemas.trust import read_release_list, read_root
 
 Clock = Callable[[], datetime]
@@ -42,7 +42,6 @@ HEAD_LIFETIME: Final = timedelta(days=7)
 RENEW_AFTER: Final = timedelta(days=1)
 CLOCK_TOLERANCE: Final = timedelta(days=1)
 RENEW_BATCH: Final = 1000
-MAX_LISTING_BYTES: Final = 64 << 20
 _TRIES: Final = 5
 
 
@@ -94,8 +93,7 @@ class Pipeline:
         self._compiled: CompiledFleet | None = None
         self._refused: Outcome | None = None
         self._signable = 0
-        self._present: set[Digest] = set()
-        self._complete: set[Digest] = set()
+        self._presence = Presence(objects)
 
     async def ingest(self) -> Outcome:
         """Look at the remote once and publish what is new; the `remote` row keeps how it went.
@@ -165,7 +163,7 @@ class Pipeline:
             revoked = Revoked() if untrusted else compiled.revoked
             return await self._refuse(base, commit, (*untrusted, *compiled.problems), revoked, final=True)
         self._compiled = compiled
-        if absent := await self._absent(compiled, tree):
+        if absent := await self._presence.absent(compiled, tree):
             # Looked at again next time: the upload may well come after the commit.
             return await self._refuse(base, commit, (*compiled.problems, *absent), compiled.revoked, final=False)
         known = await self._knowledge(base)
@@ -310,39 +308,6 @@ class Pipeline:
         allowed = read_release_list(envelopes[1], root)
         listed = ListRef(version=allowed.version, sha256=digest_of(envelopes[1]))
         return _Trust(root_version=root.version, release_list=listed)
-
-    async def _absent(self, compiled: CompiledFleet, tree: Tree) -> tuple[object, ...]:
-        """Problems of the blobs that the commit names and the object store lacks."""
-        assert compiled.release_list is not None, "a commit without a release list has errors"
-        missing = await self._missing(compiled.blobs)
-        trees = ({r.tree for r in compiled.release_list.releases} & compiled.blobs) - missing - self._complete
-        incomplete, unreadable = {}, set()
-        for listing in sorted(trees):
-            files = await self._listed(listing)
-            if files is None:
-                unreadable.add(listing)
-            elif lacking := await self._missing(files):
-                incomplete[listing] = (len(lacking), len(files))
-            else:
-                self._complete.add(listing)
-        if not (missing or incomplete or unreadable):
-            return ()
-        await self._objects.check()  # a store that is away (a disk that is not mounted) must not look like an empty one
-        return await asyncio.to_thread(absent_problems, missing, incomplete, unreadable, tree.entries, tree.blobs)
-
-    async def _missing(self, digests: Set[Digest]) -> set[Digest]:
-        """What the store lacks; what it was seen to hold is not asked for again: blobs are never taken away."""
-        missing = await self._objects.missing(unseen) if (unseen := digests - self._present) else set()
-        self._present |= unseen - missing
-        return missing
-
-    async def _listed(self, listing: Digest) -> frozenset[Digest] | None:
-        """The files that a release's listing names; None when the blob is no listing."""
-        data = b"".join([chunk async for chunk in self._objects.read(listing, 0, MAX_LISTING_BYTES)])
-        try:
-            return frozenset(file.digest for file in msgspec.json.decode(data, type=FileTree).files)
-        except msgspec.DecodeError:
-            return None
 
     async def _current(self) -> Published | None:
         async with connection(self._pool) as conn:

@@ -1,30 +1,33 @@
-"""What a box may read: its manifest, the content that it names, its release's listing, and the files of that."""
+"""What a box may read: its manifest, what that names, and what is named by the listings and patches among it."""
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from control_plane.errors import BlobMissing, BlobRejected
+from control_plane.listings import files_of, packs_of
 from control_plane.objects import ObjectStore
 from control_plane.store import publications
 from control_plane.store.pool import Pool, connection
-from schemas.manifest import FileTree, SiteManifest
+from schemas.manifest import SiteManifest
 from schemas.names import Digest
 
 MANIFESTS: Final = 256
 LISTINGS: Final = 16
 """How many are remembered: a manifest has some 25 kB, a listing of 6,000 files makes 1 MB of digests."""
-MAX_LISTING_BYTES: Final = 64 << 20
+Reader = Callable[[ObjectStore, Digest], Awaitable[frozenset[Digest] | None]]
 
 
 class Grant(NamedTuple):
-    """A manifest's exact bytes, the digests that it names itself, and its release's listing."""
+    """A manifest's exact bytes, the digests that it names itself, and which are listings or indices of patches."""
 
     body: bytes
     named: frozenset[Digest]
-    listing: Digest | None
+    listings: tuple[Digest, ...]
+    patches: tuple[Digest, ...]
 
 
 class Grants:
@@ -49,7 +52,11 @@ class Grants:
         grant = await self.of(manifest)
         if digest == manifest or digest in grant.named:
             return True
-        return grant.listing is not None and digest in await self._files(grant.listing)
+        for read, blobs in ((files_of, grant.listings), (packs_of, grant.patches)):
+            for blob in blobs:
+                if digest in await self._inside(blob, read):
+                    return True
+        return False
 
     async def _read_manifest(self, digest: Digest) -> Grant:
         async with connection(self._pool) as conn:
@@ -57,26 +64,23 @@ class Grants:
         if body is None:
             raise BlobMissing(f"cannot find the manifest {digest}: it was never published")
         manifest = msgspec.json.decode(body, type=SiteManifest)
-        listing = manifest.release.tree if manifest.release else None
-        named = frozenset(file.digest for file in manifest.content)
-        named |= {digest for digest in (listing, manifest.restore) if digest}
-        return Grant(body, named, listing)
+        release, agent = manifest.release, manifest.agent
+        listings = tuple(target.tree for target in (release, agent) if target is not None)
+        patches = tuple(patch.index for patch in release.patches) if release is not None else ()
+        restore = () if manifest.restore is None else (manifest.restore,)
+        named = frozenset((*(file.digest for file in manifest.content), *listings, *patches, *restore))
+        return Grant(body, named, listings, patches)
 
-    async def _files(self, listing: Digest) -> frozenset[Digest]:
+    async def _inside(self, blob: Digest, read: Reader) -> frozenset[Digest]:
         async with self._one_listing_at_a_time:
-            known = self._listings.get(listing)
+            known = self._listings.get(blob)
             if known is None:
-                known = self._listings[listing] = await self._read_listing(listing)
-            _keep_recent(self._listings, listing, LISTINGS)
+                found = await read(self._objects, blob)
+                if found is None:
+                    raise BlobRejected(f"cannot read the listing {blob}: it is none")
+                known = self._listings[blob] = found
+            _keep_recent(self._listings, blob, LISTINGS)
             return known
-
-    async def _read_listing(self, digest: Digest) -> frozenset[Digest]:
-        body = b"".join([chunk async for chunk in self._objects.read(digest, 0, MAX_LISTING_BYTES)])
-        try:
-            tree = msgspec.json.decode(body, type=FileTree)
-        except msgspec.DecodeError as problem:
-            raise BlobRejected(f"cannot read the listing {digest}: {problem}") from None
-        return frozenset(file.digest for file in tree.files)
 
 
 def _keep_recent(cache: OrderedDict[Digest, Any], key: Digest, most: int) -> None:

@@ -8,10 +8,12 @@ from control_plane.core.problems import Problem, sort_problems
 from schemas.names import Digest
 
 CODE: Final = "BlobMissing"
-_UNREADABLE = "this blob is no listing of a release's files; make the release anew with: neopro release add PATH"
+_UNREADABLE = "this blob is no listing of a release's files (or no patch); make it anew with: neopro release add PATH"
 _ADVICE = {
     "videos/": "the file of this video is not in the object store; upload it with: neopro video add FILE",
-    "releases/": "the listing of this release is not in the object store; upload it with: neopro release add PATH",
+    "releases/": "the listing or a patch of this release is not in the object store; run again neopro release add PATH",
+    "agents/": "the listing of this agent is not in the object store; upload it with: neopro release add PATH",
+    "sites/": "the backup that is to be put back is not in the object store; run again: neopro site replace SITE",
 }
 
 
@@ -22,9 +24,9 @@ def absent_problems(
     entries: Iterable[TreeEntry],
     blobs: Mapping[str, bytes],
 ) -> tuple[Problem, ...]:
-    """One Problem a place. `incomplete`: digest of a release's listing -> (files that lack, files in all).
+    """One Problem a place. `incomplete`: digest of a listing or patch -> (blobs in it that lack, all in it).
 
-    `unreadable`: blobs that are named as a release's listing and are none.
+    `unreadable`: blobs that are named as a listing or patch and are none.
     """
     found = []
     for entry in entries:
@@ -36,7 +38,7 @@ def absent_problems(
             found += [
                 _problem(entry.path, text, digest, _lacking(*counts))
                 for digest, counts in incomplete.items()
-                if folder == "releases/" and _names(text, digest)
+                if folder in ("releases/", "agents/") and _names(text, digest)
             ]
     return sort_problems(found)
 

@@ -30,7 +30,7 @@ from control_plane.core.validate import (
     check_releases,
     revoked_of,
 )
-from schemas.desired import Revoked, Site
+from schemas.desired import Release, Revoked, Site
 from schemas.names import Digest, SiteId
 from schemas.trust import ReleaseList, TrustRoot
 
@@ -80,6 +80,14 @@ class CompiledFleet(Struct, frozen=True, kw_only=True):
     def blobs(self) -> Set[Digest]:
         """Every blob that a manifest names: content, listings of releases and agents, patches, backups to put back."""
         return self.state.rendering.naming.keys() if self.sites else frozenset()
+
+    @property
+    def patches(self) -> frozenset[Digest]:
+        """Of `blobs` those that are indices of patches from one release to another."""
+        reading = self.state.reading
+        documents = (reading.document("releases", version) for version in reading.named("releases"))
+        indices = {p.index for document in documents if isinstance(document, Release) for p in document.patches}
+        return frozenset(indices & self.blobs)
 
 
 class Origin(Struct, frozen=True, kw_only=True):

@@ -6,11 +6,22 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
+import zstandard
 
 from control_plane.api.spool import Spool
 from control_plane.objects import FolderStore
-from schemas.manifest import ContentFile, FileTree, ReleaseHealth, ReleaseTarget, TreeFile, encode_canonical
+from schemas.manifest import (
+    AgentTarget,
+    ContentFile,
+    FileTree,
+    PatchRef,
+    ReleaseHealth,
+    ReleaseTarget,
+    TreeFile,
+    encode_canonical,
+)
 from schemas.names import Digest, digest_of
 from tests.support.api import Api, open_api
 from tests.support.published import Box, Wanted, manifest, manifest_digest
@@ -75,6 +86,41 @@ async def test_box_reads_what_its_manifest_names_and_nothing_else(api: Api, box:
     refused = await get(api, box, secret)
     unknown = await get(api, box, digest_of(b"not there"))
     assert (refused.status_code, unknown.status_code) == (403, 403), "whether it is there is nobody's business"
+
+
+async def test_box_reads_what_is_named_by_its_agent_s_listing_its_patches_and_its_restore(api: Api) -> None:
+    def listing(data: bytes) -> bytes:
+        file = TreeFile(path="app.py", mode="0644", size_bytes=len(data), digest=digest_of(data))
+        return encode_canonical(FileTree(schema=1, files=[file]))
+
+    agent, backup, pack, other = b"agent", b"encrypted", b"frames", b"pack of a release that is not this box's"
+    named = [listing(SCRIPT), listing(agent), index_of(pack), backup]
+    for data in (*named, SCRIPT, agent, pack, other, index_of(other)):
+        await api.put(data)
+    release = ReleaseTarget(
+        version="1.0.0",
+        tree=digest_of(named[0]),
+        size_bytes=1,
+        services=[],
+        health=ReleaseHealth(within_s=1, settle_s=1),
+        patches=[PatchRef(base=digest_of(b"base"), index=digest_of(named[2]), size_bytes=len(pack))],
+    )
+    wanted = manifest(
+        release=release,
+        agent=AgentTarget(version="1.0.0", tree=digest_of(named[1]), size_bytes=1),
+        restore=digest_of(backup),
+    )
+    box = Box("brest")
+    await api.publish({"brest": Wanted(box.identity, manifest=wanted)})
+    for data in (*named, SCRIPT, agent, pack):
+        assert (await get(api, box, digest_of(data))).content == data
+    for data in (other, index_of(other), b"base"):
+        assert (await get(api, box, digest_of(data))).status_code == 403
+
+
+def index_of(pack: bytes) -> bytes:
+    """As much of a patch's index as says what the box may read."""
+    return zstandard.ZstdCompressor().compress(msgspec.json.encode({"pack": digest_of(pack)}))
 
 
 async def test_box_reads_its_listing(api: Api, box: Box) -> None:

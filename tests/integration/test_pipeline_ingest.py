@@ -7,14 +7,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import zstandard
 
 from control_plane.errors import ClockBehind, KeyUnusable, NotFastForward, ObjectsUnavailable, RemoteUnreachable
 from control_plane.signer import write_private_key
 from control_plane.store import publications, remotes
 from schemas.dsse import public_line
 from schemas.manifest import SiteHead, SiteManifest, encode_canonical
-from schemas.names import SiteId
+from schemas.names import SiteId, digest_of
 from schemas.trust import AllowedRelease, read_head, read_release_list, read_root
+from tests.support.commits import RECIPIENT
 from tests.support.world import SITES, World, as_yaml, file_tree, open_world, reopened
 
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
@@ -283,6 +285,36 @@ async def test_a_release_that_was_not_wholly_uploaded_refuses_the_commit_until_i
     assert problem.startswith("releases/2.0.0.yaml:2:") and "neopro release add" in problem
     assert ("1 of the 2 files" in problem) == (lacking == "file")
     world.upload(absent)
+    assert (await world.ingest()).sites == 1
+
+
+@pytest.mark.parametrize("lacking", ["index", "pack", "neither: the index is none"])
+async def test_a_patch_that_was_not_wholly_uploaded_refuses_the_commit_until_it_is(world: World, lacking: str) -> None:
+    await world.ingest()
+    pack = b"frames"
+    index = zstandard.ZstdCompressor().compress(msgspec.json.encode({"pack": digest_of(pack)}))
+    blobs = {"pack": pack, "index": b"no index" if lacking.startswith("neither") else index}
+    patch = {"from": "1.0.0", "base": digest_of(b"1"), "index": digest_of(blobs["index"]), "size_bytes": 6}
+    files = {"VERSION": b"2.0.0\n"}
+    for name in blobs.keys() - {lacking}:
+        world.upload(blobs[name])
+    change = world.add_release("2.0.0", files, patches=[patch])
+    world.commit(change | {"sites/brest.yaml": world.site_file("brest", release="2.0.0")})
+    outcome = await world.ingest()
+    assert outcome.verdict == "refused"
+    (problem,) = [p for p in outcome.problems if "BlobMissing" in p]
+    assert problem.startswith("releases/2.0.0.yaml:") and "neopro release add" in problem
+    if lacking in blobs:
+        world.upload(blobs[lacking])
+        assert (await world.ingest()).sites == 1
+
+
+async def test_a_backup_to_put_back_that_is_not_there_refuses_the_commit_until_it_is(world: World) -> None:
+    await world.ingest()
+    world.commit({"sites/brest.yaml": world.site_file("brest", restore=digest_of(b"backup"), recipient=RECIPIENT)})
+    (problem,) = [p for p in (await world.ingest()).problems if "BlobMissing" in p]
+    assert problem.startswith("sites/brest.yaml:") and "neopro site replace" in problem
+    world.upload(b"backup")
     assert (await world.ingest()).sites == 1
 
 
