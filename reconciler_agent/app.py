@@ -1,10 +1,11 @@
 """The agent, put together by plain constructor calls: from settings to a loop that can run."""
 
+import json
 import os
 import pwd
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from reconciler_agent import news, steps
+from reconciler_agent import gate, news, operations, reporting, steps
 from reconciler_agent.box_app import BoxApp
 from reconciler_agent.client import Client
 from reconciler_agent.converge import Convergence
@@ -21,14 +22,18 @@ from reconciler_agent.core.trust import first_state, latest_instant
 from reconciler_agent.download import Throttle
 from reconciler_agent.durable import Disk, make_root, take_lock
 from reconciler_agent.errors import SettingsInvalid
+from reconciler_agent.gate import Gatekeeper
+from reconciler_agent.journal import Journal
 from reconciler_agent.loop import Loop, Parts
 from reconciler_agent.metrics import Meter
 from reconciler_agent.observe import Health, SystemClock
+from reconciler_agent.operations import Hands, Operations
 from reconciler_agent.poll import Heads, Poller
-from reconciler_agent.reporting import Desk, Reporter
+from reconciler_agent.reporting import Reporter
 from reconciler_agent.resources import configuration, configuration_file
 from reconciler_agent.resources.content import Content, Source
 from reconciler_agent.resources.release import Releases
+from reconciler_agent.self_test import Examined
 from reconciler_agent.services import ServiceManager, SupervisorSocket
 from reconciler_agent.settings import Settings
 from reconciler_agent.state import State, Store
@@ -45,11 +50,11 @@ KEY_PRIVATE: Final = ".neopro-agent"
 MAX_KEY_BYTES: Final = 64 << 10
 
 
-class ControlPlane(Desk, Heads, Source, news.ControlPlane, Protocol):
+class ControlPlane(reporting.Desk, operations.Desk, Heads, Source, news.ControlPlane, Protocol):
     """Everything that the agent asks of its control plane."""
 
 
-class Screen(configuration.Screen, steps.Screen, Protocol):
+class Screen(configuration.Screen, steps.Screen, gate.Screen, Protocol):
     """Everything that the agent asks of the box's application."""
 
 
@@ -61,6 +66,7 @@ class Outside(NamedTuple):
     services: ServiceManager
     clock: SystemClock
     throttle: Throttle
+    journal: Journal
 
 
 class Files(NamedTuple):
@@ -104,7 +110,14 @@ def open_agent(settings: Settings) -> Iterator[Agent]:
         screen = BoxApp(settings.app_url, clock)
         stack.callback(screen.close)
         services = SupervisorSocket(Path(settings.services.removeprefix("unix:")))
-        outside = Outside(control_plane=client, screen=screen, services=services, clock=clock, throttle=throttle)
+        outside = Outside(
+            control_plane=client,
+            screen=screen,
+            services=services,
+            clock=clock,
+            throttle=throttle,
+            journal=Journal(),
+        )
         yield assemble(settings, files, store, outside)
 
 
@@ -130,13 +143,17 @@ def open_files(settings: Settings, calls: Calls = SYSTEM) -> Iterator[Files]:
 def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -> Agent:
     """The agent of these parts; the state is loaded, and what an earlier run left undone is known."""
     said = load_state(settings, store)
-    control_plane, screen, services, clock, throttle = outside
+    control_plane, screen, services, clock, throttle, _ = outside
+
+    def configuration_bytes() -> bytes:
+        return files.box.read(configuration_file.PATH, configuration_file.MAX_BYTES) or b""
+
     health = Health(
         services,
         app_url=settings.app_url,
         admin_url=settings.admin_url,
         page_url=settings.page_url,
-        configuration=lambda: files.box.read(configuration_file.PATH, configuration_file.MAX_BYTES) or b"",
+        configuration=configuration_bytes,
     )
     box = steps.Box(
         content=Content(files.box, control_plane),
@@ -148,7 +165,8 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         clock=clock,
     )
     doer = steps.Steps(box, store, files.run)
-    convergence = Convergence(box, store, doer, throttle, files.run)
+    gates = Gatekeeper(screen, clock, store)
+    convergence = Convergence(box, store, doer, gates=gates, throttle=throttle, run=files.run)
     convergence.recover()
     for event in said:
         doer.say(*event)
@@ -163,11 +181,35 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         reporter=Reporter(
             desk=control_plane, store=store, meter=meter, clock=clock, run=files.run, report_s=settings.report_s
         ),
+        operations=Operations(_hands(settings, box, gates, outside, configuration_bytes), store, files.run),
         upkeep=Upkeep(store, box.releases),
         poller=Poller(control_plane, wake.set),
         clock=clock,
     )
     return Agent(loop=Loop(parts, settings.heal_s, wake), store=store, control_plane=control_plane)
+
+
+def _hands(
+    settings: Settings, box: steps.Box, gates: Gatekeeper, outside: Outside, configuration_bytes: Callable[[], bytes]
+) -> Hands:
+    """What operations are done with."""
+    examined = Examined(
+        services=outside.services,
+        health=box.health,
+        clock=outside.clock,
+        root=str(settings.root),
+        configuration=configuration_bytes,
+        link=outside.control_plane.head,
+    )
+    return Hands(
+        services=outside.services,
+        journal=outside.journal,
+        examined=examined,
+        desk=outside.control_plane,
+        gates=gates,
+        clock=outside.clock,
+        read_configuration=lambda: _json(configuration_bytes()),
+    )
 
 
 Said = tuple[Literal["info", "warning", "error"], Reason, str]
@@ -252,3 +294,11 @@ def make_identity(path: Path) -> PublicKeyLine:
 
 def _latest(store: Store, clock: SystemClock) -> datetime:
     return latest_instant(store.state.trust, clock.now(), False)
+
+
+def _json(data: bytes) -> object:
+    """The value of these bytes; None while they do not parse."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None

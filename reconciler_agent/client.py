@@ -35,7 +35,7 @@ from reconciler_agent.transport import (
     trust_nobody,
 )
 from schemas import site_token
-from schemas.names import Digest, SiteId, digest_of
+from schemas.names import Digest, DocumentId, SiteId, digest_of
 from schemas.status import StatusReport
 from schemas.trust import MAX_DOCUMENT_BYTES, MAX_HEAD_BYTES
 
@@ -160,6 +160,12 @@ class Client:
         path, headers = f"/v1/sites/{self._site}/status", {"Content-Type": "application/json"}
         answer = self._call("POST", path, MAX_ERROR_BYTES, headers, content=body)
         self._require("report", answer, 204)
+
+    def log(self, operation: DocumentId, packed: bytes) -> None:
+        """Hand over the text, as zstd, that an operation fetched; what comes again changes nothing."""
+        path = f"/v1/sites/{self._site}/logs/{operation}"
+        headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Encoding": "zstd"}
+        self._require("hand over a log", self._call("POST", path, MAX_ERROR_BYTES, headers, content=packed), 204)
 
     # Requests
 

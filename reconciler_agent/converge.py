@@ -98,13 +98,15 @@ class _Round:
 class Convergence:
     """Makes the box as a manifest wants it."""
 
-    def __init__(self, box: Box, store: Store, steps: Steps, throttle: Throttle, run: RunId) -> None:
+    def __init__(
+        self, box: Box, store: Store, steps: Steps, *, gates: Gatekeeper, throttle: Throttle, run: RunId
+    ) -> None:
         self._box = box
         self._store = store
         self._steps = steps
         self._throttle = throttle
         self._run_id = run
-        self._gates = Gatekeeper(box.screen, box.clock, store)
+        self._gates = gates
         self._configured: SiteManifest | None = None
 
     def recover(self) -> None:

@@ -10,7 +10,7 @@ from reconciler_agent.core.diff import Changes
 from reconciler_agent.core.plan import Gate, Step, kind_of, topic, topics
 from reconciler_agent.core.screen import Quiet, ScreenState, rest
 from reconciler_agent.core.trust import latest_instant
-from reconciler_agent.core.windows import Hold, Present, judge
+from reconciler_agent.core.windows import Hold, Kind, Present, judge
 from reconciler_agent.observe import SystemClock
 from reconciler_agent.state import Store
 from schemas.manifest import SiteManifest
@@ -54,6 +54,10 @@ class Gatekeeper:
             return judge(kind, manifest.maintenance, present, wanted_at)
 
         return gate
+
+    def hold(self, manifest: SiteManifest, kind: Kind, wanted_at: datetime) -> Hold | None:
+        """What holds something of this kind now that has been wanted since `wanted_at`."""
+        return judge(kind, manifest.maintenance, self._look(manifest), wanted_at)
 
     def zone(self, manifest: SiteManifest) -> ZoneInfo | None:
         """The site's time zone; None where the box does not know it."""

@@ -22,6 +22,7 @@ from reconciler_agent.core.trust import TrustState, accept_manifest, current_hea
 from reconciler_agent.errors import AccessDenied, AgentError, NetworkTrouble, Superseded
 from reconciler_agent.news import News
 from reconciler_agent.observe import Health, SystemClock
+from reconciler_agent.operations import Operations
 from reconciler_agent.poll import Poller
 from reconciler_agent.reporting import Content, Reporter
 from reconciler_agent.state import Store
@@ -47,6 +48,7 @@ class Parts(NamedTuple):
     news: News
     health: Health
     reporter: Reporter
+    operations: Operations
     upkeep: Upkeep
     poller: Poller
     clock: SystemClock
@@ -221,16 +223,19 @@ class Loop:
         self._running = progress.running.running
         self._commit(head, manifest, progress)
         self._look(progress)
-        trouble = None if progress.trouble is None else _failure(progress.trouble)
+        trouble = connection or (None if progress.trouble is None else _failure(progress.trouble))
+        steady = not progress.settling and not progress.superseded
+        done = self._parts.operations.advance(manifest, steady=steady, online=trouble is None)
         return Round(
             state=head.state,
             manifest=manifest,
             changes=progress.changes,
             failures=[f for f in (self._refused, *progress.failures) if f],
             waiting=progress.waiting,
-            connection=connection or trouble,
+            operations=done.waiting,
+            connection=trouble,
             stale=self._is_stale(),
-            working=progress.settling or ("There is news." if progress.superseded else ""),
+            working=progress.settling or ("There is news." if progress.superseded else done.working),
             unhealthy=self._unhealthy,
             releases=self._store.state.releases,
             active=self._active(),

@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import httpx
@@ -20,6 +21,7 @@ CHECK_S: Final = 5.0
 MAX_PAGE_BYTES: Final = 8 << 20
 APP: Final = {"status": "ok", "service": "Neopro Socket.IO Server"}
 TIME_ERROR: Final = 5
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _TIMEX_BYTES: Final = 512
 
 
@@ -66,6 +68,10 @@ class SystemClock:
         """Seconds since the machine was started."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
+    def boot(self) -> str:
+        """Which life of the machine this is: the kernel makes a new one at each start."""
+        return BOOT_ID.read_text("ascii").strip()
+
     def _follows(self) -> bool:
         answer = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
         return bool(0 <= answer < TIME_ERROR)
@@ -109,36 +115,41 @@ class Health:
             restarts[unit] = state.restarts
             if not state.active:
                 problems.append(f"{unit} does not run")
-        problems += [said for check in (self._app, self._admin, self._page) if (said := check())]
-        problems += [said for check in checks if (said := self._own(check))]
+        problems += [said for said in self.answers().values() if said]
+        problems += [said for check in checks if (said := self.own(check))]
         return Look(problems=tuple(problems), restarts=restarts)
+
+    def answers(self) -> dict[str, str]:
+        """What is wrong with what each of the box's services answers, by its name; empty where all is well."""
+        asked = {"neopro-app": self._app_url, "neopro-admin": self._admin_url, "page": self._page_url}
+        checks = {"neopro-app": self._app, "neopro-admin": self._admin, "page": self._page}
+        return {name: checks[name]() for name, url in asked.items() if url}
+
+    def own(self, check: HttpCheck) -> str:
+        """What is wrong by a release's own check; empty where nothing is."""
+        well = check.expect.encode() in self._body(check.http)
+        return "" if well else f"{check.http} does not contain {check.expect!r}"
 
     def stopped(self, units: Sequence[str]) -> tuple[str, ...]:
         """Those units that do not run; ServiceFailed when the service manager cannot tell."""
         return tuple(unit for unit in units if not self._services.state(unit).active)
 
     def _app(self) -> str:
-        answer = self._json(self._app_url, "/") if self._app_url else APP
+        answer = self._json(self._app_url, "/")
         well = isinstance(answer, dict) and answer.items() >= APP.items()
         return "" if well else f"neopro-app does not answer as it should at {self._app_url}/"
 
     def _admin(self) -> str:
-        answer = self._json(self._admin_url, "/api/auth/status") if self._admin_url else {"authenticated": False}
+        answer = self._json(self._admin_url, "/api/auth/status")
         well = isinstance(answer, dict) and "authenticated" in answer
         return "" if well else f"neopro-admin does not answer as it should at {self._admin_url}/api/auth/status"
 
     def _page(self) -> str:
-        if not self._page_url:
-            return ""
         if b"<app-root" not in self._body(self._page_url + "/"):
             return f"the page at {self._page_url}/ is not the application's"
         if self._json(self._page_url, "/configuration.json") != _parse(self._configuration()):
             return f"{self._page_url}/configuration.json is not what is on the disk"
         return ""
-
-    def _own(self, check: HttpCheck) -> str:
-        well = check.expect.encode() in self._body(check.http)
-        return "" if well else f"{check.http} does not contain {check.expect!r}"
 
     def _json(self, url: str, path: str) -> Any:
         return _parse(self._body(url + path))

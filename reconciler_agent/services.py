@@ -1,4 +1,4 @@
-"""The one narrow interface to the service manager: four verbs, about named units of the box and no others."""
+"""The one narrow interface to the service manager: four verbs about named units of the box, and 'start it all anew'."""
 
 import socket
 from pathlib import Path
@@ -9,11 +9,14 @@ from msgspec import Struct
 
 from reconciler_agent.errors import ServiceFailed
 
-UNITS: Final = frozenset({"neopro-app", "neopro-admin", "neopro-kiosk", "nginx"})
+UNITS: Final = frozenset({"neopro-app", "neopro-admin", "neopro-kiosk", "nginx", "neopro-sync-agent"})
 MAX_ANSWER_BYTES: Final = 64 << 10
 TIMEOUT_S: Final = 30.0
-Verb = Literal["restart", "start", "stop", "state"]
-_WORDS: Final[dict[Verb, str]] = {"restart": "restart", "start": "start", "stop": "stop", "state": "look at"}
+Verb = Literal["restart", "start", "stop", "state", "reboot"]
+MACHINE: Final = "the box"
+_WORDS: Final[dict[Verb, str]] = {
+    "restart": "restart", "start": "start", "stop": "stop", "state": "look at", "reboot": "start anew",
+}  # fmt: skip
 
 
 class UnitState(Struct, frozen=True, kw_only=True):
@@ -37,6 +40,9 @@ class ServiceManager(Protocol):
 
     def state(self, unit: str) -> UnitState:
         """How a unit is."""
+
+    def reboot(self) -> None:
+        """Start the machine anew; it may still be up for a moment when this returns."""
 
 
 class _Request(Struct, frozen=True, kw_only=True):
@@ -74,9 +80,17 @@ class SupervisorSocket:
         """See ServiceManager."""
         return self._ask("state", unit)
 
+    def reboot(self) -> None:
+        """See ServiceManager."""
+        self._request("reboot", MACHINE)
+
     def _ask(self, verb: Verb, unit: str) -> UnitState:
         if unit not in UNITS:
             raise ServiceFailed(f"cannot {_WORDS[verb]} {unit}: it is none of the box's services")
+        answer = self._request(verb, unit)
+        return UnitState(active=answer.active, restarts=answer.restarts)
+
+    def _request(self, verb: Verb, unit: str) -> _Answer:
         try:
             answer = msgspec.json.decode(self._exchange(_Request(verb=verb, unit=unit)), type=_Answer)
         except (OSError, msgspec.DecodeError) as problem:
@@ -85,7 +99,7 @@ class SupervisorSocket:
             ) from problem
         if not answer.ok:
             raise ServiceFailed(f"cannot {_WORDS[verb]} {unit}: {answer.error[:300] or 'the service manager refused'}")
-        return UnitState(active=answer.active, restarts=answer.restarts)
+        return answer
 
     def _exchange(self, request: _Request) -> bytes:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

@@ -7,6 +7,7 @@ nothing. When both are lost, the box starts again from the trust root that it wa
 
 import hashlib
 import os
+from collections.abc import Set
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -15,16 +16,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler_agent.core.attempt import Releases
+from reconciler_agent.core.operations import Entry
 from reconciler_agent.core.report import Told
 from reconciler_agent.core.trust import TimeFloor, TrustState
 from reconciler_agent.durable import Disk
 from reconciler_agent.errors import DiskFault
 from schemas.manifest import FileTree, Generation, Instant
-from schemas.names import Digest, digest_of
+from schemas.names import Digest, DocumentId, digest_of
 from schemas.status import Event
 
 MAX_STATE_BYTES: Final = 16 << 20
 MAX_LISTING_BYTES: Final = 16 << 20
+MAX_TEXT_BYTES: Final = 4 << 20
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAGIC: Final = b"neopro-agent-state 1 "
 COPIES: Final = ("state-a", "state-b")
@@ -60,7 +63,8 @@ class State(Struct, frozen=True, kw_only=True):
 
     `body`: the bytes of the newest accepted manifest. `committed`: the generation that was converged on, whole.
     `deep`: where the digest check that goes round in a week stands. `restart`: units that still run what was repaired.
-    `wanted`: since when (by the time floor) each change that may wait for a window has been wanted.
+    `wanted`: since when (by the time floor) each change that may wait for a window has been wanted. `operations`: what
+    became of each.
     """
 
     trust: TrustState
@@ -74,6 +78,7 @@ class State(Struct, frozen=True, kw_only=True):
     deep: int = 0
     restart: tuple[str, ...] = ()
     wanted: dict[str, Instant] = {}
+    operations: dict[DocumentId, Entry] = {}
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -178,6 +183,20 @@ class Store:
             return None if opened is None else msgspec.json.decode(opened[1], type=list[Signature])
         except msgspec.DecodeError:  # whole, but of an agent that writes it otherwise
             return None
+
+    def keep_text(self, operation: DocumentId, packed: bytes) -> None:
+        """Keep what an operation fetched until it is handed over."""
+        self._disk.write_file(f"texts/{operation}", packed, 0o600)
+
+    def text(self, operation: DocumentId) -> bytes | None:
+        """What is kept of an operation, or None."""
+        return self._disk.read(f"texts/{operation}", MAX_TEXT_BYTES)
+
+    def drop_texts(self, kept: Set[DocumentId]) -> None:
+        """Forget every text but these."""
+        for name in self._disk.names("texts"):
+            if name not in kept:
+                self._disk.remove(f"texts/{name}")
 
     def _read(self, name: str) -> bytes | None:
         """A copy's bytes; one that cannot be read counts as damaged, so that its twin is used."""

@@ -141,6 +141,11 @@ def recover(known: Releases, target: ReleaseTarget) -> Releases:
     return replace(known, good=target, bad=bad, held=False)
 
 
+def retry(known: Releases) -> Releases:
+    """Somebody asked for it: what was given up may be tried again. An attempt under way goes on."""
+    return replace(known, bad=None, held=False) if known.attempt is None else known
+
+
 def assume(known: Releases, wanted: ReleaseTarget | None, active: Digest | None) -> Releases:
     """After the state was lost: a wanted release that is active, and on no trial, is taken for a good one."""
     if wanted is None or wanted.tree != active or known.good is not None or known.attempt is not None or known.held:

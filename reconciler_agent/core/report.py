@@ -34,8 +34,9 @@ class Round(Struct, frozen=True, kw_only=True):
     """What one round came to.
 
     `state`: of the site, by the newest head; None while no head was ever accepted. `connection`: what keeps the box
-    from news; None when it has them. `failures`: of steps, in the order in which they happened. `working`: a step that
-    is under way or goes on in the next round, as a sentence. `unhealthy`: what a check of the services found wrong.
+    from news; None when it has them. `operations`: those that wait; a box is as desired without them. `failures`: of
+    steps, in the order in which they happened. `working`: a step that is under way or goes on in the next round, as a
+    sentence. `unhealthy`: what a check of the services found wrong.
     """
 
     state: SiteState | None
@@ -43,6 +44,7 @@ class Round(Struct, frozen=True, kw_only=True):
     changes: Changes = Changes()
     failures: Sequence[Failure] = ()
     waiting: Sequence[Waiting] = ()
+    operations: Sequence[Waiting] = ()
     connection: Failure | None = None
     stale: bool = False
     working: str = ""
@@ -71,7 +73,7 @@ def tell(found: Round, before: Told, now: datetime) -> Told:
     return Told(
         conditions=conditions,
         differences=[*_refused_release(found), *differences(found.changes)][:MAX_DIFFERENCES],
-        waiting=list(found.waiting)[:MAX_WAITING],
+        waiting=[*found.waiting, *found.operations][:MAX_WAITING],
     )
 
 

@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+from reconciler_agent.services import UnitState
 from reconciler_agent.system_calls import SYSTEM, Calls
-from schemas.manifest import ManifestMaintenance
+from schemas.manifest import ManifestMaintenance, ManifestOperation
 from tests.support.agent_world import AgentWorld, application, clip, manifest_of
+from tests.support.trust_world import DAY, NOW
 
 OLD_CLIPS = {"shared": b"shared " * 300, "leaving": b"leaving " * 200}
 NEW_CLIPS = {"shared": b"shared " * 300, "coming": b"coming " * 400, "later": b"later " * 100}
@@ -42,6 +44,7 @@ class Scenario:
     ends_on = "2.0.0"
     edited: frozenset[str] = frozenset()
     maintenance: ManifestMaintenance | None = None
+    operations: ClassVar[list[ManifestOperation]] = []
 
     def __init__(self, folder: Path) -> None:
         self.template = folder / "template"
@@ -63,7 +66,8 @@ class Scenario:
             central.publish(manifest_of(old, first, config={"liveScoreEnabled": True}))
             self.world.converge()
         config = {"liveScoreEnabled": False}
-        central.publish(manifest_of(new, second, config=config, maintenance=self.maintenance))
+        wanted = {"config": config, "maintenance": self.maintenance, "operations": self.operations}
+        central.publish(manifest_of(new, second, **wanted))
 
     def _walk_through(self) -> None:
         """What the update comes to when nothing disturbs it."""
@@ -145,6 +149,48 @@ class Patient(Scenario):
     maintenance = ManifestMaintenance(max_deferral_s=300)
 
 
+class Operated(Scenario):
+    """The same, with a restart and logs that an operator asked for: each at most once, also by two lives."""
+
+    name = "operations"
+    operations: ClassVar[list[ManifestOperation]] = [
+        ManifestOperation(id="a-logs", action="fetch_logs", not_after=NOW + DAY),
+        ManifestOperation(id="b-restart", action="restart_service", service="neopro-kiosk", not_after=NOW + DAY),
+        ManifestOperation(id="c-late", action="reboot", not_after=NOW - DAY),
+    ]
+
+    def _prepare(self) -> None:
+        journal = self.world.folder / "journalctl"
+        journal.write_text("#!/bin/sh\necho it was well\n")
+        journal.chmod(0o755)
+        super()._prepare()
+
+    def begin(self) -> None:
+        units, reboot = self.world.units, self._count("reboot")
+
+        def counted(unit: str) -> UnitState:
+            if unit == "neopro-kiosk":
+                self._count("restart")()
+            return units.start(unit, "restart")
+
+        units.restart, units.on_reboot = counted, reboot  # type: ignore[method-assign]
+
+    def _count(self, what: str) -> Callable[[], object]:
+        """Keeps a line for each, where every life of a point finds it."""
+
+        def count() -> None:
+            with (self.work / "done").open("a") as file:
+                file.write(f"{what}\n")
+
+        return count
+
+    def require_converged(self) -> None:
+        super().require_converged()
+        done = (self.work / "done").read_text().split() if (self.work / "done").exists() else []
+        assert done in ([], ["restart"]), f"done more than once, or too late: {done}"
+        assert not list((self.work / "state/texts").glob("*")), "a text was left behind"
+
+
 class FirstInstall(Scenario):
     """A box without any release of ours."""
 
@@ -186,7 +232,7 @@ class Heal(Scenario):
     edited = frozenset({"server/app.py"})
 
 
-SCENARIOS = (Update, Patient, FirstInstall, RollBack, Heal)
+SCENARIOS = (Update, Patient, Operated, FirstInstall, RollBack, Heal)
 
 
 def require_club(club: dict[str, Any], configuration: dict[str, Any]) -> None:

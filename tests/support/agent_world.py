@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from reconciler_agent.app import Agent, Outside, assemble, open_files
@@ -23,6 +24,7 @@ from reconciler_agent.core.screen import ScreenState, Signal
 from reconciler_agent.download import Throttle
 from reconciler_agent.durable import Draft
 from reconciler_agent.errors import NetworkTrouble, ServiceFailed
+from reconciler_agent.journal import Journal
 from reconciler_agent.observe import SystemClock
 from reconciler_agent.services import UnitState
 from reconciler_agent.settings import Settings, parse_settings
@@ -46,6 +48,7 @@ from schemas.status import StatusReport
 from schemas.trust import AllowedRelease
 from tests.support import trust_world
 from tests.support.box_configurations import sample
+from tests.support.patience import PATIENCE_S
 from tests.support.trust_world import NOW, SITE
 
 
@@ -62,6 +65,7 @@ class FastClock(SystemClock):
         self.booted_s = -86_400.0
         self.reliable = True
         self.off = timedelta()
+        self.life = "a life of the machine"
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self.elapsed_s) + self.off
@@ -72,6 +76,9 @@ class FastClock(SystemClock):
     def set_to(self, at: datetime) -> None:
         """Wait until then."""
         self.elapsed_s += (at - self.now()).total_seconds()
+
+    def boot(self) -> str:
+        return self.life
 
     def start_anew(self) -> None:
         """What a new process knows of the time: nothing."""
@@ -100,6 +107,7 @@ class Central:
         self.generation = trust_world.GENERATION
         self.envelope: bytes | None = None
         self.offline = False
+        self.logs: dict[str, str] = {}
         self.fetched: list[Digest] = []
         self.throttle: Throttle | None = None
         self.on_download: Callable[[Digest], None] | None = None
@@ -191,6 +199,10 @@ class Central:
         self._require_network()
         self.reports.append(msgspec.json.decode(msgspec.json.encode(report), type=StatusReport))
 
+    def log(self, operation: str, packed: bytes) -> None:
+        self._require_network()
+        self.logs[operation] = zstandard.ZstdDecompressor().decompress(packed).decode()
+
     def _require_network(self) -> None:
         if self.offline:
             raise NetworkTrouble("cannot reach the control plane: no route")
@@ -203,6 +215,7 @@ class Units:
         self.calls: list[tuple[str, str]] = []
         self.running: set[str] = set()
         self.broken: set[str] = set()
+        self.on_reboot: Callable[[], object] = lambda: None
         self.sick: Callable[[], bool] = lambda: False
         self.restarts = 0
 
@@ -220,6 +233,10 @@ class Units:
         self.calls.append(("stop", unit))
         self.running.discard(unit)
         return UnitState(active=False)
+
+    def reboot(self) -> None:
+        self.calls.append(("reboot", "the box"))
+        self.on_reboot()
 
     def state(self, unit: str) -> UnitState:
         return UnitState(active=unit in self.running and not self.sick(), restarts=self.restarts)
@@ -249,6 +266,7 @@ class AgentWorld:
         self.folder = folder
         self.root = folder / "neopro"
         self.central, self.units, self.tv, self.clock = Central(), Units(), Television(), FastClock()
+        self.targets: dict[str, ReleaseTarget] = {}
         self.club = sample("club-handball")
         (self.root / "data").mkdir(parents=True)
         (self.root / "data" / "configuration.json").write_text(json.dumps(self.club, indent=2))
@@ -275,7 +293,8 @@ class AgentWorld:
             self.clock.start_anew()
         with open_files(self.settings, calls) as files:
             self.central.throttle = Throttle(self.clock)
-            outside = Outside(self.central, self.tv, self.units, self.clock, self.central.throttle)
+            journal = Journal([str(self.folder / "journalctl")], within_s=PATIENCE_S)
+            outside = Outside(self.central, self.tv, self.units, self.clock, self.central.throttle, journal)
             yield assemble(self.settings, files, Store(files.state), outside)
 
     def settle(self, agent: Agent) -> Round:
