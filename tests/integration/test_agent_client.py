@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from reconciler_agent.client import Client
@@ -600,6 +601,27 @@ def test_progress_may_stop_the_download(serve: Serve, tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         client(serve(ranged)).download(DIGEST, len(BLOB), target.draft, stop)
     assert 0 < len(target.bytes) < len(BLOB)
+
+
+def test_text_of_an_operation_is_handed_over_as_zstd(serve: Serve) -> None:
+    packed = zstandard.ZstdCompressor().compress(b"a goal\n" * 1000)
+    plane = serve(lambda _: Say(204, {"Content-Length": ""}))
+
+    client(plane).log("2026-11-23-logs-brest", packed)
+
+    (asked,) = plane.asked
+    assert (asked.method, asked.path) == ("POST", f"/v1/sites/{SITE}/logs/2026-11-23-logs-brest")
+    assert asked.headers["Content-Encoding"] == "zstd"
+    assert zstandard.ZstdDecompressor().decompress(asked.body) == b"a goal\n" * 1000
+    assert "Authorization" in asked.headers
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(403, AccessDenied), (404, NetworkTrouble), (413, NetworkTrouble), (503, NetworkTrouble)]
+)
+def test_text_that_is_not_taken_is_told(serve: Serve, status: int, error: type[AgentError]) -> None:
+    with pytest.raises(error, match="hand over a log"):
+        client(serve(lambda _: Say(status, PROBLEM, b'{"detail": "no"}'))).log("x", b"packed")
 
 
 def test_redirect_to_the_object_store_goes_without_our_token(serve: Serve, tmp_path: Path) -> None:
