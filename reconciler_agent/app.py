@@ -202,6 +202,7 @@ def _hands(
         link=outside.control_plane.head,
     )
     return Hands(
+        allowed=settings.remote_commands,
         services=outside.services,
         journal=outside.journal,
         examined=examined,

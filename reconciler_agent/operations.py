@@ -50,8 +50,9 @@ class Desk(Protocol):
 
 
 class Hands(NamedTuple):
-    """What operations are done with."""
+    """What operations are done with; `allowed`: the box's own settings have them done."""
 
+    allowed: bool
     services: ServiceManager
     journal: Journal
     examined: Examined
@@ -147,14 +148,17 @@ class Operations:
         entry = self._store.state.operations[operation.id]
         kind = operations.kind_of(operation)
         step = f"Operation {operation.id}"
-        if kind is None:
+        if not self._hands.allowed:
+            message = f"{step} waits: remote commands are switched off on this box ([features] in its site.conf)."
+            return Waiting(step=step, reason="SwitchedOff", message=message)
+        if kind is None and operation.action != "retry":
             if _makes_text(operation) and any(e.phase == "sending" for e in self._store.state.operations.values()):
                 message = f"{step} waits until the text of another one is handed over."
                 return Waiting(step=step, reason="Sending", message=message)
             return None
         if not steady or self._store.state.releases.attempt is not None:
             return Waiting(step=step, reason="Converging", message=f"{step} waits until the box is at rest.")
-        if (hold := self._hands.gates.hold(manifest, kind, entry.wanted_at)) is None:
+        if kind is None or (hold := self._hands.gates.hold(manifest, kind, entry.wanted_at)) is None:
             return None
         message = f"{operations.describe(operation)} ({operation.id}) waits {hold.why}."
         return Waiting(step=step, reason=hold.reason, message=message, until=_sooner(hold.until, operation.not_after))

@@ -28,7 +28,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     `owner`: the user that the box's files belong to, empty to leave them to whoever runs the agent. `clock`: `auto`
     asks the kernel whether the clock is synchronised, `trusted` says that it always is. An empty `admin_url` or
     `page_url`: there is none on this box. `heal_s`: seconds between two rounds without news; `report_s`: between two
-    reports.
+    reports. `remote_commands`: operations are done; a site may switch them off.
     """
 
     site: SiteId
@@ -46,6 +46,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ca: Path | None
     report_s: float
     heal_s: float
+    remote_commands: bool
 
 
 def load_settings(path: Path) -> Settings:
@@ -98,6 +99,7 @@ def _read(sections: Mapping[str, Mapping[str, str]]) -> Settings:
         ca=Path(central["ca"]) if central.get("ca") else None,
         report_s=_seconds(agent, "report_s", 300),
         heal_s=_seconds(agent, "heal_s", 60),
+        remote_commands=_switch(sections.get("features", {}), "remote_commands"),
     )
 
 
@@ -135,6 +137,13 @@ def _seconds(section: Mapping[str, str], key: str, default: float) -> float:
     if not 0.1 <= value <= 86_400:
         raise ValueError(f"[agent] {key} is {text!r}; write seconds, from 0.1 to 86400")
     return value
+
+
+def _switch(section: Mapping[str, str], key: str) -> bool:
+    text = section.get(key, "true").lower()
+    if text not in configparser.ConfigParser.BOOLEAN_STATES:
+        raise ValueError(f"[features] {key} is {text!r}; write true or false")
+    return configparser.ConfigParser.BOOLEAN_STATES[text]
 
 
 def _local(section: Mapping[str, str], key: str, default: str) -> str:

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from cli.demo.children import dies_with_parent
 
-Verb = Literal["restart", "start", "stop", "state"]
+Verb = Literal["restart", "start", "stop", "state", "reboot"]
 Action = Callable[[], Awaitable[None]]
 
 RESTART_AFTER_S: Final = 1.0
@@ -178,6 +178,8 @@ class Supervisor:
             request = msgspec.json.decode(line, type=Request)
         except msgspec.DecodeError as problem:
             return Answer(ok=False, error=f"cannot read the request: {problem}")
+        if request.verb == "reboot":
+            return Answer(ok=False, error="a box of the demo is no machine of its own, and cannot be started anew")
         unit = self.units.get(request.unit)
         if unit is None:
             return Answer(ok=False, error=f"cannot {request.verb} {request.unit}: there is no such unit")

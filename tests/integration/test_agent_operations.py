@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler_agent.errors import ServiceFailed
 from reconciler_agent.journal import MAX_TEXT_BYTES, READABLE, Journal
@@ -335,6 +336,32 @@ def test_suspended_site_runs_no_operation(world: AgentWorld) -> None:
     world.converge()
 
     assert world.units.calls == []
+
+
+def test_box_that_has_remote_commands_switched_off_does_none_and_says_so(world: AgentWorld) -> None:
+    world.settings = replace(world.settings, remote_commands=False)
+    ask(world, operation("boot", "reboot"), operation("logs", "fetch_logs"))
+
+    world.converge()
+
+    assert (world.units.calls, world.central.logs) == ([], {})
+    assert [w.reason for w in world.central.reports[-1].waiting] == ["SwitchedOff"] * 2
+    assert world.conditions()["Synced"] == ("True", "Converged")
+
+
+def test_retry_waits_until_the_way_back_is_over(world: AgentWorld) -> None:
+    world.units.sick = lambda: world.active() == "2.0.0"
+    ask(world, operation("again", "retry"), version="2.0.0")
+    with world.agent() as agent:
+        agent.loop.reconcile_once(world.central.envelope)
+        assert agent.store.state.operations["again"].phase == "waiting"
+        world.clock.sleep(60)
+        agent.loop.reconcile_once(world.central.envelope)
+        world.units.sick = lambda: False
+        world.settle(agent)
+
+    assert world.active() == "2.0.0"
+    assert results(world) == ["OperationSucceeded: Operation again (retry): release 2.0.0 may be tried again."]
 
 
 # The journal

@@ -95,6 +95,12 @@ def test_unit_whose_program_is_missing_waits_for_a_start(running: Running) -> No
     assert ask(running.socket, "start", "app") == Answer(ok=True, active=True, restarts=0)
 
 
+def test_box_of_the_demo_says_that_it_cannot_be_started_anew(running: Running) -> None:
+    running.start(running.unit("app"))
+    answer = ask(running.socket, "reboot", "the box")
+    assert (answer.ok, "no machine of its own" in (answer.error or "")) == (False, True)
+
+
 def test_unit_that_ends_is_started_again_and_counted(running: Running) -> None:
     running.start(running.unit("app"))
     first = running.pid()

@@ -28,6 +28,14 @@ def test_sections_of_others_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "on"), [(None, True), ("true", True), ("yes", True), ("off", False), ("False", False)]
+)
+def test_remote_commands_are_done_unless_the_site_switched_them_off(text: str | None, on: bool) -> None:
+    features = {} if text is None else {"remote_commands": text}
+    assert parse_settings(written(features=features), Path("site.conf")).remote_commands is on
+
+
+@pytest.mark.parametrize(
     ("changed", "words"),
     [
         ({"site": {"id": ""}}, "[site] id"),
@@ -45,6 +53,7 @@ def test_sections_of_others_are_left_alone() -> None:
         ({"agent": {"heal_s": "soon"}}, "seconds"),
         ({"agent": {"report_s": "0"}}, "seconds"),
         ({"agent": {"report_s": "nan"}}, "seconds"),
+        ({"features": {"remote_commands": "perhaps"}}, "true or false"),
     ],
 )
 def test_setting_that_cannot_be_used_is_named(changed: dict[str, dict[str, str]], words: str) -> None:
