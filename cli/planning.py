@@ -43,24 +43,27 @@ class Compiled(NamedTuple):
     messages: list[str]
 
 
-def find_ends(commits: Commits, text: str | None, published: str | None) -> Ends:
+def find_ends(commits: Commits, text: str | None, told: Observations | None) -> Ends:
     """`BASE..HEAD`, `BASE...HEAD` (from where they parted), `BASE` (to the working tree), or nothing of it.
 
-    Without a base: what is published, else what the upstream branch has.
+    Without a base: what is published, as the control plane `told`, else what the upstream branch has.
     """
     left, dots, right = (text or "").partition("...")
     if not dots:
         left, dots, right = (text or "").partition("..")
     head = commits.named(right or "HEAD") if dots else None
-    base = commits.named(left) if left else _default_base(commits, published)
+    base = commits.named(left) if left else _default_base(commits, told)
     if dots == "..." and base and head:
         base = commits.fork(base, head)
     return Ends(base, head)
 
 
-def _default_base(commits: Commits, published: str | None) -> Commit | None:
-    if published is None:
+def _default_base(commits: Commits, told: Observations | None) -> Commit | None:
+    if told is None:
         return commits.usual_base()
+    published = told.commit
+    if published is None:
+        return None
     if not commits.has(published):
         raise CommandFailed(
             f"cannot compare with what is published: this repository does not have {published[:12]}; "

@@ -67,10 +67,12 @@ def plan(
 
     if markdown and json:
         raise CommandFailed("cannot print both: choose --markdown or --json")
+    if markdown and site:
+        raise CommandFailed("cannot make a comment of one site: leave --markdown or --site out")
     checkout = Checkout.find(repository)
     commits = Commits(checkout)
     with _Boxes(checkout, offline) as boxes:
-        ends = find_ends(commits, range_, boxes.published)
+        ends = find_ends(commits, range_, boxes.told)
         compiled = compile_ends(checkout, commits, ends)
         if compiled.head.has_errors:
             return _refuse(compiled, ends, Output(json))
@@ -87,7 +89,7 @@ def plan(
 
 
 class _Boxes:
-    """What the control plane knows, where it can be asked: `published` is the commit that it serves."""
+    """What the control plane knows, where it can be asked."""
 
     def __init__(self, checkout: Checkout, offline: bool) -> None:
         self._checkout, self._offline = checkout, offline
@@ -106,10 +108,6 @@ class _Boxes:
     def __exit__(self, *_: object) -> None:
         if self._remote:
             self._remote.close()
-
-    @property
-    def published(self) -> str | None:
-        return self.told.commit if self.told else None
 
     @property
     def remote(self) -> "Remote | None":

@@ -15,6 +15,7 @@ from tests.benchmarks.measure import Row
 BENCHMARKS = {
     "compile-cold-10k": "compiling",
     "compile-one-change-100k": "one_change",
+    "plan-10k": "planning",
     "cli-help": "starting",
     "cli-validate-small": "starting",
     "agent-idle-round-cpu": "agent",

@@ -1,9 +1,14 @@
 """Which changes the guards hold: limits crossed with trailers, whose guards count, and what a trailer is."""
 
 import pytest
+from msgspec.structs import replace
 
-from control_plane.core.guards import Allowance, Impact, allowance_of, judge_impact
+from control_plane.core.compile import CompiledSite, compile_commit
+from control_plane.core.guards import Allowance, Impact, allowance_of, impact_of_marks, judge_impact
+from control_plane.core.number import Mark, number
 from schemas.desired import Guards
+from tests.contract.golden import sample_files
+from tests.support.fleet_generator import as_tree
 
 FIFTH = Guards(max_sites="20%")
 NO_REMOVALS = Guards(allow_removals=False)
@@ -77,3 +82,29 @@ def test_guard_of_nothing_holds_every_change() -> None:
 )
 def test_trailer_counts_at_the_beginning_of_a_line_only(messages: list[str], allowed: Allowance) -> None:
     assert allowance_of(messages) == allowed
+
+
+SITES = compile_commit(*as_tree(sample_files())).sites
+MARKS = number(SITES, {}, 1).heads
+
+
+@pytest.mark.parametrize(
+    ("marks", "sites", "touched", "removals"),
+    [
+        ({}, {}, 0, 0),
+        ({}, {"rennes-fc": None}, 1, 1),
+        ({}, {"rennes-fc": replace(SITES["rennes-fc"], state="retired")}, 1, 1),
+        ({}, {"rennes-fc": replace(SITES["rennes-fc"], state="suspended")}, 1, 0),
+        ({}, {"rennes-fc": replace(SITES["rennes-fc"], identity=None)}, 1, 1),
+        ({}, {"rennes-fc": replace(SITES["rennes-fc"], name="Other")}, 0, 0),
+        ({}, {"new": replace(SITES["rennes-fc"], site="new")}, 0, 0),
+        ({"rennes-fc": replace(MARKS["rennes-fc"], manifest="sha256:" + "0" * 64)}, {}, 1, 0),
+        ({"left": replace(MARKS["rennes-fc"], gone=True, state="retired")}, {}, 0, 0),
+    ],
+)
+def test_published_rows_tell_the_impact_where_no_plan_can_be_made(
+    marks: dict[str, Mark], sites: dict[str, CompiledSite | None], touched: int, removals: int
+) -> None:
+    after = {site: one for site, one in (dict(SITES) | sites).items() if one is not None}
+    found = impact_of_marks(MARKS | marks, after)
+    assert (found.sites, found.removals, found.total) == (touched, removals, len(SITES))

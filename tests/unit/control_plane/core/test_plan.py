@@ -1,13 +1,16 @@
 """The plan of a change: what it says against what the compiler made, on every mixture of edits of the sample fleet."""
 
+import base64
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pyrage
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyrage import x25519
 
 from control_plane.core.compile import CompiledFleet, CompiledSite, compile_commit
 from control_plane.core.plan import Plan, plan
@@ -36,6 +39,15 @@ def _and(path: str, more: bytes) -> Edits:
     return {path: FILES[path] + more}
 
 
+TREE = next(line.split()[1] for line in FILES["releases/2.1.3.yaml"].splitlines() if line.startswith(b"tree: "))
+BOX_KEY = x25519.Identity.generate().to_public()
+
+
+def _hotspot(passphrase: bytes) -> bytes:
+    secret = base64.b64encode(pyrage.encrypt(passphrase, [BOX_KEY])).decode()
+    return f'recipient: {BOX_KEY}\nhotspot: {{ssid: Club, passphrase: "age:{secret}"}}\n'.encode()
+
+
 EDITS: dict[str, Edits] = {
     "config for all": _with("fleet.yaml", b"offsetX: 24", b"offsetX: 30"),
     "config taken away": _with("fleet.yaml", b"    liveScoreEnabled: false\n", b""),
@@ -49,6 +61,15 @@ EDITS: dict[str, Edits] = {
     "site suspended": _with("sites/lyon-handball.yaml", b"state: active", b"state: suspended"),
     "site added": {"sites/quimper-rugby.yaml": FILES["sites/toulouse-rugby.yaml"].replace(b"Toulouse", b"Quimper")},
     "site renamed": _with("sites/paris-volley.yaml", b"name: ", b"name: Nouveau "),
+    "reboot of beta": {
+        "operations/spring-reboot.yaml": b"target: {group: beta}\naction: reboot\nnot_after: 2027-01-01T00:00:00Z\n"
+    },
+    "patched": _and(
+        "releases/2.2.0.yaml",
+        b"patches: [{from: 2.1.3, base: " + TREE + b", index: sha256:" + b"5" * 64 + b", size_bytes: 300}]\n",
+    ),
+    "hotspot": _and("sites/paris-volley.yaml", _hotspot(b"one")),
+    "other hotspot": _and("sites/paris-volley.yaml", _hotspot(b"other")),
     "polls, hours, bandwidth": _and(
         "groups/premium.yaml",
         b"poll: {interval: 30s}\nbandwidth: {limit: 2MB/s}\n"
@@ -271,6 +292,78 @@ def test_box_without_identity_or_with_a_revoked_one_is_told() -> None:
     made = planned([], ["config for all"])
     without = {name for name, one in compiled([]).sites.items() if one.identity is None} & made.sites.keys()
     assert without and all("NoIdentity" in cautions(made, site) for site in without)
+
+
+@pytest.mark.parametrize(("running", "told"), [("2.0.9", True), ("2.1.3", False), ("by hand", True), (None, False)])
+def test_release_that_may_not_follow_what_runs_is_told(running: str | None, told: bool) -> None:
+    """2.2.0 needs >=2.1.0; without a report, what the base gives the site counts (2.1.3)."""
+    release = {"release": RunningRelease(version=running)} if running else {}
+    made = planned(["no longer beta"], [], observed(seen(SITE, **release)))
+    assert ("RequirementNotMet" in cautions(made, SITE)) is told
+    if told:
+        assert cautions(made, SITE)["RequirementNotMet"] == f"runs {running}, 2.2.0 needs >=2.1.0"
+
+
+def test_operation_is_once_and_touches_its_targets_alone() -> None:
+    made = planned([], ["reboot of beta"])
+    (change,) = made.changes
+    assert [(one.id, one.action) for one in change.differences.operations_added] == [("spring-reboot", "reboot")]
+    assert set(change.sites) == {name for name, one in compiled([]).sites.items() if "beta" in one.facts["groups"]}
+    assert made.totals.operations == 1 and made.totals.download_bytes == 0
+
+
+@pytest.mark.parametrize(("running", "patched"), [("2.1.3", True), ("2.0.0", False)])
+def test_box_that_has_what_a_patch_starts_from_fetches_the_patch(running: str, patched: bool) -> None:
+    base, head = compiled(["no longer beta"]), compiled(["patched"])
+    assert plan(base, head, None, NOW).sites[SITE].download_bytes == 300, "the base gives it 2.1.3"
+    held = manifest(base.sites[SITE])
+    tree = TREE.decode() if patched else "sha256:" + "7" * 64
+    assert held.release
+    older = msgspec.structs.replace(held, release=msgspec.structs.replace(held.release, version=running, tree=tree))
+    name = "sha256:" + "9" * 64
+    report = seen(SITE, manifest=name, release=RunningRelease(version=running, tree=tree))
+    made = plan(base, head, observed(report, manifests={name: older}), NOW)
+    assert made.sites[SITE].download_bytes == (300 if patched else 7188)
+
+
+def test_hotspot_is_shown_without_its_passphrase() -> None:
+    made = planned([], ["hotspot"])
+    text = msgspec.json.encode(made).decode()
+    assert "hotspot.ssid" in text and "(secret)" in text and "age:" not in text
+    again = msgspec.json.encode(planned(["hotspot"], ["other hotspot"])).decode()
+    assert "(another secret)" in again and "age:" not in again
+
+
+MATCHES = b"""BEGIN:VCALENDAR\r
+VERSION:2.0\r
+PRODID:-//club//EN\r
+BEGIN:VEVENT\r
+UID:1@club\r
+DTSTAMP:20250101T000000Z\r
+DTSTART:20250301T150000Z\r
+DTEND:20250301T170000Z\r
+SUMMARY:Match\r
+END:VEVENT\r
+END:VCALENDAR\r
+"""
+
+
+def test_calendar_that_has_ended_is_told() -> None:
+    clause = b'maintenance: {windows: [{days: daily, from: "03:00", to: "05:00"}], calendars: [matches]}\n'
+    files = edited([]) | {"calendars/matches.ics": MATCHES}
+    files[f"sites/{BOX}.yaml"] += clause
+    head = compile_commit(*as_tree(files))
+    assert not head.has_errors, head.problems
+    made = plan(compiled([]), head, None, NOW)
+    assert "CalendarPassed" in cautions(made, BOX) and "fixtures until" in msgspec.json.encode(made).decode()
+
+
+def test_revoked_box_is_told() -> None:
+    identity = compiled([]).sites[BOX].identity
+    assert identity
+    files = edited(["config for all"]) | {"revoked.yaml": b"identities: [" + identity.encode() + b"]\n"}
+    made = plan(compiled([]), compile_commit(*as_tree(files)), None, NOW)
+    assert cautions(made, BOX) == {"IdentityRevoked": ""}
 
 
 def test_without_observations_what_could_not_be_known_is_said() -> None:
