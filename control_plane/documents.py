@@ -50,18 +50,20 @@ class DocumentCache:
         self._fresh: dict[DocumentKey, Document | Calendar] = {}
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
+        self._any = False
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file.touch(mode=0o600)
             self._file.chmod(0o600)
             self._database = _open(self._file)
+            self._any = self._row(self._program) is not None
         except (OSError, sqlite3.Error) as problem:
             self._give_up(problem)
 
     def get(self, key: DocumentKey, /) -> Document | Calendar | None:
         """The document that these bytes hold, read as that kind; None when it must be parsed."""
         fresh = self._fresh.get(key)
-        if fresh is not None:
+        if fresh is not None or not self._any:
             return fresh
         name = self._name(key)
         row = self._row(name)
@@ -127,11 +129,14 @@ class DocumentCache:
             return
         try:
             with self._database:
-                self._database.executemany("insert or replace into documents (name, body) values (?, ?)", rows)
+                # The last row says that there are some of this program, so that nobody looks for what cannot be there.
+                written = [*rows, (self._program, b"")]
+                self._database.executemany("insert or replace into documents (name, body) values (?, ?)", written)
                 if _used_bytes(self._database) > self._max_bytes:
                     self._database.execute(
                         "delete from documents where rowid <= (select (min(rowid) + max(rowid)) / 2 from documents)"
                     )
+            self._any = True
         except sqlite3.Error as problem:
             self._give_up(problem)
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from control_plane.errors import KeyUnusable
-from schemas.dsse import public_line, sign
+from schemas.dsse import key_id, public_line, sign_as
 from schemas.manifest import HEAD_TYPE, SiteHead, encode_canonical
 from schemas.names import PublicKeyLine
 from schemas.trust import TrustRoot, role_keys
@@ -25,8 +25,8 @@ class Signer:
     """Signs heads with one key; make it with `load`."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
-        self._key = key
         self.public: PublicKeyLine = public_line(key.public_key())
+        self._keys = [(key_id(self.public), key)]
 
     @classmethod
     def load(cls, path: Path) -> "Signer":
@@ -49,7 +49,7 @@ class Signer:
 
     def sign_head(self, head: SiteHead) -> bytes:
         """The envelope of this head, as it is sent."""
-        return sign(HEAD_TYPE, encode_canonical(head), [self._key])
+        return sign_as(HEAD_TYPE, encode_canonical(head), self._keys)
 
 
 def read_private_key(path: Path) -> Ed25519PrivateKey:

@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
@@ -133,10 +133,13 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 def sign(payload_type: str, payload: bytes, keys: Sequence[Ed25519PrivateKey]) -> bytes:
     """An envelope over these exact bytes with one signature a key, as JSON."""
+    return sign_as(payload_type, payload, [(key_id(public_line(key.public_key())), key) for key in keys])
+
+
+def sign_as(payload_type: str, payload: bytes, keys: Iterable[tuple[KeyId, Ed25519PrivateKey]]) -> bytes:
+    """As `sign`, for who signs often and knows the ids of its keys."""
     message = pae(payload_type, payload)
-    signatures = [
-        Signature(keyid=key_id(public_line(key.public_key())), sig=encode_base64(key.sign(message))) for key in keys
-    ]
+    signatures = [Signature(keyid=name, sig=encode_base64(key.sign(message))) for name, key in keys]
     envelope = Envelope(payloadType=payload_type, payload=encode_base64(payload), signatures=signatures)
     return msgspec.json.encode(envelope)
 
