@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from control_plane.core.compile import CompiledFleet, compile_commit
+from control_plane.compiling import compile_tree
+from control_plane.core.compile import CompiledFleet
 from control_plane.core.guards import Impact, Verdict, allowance_of, impact_of_marks, judge_impact
 from control_plane.core.number import Mark
 from control_plane.core.plan import guards_of, plan
@@ -33,8 +34,7 @@ class Guarding:
         """
         base, before, marks = published
         if before is None:
-            tree = await self._git.tree(base)
-            before = await asyncio.to_thread(compile_commit, tree.entries, tree.blobs, compiled)
+            before = await compile_tree(await self._git.tree(base), compiled)
         messages = await self._git.messages(revision, base)
         return await asyncio.to_thread(_judge, before, marks, compiled, now, messages)
 

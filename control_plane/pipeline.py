@@ -14,8 +14,9 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
+from control_plane.compiling import compile_tree
 from control_plane.core.commit_signature import signature_fault
-from control_plane.core.compile import CompiledFleet, changed_sites, compile_commit
+from control_plane.core.compile import CompiledFleet, changed_sites
 from control_plane.core.number import Bodies, Mark, Numbering, number
 from control_plane.core.trust import require_continued
 from control_plane.documents import DocumentCache
@@ -149,9 +150,7 @@ class Pipeline:
         self._require_clock(base, commit.committed_at)
         try:
             tree = await self._git.tree(revision)
-            compiled = await asyncio.to_thread(
-                compile_commit, tree.entries, tree.blobs, self._compiled, self._documents
-            )
+            compiled = await compile_tree(tree, self._compiled, self._documents)
         except CommitRefused as problem:
             return await self._refuse(base, commit, problem.problems, Revoked(), final=True)
         return await self._judge(base, commit, tree, compiled)

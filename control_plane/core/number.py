@@ -10,7 +10,7 @@ from schemas.desired import SiteState
 from schemas.names import Digest, PublicKeyLine, SiteId, Version
 
 
-class Mark(Struct, frozen=True, kw_only=True):
+class Mark(Struct, frozen=True, kw_only=True, gc=False):
     """What is published for a site: the words of its head, and what the server itself needs to know of it."""
 
     generation: int

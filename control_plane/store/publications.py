@@ -52,7 +52,7 @@ class TrustRow(NamedTuple):
     envelope: bytes
 
 
-class SignedHead(Struct, frozen=True, kw_only=True):
+class SignedHead(Struct, frozen=True, kw_only=True, gc=False):
     """A head as it is sent, and what of it the server must find again."""
 
     envelope: bytes
