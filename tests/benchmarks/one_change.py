@@ -98,13 +98,16 @@ async def _measure(folder: Path) -> list[Row]:
     fleet = Fleet(folder, SITES, sharded=True)
     revision = fleet.commit(fleet.files)
     paths = sorted(path for path in fleet.files if path.startswith("sites/"))[:: SITES // CHANGES][:CHANGES]
+    originals = {path: fleet.files[path] for path in paths}
+    folders = len({path.rpartition("/")[0] for path in fleet.files}) - 1
+    fleet.files.clear()  # a server holds no such thing
     walls, cpus, floors = [], [], []
     async with opened(folder, fleet) as services:
         watch = Stopwatch(services)
         await services.pipeline.ingest()
         bare = Bare(running_conninfo(folder / "server" / "postgres"), folder / "server" / "clone.git")
         for path in paths:
-            before, revision = revision, fleet.commit({path: _edited(fleet.files[path])})
+            before, revision = revision, fleet.commit({path: _edited(originals[path])})
             outcome = await services.pipeline.ingest()
             walls.append(time.perf_counter() - watch.wall_s)
             cpus.append(time.process_time() - watch.cpu_s)
@@ -112,9 +115,8 @@ async def _measure(folder: Path) -> list[Row]:
             floors.append(bare.change_s(before, revision, path.rpartition("/")[2].removesuffix(".yaml")))
         bare.close()
     note = (
-        f"one site file of {SITES} in {len({path.rpartition('/')[0] for path in fleet.files}) - 1} folders, median of "
-        f"{CHANGES}, {statistics.median(cpus) * 1e3:.1f} ms CPU, slowest {max(walls) * 1e3:.0f} ms; "
-        f"peak {peak_bytes() / 2**20:.0f} MiB"
+        f"one site file of {SITES} in {folders} folders, median of {CHANGES}, slowest {max(walls) * 1e3:.0f} ms; "
+        f"{statistics.median(cpus) * 1e3:.1f} ms CPU; peak {peak_bytes() / 2**20:.0f} MiB"
     )
     value_ms, floor_ms = (statistics.median(seconds) * 1e3 for seconds in (walls, floors))
     return [row("compile-one-change-100k", value_ms, "ms", floor_ms, note)]
