@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas import desired, manifest, status, trust
+from schemas.explained import EXPLAINED, explained
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 DOCUMENTS: Final[dict[str, type[msgspec.Struct]]] = {
@@ -30,6 +31,7 @@ DOCUMENTS: Final[dict[str, type[msgspec.Struct]]] = {
     "release-list": trust.ReleaseList,
 }
 """File name without extension -> document."""
+_OPERATORS: Final = {kind.__name__: kind for kind in EXPLAINED}
 
 
 def json_schemas() -> dict[str, bytes]:
@@ -39,7 +41,22 @@ def json_schemas() -> dict[str, bytes]:
 
 def _render(kind: type[msgspec.Struct]) -> bytes:
     schema = {"$schema": DIALECT, **_tidy(msgspec.json.schema(kind))}
+    for name, definition in schema["$defs"].items():
+        if name in _OPERATORS:
+            _explain(definition, _OPERATORS[name])
     return (json.dumps(schema, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _explain(definition: dict[str, Any], kind: type[msgspec.Struct]) -> None:
+    """Say what each key means, beside what its type means."""
+    for key, described in definition["properties"].items():
+        entry = explained(kind, key)
+        if entry is not None:
+            definition["properties"][key] = {
+                "description": entry.description,
+                "examples": [entry.example],
+                **{name: value for name, value in described.items() if name != "description"},
+            }
 
 
 def _tidy(value: Any) -> Any:
