@@ -7,7 +7,7 @@ from typing import Final
 from control_plane.core.problems import Finding, KeyPath, brief, listed, suggestion
 from control_plane.core.rules_boxes import of_hotspot, of_operation, of_recipient
 from control_plane.core.rules_fleet import of_fleet
-from control_plane.core.rules_later import FLEET, LAYER, OPERATION, SITE, later
+from control_plane.core.rules_later import FLEET, LAYER, SITE, later
 from control_plane.core.rules_windows import of_hours, of_maintenance
 from control_plane.core.select import KEYS as SELECT_KEYS
 from control_plane.core.select import is_known
@@ -50,7 +50,7 @@ def findings_of(file: str, stem: str, document: Document) -> list[Finding]:
         case Release() | AgentRelease():
             found = _of_release(file, stem, document)
         case Operation():
-            found = [*of_operation(file, document), *later(file, document, OPERATION)]
+            found = list(of_operation(file, document))
     return found
 
 

@@ -15,7 +15,6 @@ LAYER: Final[Mapping[str, str]] = {
 }
 FLEET: Final[Mapping[str, str]] = {"rollouts": _SERVER, "alerts": "it is checked; nobody is alerted yet"}
 SITE: Final[Mapping[str, str]] = {"restore": _BOXES}
-OPERATION: Final[Mapping[str, str]] = {"action": "it is in the manifest and in plans; no box runs it yet"}
 
 
 def later(file: str, holder: object, sentences: Mapping[str, str], at: KeyPath = ()) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from control_plane.core.jsonschema import DOCUMENTS, json_schemas
 from control_plane.core.shapes import check_shape
-from control_plane.core.yaml_nodes import compose
+from control_plane.core.yaml_nodes import compose, value_of
 from control_plane.core.yaml_strict import load_plain
 from schemas import desired
 from schemas.desired import KINDS, SINGLES
@@ -59,16 +59,15 @@ def test_nothing_is_explained_that_is_no_key() -> None:
         assert entries.keys() <= {field.encode_name for field in msgspec.structs.fields(kind)}, kind
 
 
-@pytest.mark.parametrize(
-    ("kind", "field"), KEYS, ids=lambda value: getattr(value, "__name__", getattr(value, "encode_name", ""))
-)
+@pytest.mark.parametrize(("kind", "field"), KEYS, ids=[f"{kind.__name__}.{field.encode_name}" for kind, field in KEYS])
 def test_example_is_taken_by_our_own_reader(kind: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> None:
     example = entry_of(kind, field.encode_name).example
     text = json.dumps(example, ensure_ascii=False).encode()
-    assert load_plain(b"x: " + text) == {"x": example}
     msgspec.convert(example, field.type, strict=True)
     composed = compose("x.yaml", text)
     assert composed.problems == ()
+    assert composed.root is not None
+    assert value_of(composed.root) == example
     assert check_shape("x.yaml", composed.root, field.type) == []
 
 
@@ -87,7 +86,9 @@ def schema_of(path: str) -> dict[str, Any]:
     return SCHEMAS[next(name for name, other in OPERATORS.items() if other is kind)]
 
 
-SAMPLES = sorted(path for path in sample_files() if path in SINGLES or path.partition("/")[0] in KINDS)
+SAMPLES = sorted(
+    path for path in sample_files() if path in SINGLES or (path.partition("/")[0] in KINDS and path.endswith(".yaml"))
+)
 
 
 @pytest.mark.parametrize("path", SAMPLES)
