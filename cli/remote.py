@@ -14,6 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any, Final, NamedTuple, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -21,7 +22,16 @@ import msgspec
 from cli.checkout import Checkout
 from cli.errors import CommandFailed
 from cli.output import Advance
-from schemas.api import FleetStatus, Observations, ProblemDetails, SiteDetail, SiteGeneration, UploadState
+from schemas.api import (
+    Change,
+    FleetStatus,
+    Observations,
+    OperationLog,
+    ProblemDetails,
+    SiteDetail,
+    SiteGeneration,
+    UploadState,
+)
 from schemas.manifest import SiteManifest
 from schemas.names import Digest, SiteId
 
@@ -118,6 +128,21 @@ class Remote:
     def fleet(self) -> FleetStatus:
         """The whole fleet."""
         return self._ask("read the fleet", "GET", "/v1/fleet", FleetStatus)
+
+    def change(self, commit: str) -> Change | None:
+        """A commit and how far it got; None where the control plane has not looked at it."""
+        answer = self._get_if_any("ask for the commit", f"/v1/changes/{quote(commit, safe='')}")
+        return self._read("ask for the commit", answer, Change) if answer else None
+
+    def logs(self, operation: str) -> list[OperationLog]:
+        """Which sites sent a log for an operation."""
+        return self._ask("list the logs", "GET", f"/v1/operations/{quote(operation, safe='')}/logs", list[OperationLog])
+
+    def log(self, site: str, operation: str) -> bytes | None:
+        """What a site's box sent for an operation; None where it sent nothing."""
+        path = f"/v1/sites/{quote(site, safe='')}/logs/{quote(operation, safe='')}"
+        answer = self._get_if_any("read the log", path)
+        return answer.content if answer else None
 
     def backup(self, site: SiteId) -> bytes | None:
         """The newest backup of a club's configuration as its box encrypted it; None where there is none."""
@@ -242,6 +267,18 @@ class Remote:
         if answer.status_code in _PASSING:
             raise _NotNow(f"cannot upload: {_why(answer)}")
         return self._read("upload", answer, UploadState)
+
+    def _get_if_any(self, what: str, path: str) -> httpx.Response | None:
+        """The answer; None where the control plane, and not something before it, has no such thing."""
+        try:
+            answer = self._client.get(path)
+        except httpx.TransportError as problem:
+            raise self._unreachable(problem) from None
+        if answer.status_code == 404 and answer.headers.get("content-type") == "application/problem+json":
+            return None
+        if not answer.is_success:
+            raise CommandFailed(f"cannot {what}: {_why(answer)}")
+        return answer
 
     def _ask(self, what: str, method: str, path: str, kind: type[T]) -> T:
         try:

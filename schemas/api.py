@@ -131,6 +131,14 @@ class SiteGeneration(Struct, frozen=True, kw_only=True, omit_defaults=True):
     converged: bool = False
 
 
+class OperationLog(Struct, frozen=True, kw_only=True):
+    """What a site's box sent for an operation; `stored_bytes`: as it is kept, compressed."""
+
+    site: SiteId
+    received_at: Instant
+    stored_bytes: int
+
+
 class UploadState(Struct, frozen=True, kw_only=True):
     """How much of a blob the server has: `PUT` the rest from `offset` on."""
 

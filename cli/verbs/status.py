@@ -1,45 +1,53 @@
-"""`neopro status`: the fleet on one screen."""
+"""`neopro status`: the fleet on one screen, or how far one commit got."""
 
 import os
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from cli import change as changes
 from cli.checkout import Checkout
 from cli.flags import Flag
 from cli.output import Output
+from cli.sites_table import show_sites
 
 if TYPE_CHECKING:
-    from schemas.api import Change, FleetStatus, SiteSummary
+    from cli.remote import Remote
+    from schemas.api import Change, FleetStatus
 
 WATCH_S: Final = 1.0
 UNSETTLED: Final = frozenset(("Progressing", "Degraded", "Offline"))
-_STYLE: Final = {"Synced": "32", "Progressing": "36", "Degraded": "31", "Offline": "31"}
 
 
 def status(
     *,
+    change: str | None = None,
     watch: Flag = False,
     repository: Path | None = None,
     json: Flag = False,
 ) -> int:
     """Show every site: its state, release and commit, how old its last report is, and what is wrong.
 
-    Exit status 0: every box that reports has what Git says; 1: some do not (yet); 2: the control plane could not be
-    asked. Needs NEOPRO_URL and NEOPRO_TOKEN, or a checkout that knows them (git config neopro.url, neopro.tokenfile).
+    Those that need attention come first. With --change, how far one commit got: how many of the sites that it changes
+    are there, which are missing and why; with --watch, until all are there.
+
+    Exit status 0: every box that reports has what Git says, or the commit is everywhere; 1: not (yet); 2: the control
+    plane could not be asked. `neopro help environment` tells how to name it.
 
     Examples:
 
     - `neopro status`
     - `neopro status --watch`
+    - `neopro status --change HEAD --watch`
     - `neopro status --json`
 
     Parameters
     ----------
+    change
+        A commit, as git knows it in the checkout (HEAD, a branch, an id), or its id.
     watch
-        Show it again when it changes, until Ctrl-C.
+        Show it again when it changes, until Ctrl-C, or until the commit is everywhere.
     repository
         The checkout whose settings to use; without it, the one around the current folder, if any.
     json
@@ -48,7 +56,10 @@ def status(
     from cli.remote import Remote, find_target
 
     output = Output(json)
-    with Remote(find_target(os.environ, Checkout.find_if_any(repository))) as remote:
+    checkout = Checkout.find_if_any(repository)
+    with Remote(find_target(os.environ, checkout)) as remote:
+        if change is not None:
+            return _follow(output, remote, changes.full_id(change, checkout), watch)
         fleet = remote.fleet()
         _show(output, fleet, datetime.now(UTC))
         while watch:
@@ -63,6 +74,19 @@ def status(
     return 1 if any(site.standing in UNSETTLED for site in fleet.sites) else 0
 
 
+def _follow(output: Output, remote: "Remote", commit: str, watch: bool) -> int:
+    progress = changes.ask(remote, commit)
+    changes.show(output, progress, datetime.now(UTC))
+    while watch and progress.may_move:
+        time.sleep(WATCH_S)
+        before, progress = progress, changes.ask(remote, commit)
+        if progress != before:
+            if output.is_terminal:
+                output.clear()
+            changes.show(output, progress, datetime.now(UTC))
+    return 0 if progress.is_done else 1
+
+
 def _show(output: Output, fleet: "FleetStatus", now: datetime) -> None:
     output.data(fleet)
     counts = ", ".join(f"{number} {standing}" for standing, number in fleet.standings.items() if number)
@@ -74,32 +98,13 @@ def _show(output: Output, fleet: "FleetStatus", now: datetime) -> None:
         for problem in change.problems[:10]:
             output.say(f"  {problem}")
     output.say()
-    rows = [_row(site, now) for site in fleet.sites]
-    output.table(("SITE", "STATE", "RELEASE", "COMMIT", "REPORT", ""), rows, _STYLE)
+    show_sites(output, fleet.sites, now)
 
 
 def _change(change: "Change") -> str:
-    if change.verdict == "held":
-        return f"{change.commit[:7]} {change.subject!r} is held by a guard:"
-    if change.verdict == "refused":
-        return f"{change.commit[:7]} {change.subject!r} was refused:"
+    if change.verdict != "published":
+        return f"{change.commit[:7]} {change.subject!r} was {change.verdict}:"
     return f"{change.commit[:7]} {change.subject!r}: {change.converged} of {change.sites} sites"
-
-
-def _row(site: "SiteSummary", now: datetime) -> Sequence[str]:
-    release = site.release.version if site.release else "-"
-    if site.desired_release and site.desired_release != release:
-        release = f"{release} → {site.desired_release}"
-    age = _age((now - site.last_report_at).total_seconds()) if site.last_report_at else "never"
-    why = site.message if site.standing != "Synced" else ""
-    return (site.site, site.standing, release, site.commit[:7], age, why)
-
-
-def _age(seconds: float) -> str:
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
 
 
 def _essence(fleet: "FleetStatus") -> object:

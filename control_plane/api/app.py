@@ -16,6 +16,7 @@ from control_plane.api.description import Description
 from control_plane.api.grants import Grants
 from control_plane.api.heads import Heads
 from control_plane.api.inbox import Inbox
+from control_plane.api.logs import Logs
 from control_plane.api.operations import Operations
 from control_plane.api.operators import Operators
 from control_plane.api.perimeter import Perimeter
@@ -41,6 +42,7 @@ def make_api(*, settings: Settings, pool: Pool, objects: ObjectStore, clock: Cal
     blobs = Blobs(access, Grants(pool, objects), spool, objects, pool)
     backups = Backups(access=access, spool=spool, objects=objects, pool=pool, clock=clock)
     boxes = Boxes(heads=heads, access=access, inbox=Inbox(pool), pool=pool, clock=clock, metrics=metrics)
+    logs = Logs(access, pool, clock)
     operators = Operators(access, pool, lookout, clock)
     operations = Operations(
         heads=heads, pool=pool, objects=objects, lookout=lookout, perimeter=perimeter, metrics=metrics
@@ -54,7 +56,8 @@ def make_api(*, settings: Settings, pool: Pool, objects: ObjectStore, clock: Cal
         async with heads.following():
             yield
 
-    calls = [*boxes.routes(), *blobs.routes(), *backups.routes(), *operators.routes(), *operations.routes()]
+    rooms = (boxes, blobs, backups, logs, operators, operations)
+    calls = [route for room in rooms for route in room.routes()]
     return Litestar(
         route_handlers=[*calls, *Description(calls).routes(), *pages.routes()],
         exception_handlers=problems.handlers(pages.problem),

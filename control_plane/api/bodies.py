@@ -1,7 +1,7 @@
-"""Request bodies: raw bytes, bounded before and while they are read, never decompressed."""
+"""Request bodies: raw bytes, bounded before and while they are read, never decompressed here."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any, Final
 
 from litestar import Request
@@ -12,15 +12,25 @@ from litestar.status_codes import (
     HTTP_415_UNSUPPORTED_MEDIA_TYPE,
 )
 
+IDENTITY: Final = "identity"
 IDLE_S: Final = 60.0
 """How long a sender may be silent in the middle of a body."""
 
 
-def chunks(request: Request[Any, Any, Any], max_bytes: int) -> AsyncIterator[bytes]:
-    """The body as it comes; 415 for any Content-Encoding, 413 above `max_bytes`, both before the first byte if told."""
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+def encoding(request: Request[Any, Any, Any]) -> str:
+    """The Content-Encoding of the body, in lower case; `identity` where none is told."""
+    return request.headers.get("content-encoding", IDENTITY).strip().lower()
+
+
+def chunks(
+    request: Request[Any, Any, Any], max_bytes: int, encodings: Collection[str] = (IDENTITY,)
+) -> AsyncIterator[bytes]:
+    """The body as it comes; 415 for another Content-Encoding, 413 above `max_bytes`, both before the first byte if
+    told."""
+    if encoding(request) not in encodings:
         raise HTTPException(
-            "cannot read an encoded body: send it as it is", status_code=HTTP_415_UNSUPPORTED_MEDIA_TYPE
+            f"cannot read a body of this encoding: send it as {' or '.join(encodings)}",
+            status_code=HTTP_415_UNSUPPORTED_MEDIA_TYPE,
         )
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
@@ -28,9 +38,9 @@ def chunks(request: Request[Any, Any, Any], max_bytes: int) -> AsyncIterator[byt
     return _bounded(request, max_bytes)
 
 
-async def read_body(request: Request[Any, Any, Any], max_bytes: int) -> bytes:
+async def read_body(request: Request[Any, Any, Any], max_bytes: int, encodings: Collection[str] = (IDENTITY,)) -> bytes:
     """The whole body; errors as `chunks`."""
-    return b"".join([chunk async for chunk in chunks(request, max_bytes)])
+    return b"".join([chunk async for chunk in chunks(request, max_bytes, encodings)])
 
 
 def too_large(max_bytes: int) -> HTTPException:

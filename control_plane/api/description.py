@@ -21,6 +21,7 @@ _BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("/v1/sites/{site}/backup", "put"): {
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
     },
+    ("/v1/sites/{site}/logs/{operation}", "post"): {"text/plain": {"schema": {"type": "string"}}},
     ("/v1/blobs/{digest}", "put"): {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
 }
 _SECURITY: Final = {

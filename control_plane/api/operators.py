@@ -1,5 +1,6 @@
 """What operators and their programs read: sites, changes, the fleet. Every call needs a personal token."""
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -19,6 +20,7 @@ Asked = Request[Any, Any, Any]
 MAX_PAGE: Final = 1000
 Limit = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="At most so many.")]
 After = Annotated[str, QueryParameter(max_length=63, description="Sites behind this id.")]
+_COMMIT: Final = re.compile(r"[0-9a-f]{7,64}")
 _FRESH: Final = {"Cache-Control": "no-store"}
 
 
@@ -37,6 +39,7 @@ class Operators:
             get("/v1/sites/{site:str}/history", operation_id="getSiteHistory", tags=["operator"])(self.history),
             get("/v1/observations", operation_id="getObservations", tags=["operator"])(self.observations),
             get("/v1/changes", operation_id="listChanges", tags=["operator"])(self.changes),
+            get("/v1/changes/{commit:str}", operation_id="getChange", tags=["operator"])(self.change),
         ]
 
     async def fleet(self, request: Asked) -> Response[FleetStatus]:
@@ -82,3 +85,13 @@ class Operators:
         await self._access.operator(request, "read")
         async with connection(self._pool) as conn:
             return Response(await views.changes(conn, limit), headers=_FRESH)
+
+    async def change(self, request: Asked, commit: FromPath[str]) -> Response[Change]:
+        """One commit that was looked at, by its id or the first seven or more digits of it."""
+        await self._access.operator(request, "read")
+        async with connection(self._pool) as conn:
+            found = await views.changes_beginning(conn, commit) if _COMMIT.fullmatch(commit) else []
+        if len(found) != 1:
+            why = "several begin so; write more of its id" if found else "it was not looked at (yet); was it pushed?"
+            raise NotFoundException(f"cannot find the commit {commit[:40]}: {why}")
+        return Response(found[0], headers=_FRESH)

@@ -103,6 +103,11 @@ async def change(conn: Connection, revision: Revision) -> Change | None:
     return found[0] if found else None
 
 
+async def changes_beginning(conn: Connection, digits: str) -> list[Change]:
+    """The commits that were looked at whose id begins with these hexadecimal digits; two at most."""
+    return await _changes(conn, "select * from commits where starts_with(revision, %s) limit 2", digits)
+
+
 async def fleet(conn: Connection, now: datetime) -> Fleet:
     """The whole fleet, from one snapshot of the database."""
     async with conn.transaction():

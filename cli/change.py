@@ -1,0 +1,80 @@
+"""How far a commit got: who is there, who is missing and why."""
+
+import subprocess
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from cli.checkout import Checkout
+from cli.output import Output
+from cli.sites_table import show_sites
+
+if TYPE_CHECKING:
+    from cli.remote import Remote
+    from schemas.api import Change, SiteSummary
+
+
+class Progress(NamedTuple):
+    """A commit and the sites that are not there yet; `change` is None while the control plane does not know it."""
+
+    change: "Change | None"
+    missing: "list[SiteSummary]"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every site that the commit changed is there."""
+        return self.change is not None and self.change.verdict == "published" and not self.change.missing
+
+    @property
+    def may_move(self) -> bool:
+        """Whether it is worth waiting for: what was refused or held needs another commit."""
+        return not self.is_done and (self.change is None or self.change.verdict == "published")
+
+
+def full_id(commit: str, checkout: Checkout | None) -> str:
+    """The id of what git calls so in the checkout (`HEAD`, a branch, an abbreviation); the same text elsewhere."""
+    if checkout is None:
+        return commit
+    asked = ["git", "-C", str(checkout.root), "rev-parse", "--verify", "--quiet", "--end-of-options"]
+    try:
+        answer = subprocess.run([*asked, f"{commit}^{{commit}}"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return commit
+    return answer.stdout.strip() if answer.returncode == 0 else commit
+
+
+def ask(remote: "Remote", commit: str) -> Progress:
+    """How far the commit is now."""
+    change = remote.change(commit)
+    if change is None or not change.missing:
+        return Progress(change, [])
+    missing = {*change.missing}
+    return Progress(change, [site for site in remote.fleet().sites if site.site in missing])
+
+
+def show(output: Output, progress: Progress, now: datetime) -> None:
+    """A line for the commit, and a table of who is missing and why."""
+    output.data({"change": progress.change, "missing": progress.missing})
+    if progress.change is None:
+        output.say("the control plane has not looked at this commit yet; was it pushed?")
+        return
+    for line in _lines(progress.change):
+        output.say(line)
+    if progress.missing:
+        output.say()
+        show_sites(output, progress.missing, now)
+
+
+def _lines(change: "Change") -> Iterator[str]:
+    yield f"{change.commit[:7]} {change.subject!r}, {change.author}: {_verdict(change)}"
+    yield from (f"  {problem}" for problem in change.problems[:10])
+    if change.verdict == "held" and change.impact and change.impact.trailer:
+        yield f"  to let it go, push a commit whose message ends with: {change.impact.trailer}"
+
+
+def _verdict(change: "Change") -> str:
+    if change.verdict != "published":
+        return f"{change.verdict}; boxes keep what was published before"
+    if change.sites == 0:
+        return "published; it changed no site"
+    return f"{change.converged} of {change.sites} sites are there"
