@@ -49,6 +49,7 @@ VERBS: Final = {
     "rollback": ("cli.verbs.rollback:rollback", "take back the last change of a site or a group"),
     "secret encrypt": ("cli.verbs.secret_encrypt:secret_encrypt", "encrypt a secret that only its boxes can read"),
     "import": ("cli.verbs.import_:import_", "make a repository of an export of the existing central database"),
+    "completion": ("cli.verbs.completion:completion", "print what bash, zsh or fish need to complete this command"),
     "keys init": ("cli.verbs.keys_init:keys_init", "make the keys of a new fleet and its trust folder"),
     "keys show": ("cli.verbs.keys_show:keys_show", "show who may sign what, and until when"),
     "keys rotate": ("cli.verbs.keys_rotate:keys_rotate", "a new key takes the place of an old one"),
@@ -120,6 +121,8 @@ def main() -> None:
 def _run(words: list[str]) -> int:
     if words[:1] == ["help"]:
         words = [*words[1:], "--help"]
+    if words[:1] == ["__complete"]:
+        return _complete(words[1:])
     if not words or words in HELP:
         return _print(overview())
     if words == ["--version"]:
@@ -174,6 +177,13 @@ def _named_verb(words: list[str]) -> str:
     lists = f"neopro {words[0]}" if words[0] in SUBJECTS else "neopro"
     hint = f"did you mean neopro {near[0]}?" if near else f"see: {lists} --help"
     raise CommandFailed(f"cannot run neopro {wanted}: there is no such verb; {hint}")
+
+
+def _complete(words: list[str]) -> int:
+    """For the shells' scripts."""
+    from cli.completion import complete
+
+    return _print("\n".join(complete(words).lines()))
 
 
 def _columns() -> int:
