@@ -16,7 +16,7 @@ from tests.support.transcripts import PERSON, ROOT, SMALL, command_folder
 
 pytestmark = pytest.mark.anyio
 PAGES = sorted((ROOT / "docs" / "jobs").glob("*.md"))
-MINE = [page for page in PAGES if page.stem in {"new-club", "replaced-card", "operations"}]
+MINE = [page for page in PAGES if page.stem in {"new-club", "replaced-card", "operations", "taking-back"}]
 _BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
