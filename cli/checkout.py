@@ -49,7 +49,7 @@ class Checkout:
     def read(self, path: str) -> str:
         """A file's text; CommandFailed where it cannot be read."""
         try:
-            return (self.root / path).read_text("utf-8")
+            return (self.root / path).read_bytes().decode("utf-8")  # line ends as they are
         except FileNotFoundError:
             raise CommandFailed(f"cannot read {path}: there is no such file in {self.root}") from None
         except (OSError, UnicodeDecodeError) as problem:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
 from io import StringIO
 from typing import Any, Final
 
@@ -24,13 +25,21 @@ class Edit:
     """
 
     def __init__(self, text: str, name: str) -> None:
-        self._before, self._name, self._changed = text, name, False
-        self._yaml, self._document = _load(text, name)
+        self._line_end = "\r\n" if "\r\n" in text else "\n"
+        self._before, self._name, self._changed = text.replace("\r\n", "\n"), name, False
+        self._yaml, self._document = _load(self._before, name)
 
     @property
     def text(self) -> str:
         """The document as it is to be written."""
-        return _dump(self._yaml, self._document) if self._changed else self._before
+        return self._text().replace("\n", self._line_end)
+
+    def _text(self) -> str:
+        if not self._changed:
+            return self._before
+        after = _dump(self._yaml, self._document)
+        moved = _transplanted(self._before, _dump(*_load(self._before, self._name)), after)
+        return moved if _load(moved, self._name)[1] == self._document else after
 
     def get(self, path: KeyPath) -> Any:
         """The value at `path`; None where there is none."""
@@ -69,7 +78,7 @@ class Edit:
     def _replace_lines(self, path: KeyPath, line: str) -> None:
         """Write `line` for a key of a block map and its value: ruamel would take the comment above the next key along,
         which it files under this one."""
-        lines = self.text.splitlines(keepends=True)
+        lines = self._text().splitlines(keepends=True)
         _, document = _load("".join(lines), self._name)
         for key in path[:-1]:
             document = document[key]
@@ -230,6 +239,25 @@ def _load(text: str, name: str) -> tuple[Any, Any]:
     if not isinstance(document, dict):
         raise CommandFailed(f"cannot edit {name}: it is not a mapping of keys to values")
     return yaml, document
+
+
+def _transplanted(text: str, before: str, after: str) -> str:
+    """`text` with the lines that differ between `before` and `after`, two dumps of it: what ruamel writes in its own
+    way all over the file stays as people wrote it."""
+    if text == before:
+        return after
+    source, written, wanted = (part.splitlines(keepends=True) for part in (text, before, after))
+    same = SequenceMatcher(None, written, source, autojunk=False).get_matching_blocks()
+    places = {block.a + k: block.b + k for block in same for k in range(block.size + 1)}
+    result, done = [], 0
+    for tag, first, last, begin, end in SequenceMatcher(None, written, wanted, autojunk=False).get_opcodes():
+        if tag == "equal":
+            continue
+        if first not in places or last not in places:
+            return after
+        result += [*source[done : places[first]], *wanted[begin:end]]
+        done = places[last]
+    return "".join([*result, *source[done:]])
 
 
 def _dash_offset(text: str) -> int:

@@ -1,7 +1,9 @@
 """Edits of YAML keep what people wrote."""
 
+import re
+
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -168,3 +170,40 @@ def test_dated_video_is_removed_by_its_name() -> None:
 def test_path_through_something_that_is_no_map_is_named() -> None:
     with pytest.raises(CommandFailed, match=r"cannot edit site\.yaml: name is not a map"):
         Edit(SITE, "site.yaml").set(("name", "first"), "x")
+
+
+BLOCKS = (
+    "name: A   # who\n",
+    "name: 'A'\n",
+    'contact: {email: "a@b.example", phone: "0299"}\n',
+    "# alone\n\n",
+    "sports: [futsal, rugby]   # both\n",
+    "sports:\n- futsal\n- rugby\n",
+    "location:\n  # where\n  city: Rennes\n  lat: 48.10\n",
+    "config:\n  overlay:   # of the score\n    position: top\n\n    # px\n    x: 0x10\n",
+    "remote:\n  title: >-\n    Club\n    Rennes\n  note: 'a\n    b'\n",
+    "odd: { a:  1,b: [ 2 ] }\n",
+    "tight:\n  -  x\n  - {y: 1}\n",
+    "changelog: |\n  # no comment\n  - no item\n",
+    "from: 2026-09-01\n",
+    "empty:\n",
+)
+
+
+@settings(deadline=None)
+@given(st.permutations(BLOCKS), st.integers(0, len(BLOCKS)), st.sampled_from(["\n", "\r\n"]), st.integers(1, 3))
+def test_edit_of_one_line_leaves_every_other_byte(blocks: list[str], at: int, line_end: str, indent: int) -> None:
+    kinds: dict[str, str] = {}
+    for block in blocks:
+        kinds.setdefault(block.partition(":")[0], block)
+    chosen = [re.sub(r"^ +", lambda m: m[0] * indent, block, flags=re.MULTILINE) for block in kinds.values()]
+    chosen.insert(at, "state: active   # for now\n")
+    text = "".join(chosen).replace("\n", line_end)
+    edit = Edit(text, "site.yaml")
+    assert edit.set(("state",), "suspended")
+    assert edit.text == text.replace("state: active ", "state: suspended ")
+    assert edit.delete(("state",))
+    without = text.replace(f"state: active   # for now{line_end}", "")
+    assert edit.text == without
+    assert edit.set(("tenant",), "kalon")
+    assert edit.text.replace(f"tenant: kalon{line_end}", "") == without
