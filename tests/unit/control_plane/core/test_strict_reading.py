@@ -60,7 +60,7 @@ SCALARS = {
 SETTINGS = {
     "text": (SITE, "name: @@\nlocation: {city: A, region: B}\n"),
     "number": ("groups/x.yaml", "name: X\nsites: [rennes]\npriority: @@\n"),
-    "boolean": (SITE, PLACE + "backup: {videos: @@}\n"),
+    "boolean": (SITE, PLACE + "maintenance: {windows: [at_boot], bind_visible: @@}\n"),
     "date": ("video-sets/x.yaml", "name: X\ncategory: {id: x, name: X}\nvideos:\n  - video: noel\n    from: @@\n"),
     "free": (SITE, PLACE + "config: {a: @@}\n"),
     "key": (SITE, PLACE + "config:\n  ? @@\n  : 1\n"),
