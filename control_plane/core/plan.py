@@ -133,7 +133,7 @@ class _Planner:
         self._total = 0 if base is None else len(base.sites)
         self._parts, self._loads, self._clocks = Parts(), Loads(), Clocks(now)
         self._pairs: dict[tuple[object, object], Differences] = {}
-        self._wholes: dict[Digest, Part] = {}
+        self._wholes: dict[Digest, tuple[Part, Part]] = {}
         self._groups: dict[bytes, _Group] = {}
         self._known: dict[tuple[Any, ...], _Group] = {}
         self._sites: dict[SiteId, tuple[_Group, SitePlan]] = {}
@@ -234,20 +234,21 @@ class _Planner:
             if seen is None or seen.last_report_at is None or seen.generation is None:
                 return NO_PART, NO_PART
             if seen.manifest is not None and (old is None or seen.manifest != old.manifest):
-                part = self._whole(seen.manifest)
-                if part is not None:
-                    return part, part
+                parts = self._whole(seen.manifest)
+                if parts is not None:
+                    return parts
                 self._cautions.not_known(site)
         if old is None:
             return NO_PART, NO_PART
         return self._parts.prefix(old.content), self._parts.suffix(old.content)
 
-    def _whole(self, digest: Digest) -> Part | None:
+    def _whole(self, digest: Digest) -> tuple[Part, Part] | None:
+        """A reported manifest as two parts; the first alone has its files, so that each counts once."""
         if digest not in self._wholes:
             manifest = self._observed.manifests.get(digest) if self._observed else None
             if manifest is None:
                 return None
-            self._wholes[digest] = whole(manifest)
+            self._wholes[digest] = (whole(manifest), Part(manifest, {}))
         return self._wholes[digest]
 
     def _opening(self, new: CompiledSite, change: Differences) -> Opening | None:

@@ -77,8 +77,14 @@ def rollout_line(rollout: Rollout) -> str:
     waves = " + ".join(f"{wave:,}" for wave in rollout.waves)
     return (
         f"{rollout.what} by the policy {rollout.policy}: {waves} of {count(rollout.sites, 'site')}, "
-        f"{span(rollout.soak_s)} apart (the server does not evaluate waves yet: it tells all of them at once)"
+        f"{span(rollout.soak_s)} apart{_last_wave(rollout)} "
+        "(the server does not evaluate waves yet: it tells all of them at once)"
     )
+
+
+def _last_wave(rollout: Rollout) -> str:
+    between = rollout.soak_s * (len(rollout.waves) - 1)
+    return f", the last at the earliest {span(between)} after the first" if between else ""
 
 
 def timing(plan: Plan) -> list[str]:

@@ -19,9 +19,9 @@ def megabytes(size_bytes: int) -> str:
 
 
 def span(seconds: float) -> str:
-    """`3 d`, `20 min`: the largest unit that fits."""
+    """`3 d`, `90 min`: the largest unit that says it well."""
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
+        if seconds >= 2 * size or seconds == size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(seconds, 0):.0f} s"
 

@@ -16,6 +16,7 @@ from control_plane.core.compile import CompiledFleet, CompiledSite, compile_comm
 from control_plane.core.plan import Plan, plan
 from control_plane.core.plan_changes import NO_PART, Differences, flat
 from control_plane.core.plan_load import Observed
+from control_plane.core.plan_words import megabytes
 from schemas.api import SiteObservation, Standing
 from schemas.manifest import SiteManifest
 from schemas.status import RunningRelease
@@ -281,6 +282,17 @@ def test_disk_that_keeps_no_tenth_free_is_told(free: int | None, short: bool) ->
     assert ("DiskTooSmall" in cautions(made, site)) is short
     if short:
         assert cautions(made, site)["DiskTooSmall"].startswith("needs 7.2 kB, has ")
+
+
+def test_bytes_that_come_free_afterwards_are_counted_once() -> None:
+    base, head = compiled([]), compiled(["video leaves", "video replaced"])
+    reported = compiled(["config taken away"]).sites[BOX]
+    disk = {"disk_total_bytes": 1000, "disk_free_bytes": 100}
+    report = seen(BOX, manifest=reported.manifest, release=RunningRelease(version="2.1.3"), **disk)
+    made = plan(base, head, observed(report, manifests={reported.manifest: manifest(reported)}), NOW)
+    old, new = ({f.digest: f.size_bytes for f in manifest(one).content} for one in (reported, head.sites[BOX]))
+    freed = sum(size for digest, size in old.items() if digest not in new)
+    assert cautions(made, BOX)["DiskTooSmall"].endswith(f"has 0 B to spare, {megabytes(freed)} come free afterwards")
 
 
 def test_silent_box_is_told_with_its_silence() -> None:
