@@ -29,7 +29,15 @@ BATCH: Final = 500
 _FILE: Final = "documents.sqlite3"
 _BROKEN: Final = (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _CHECK_BYTES: Final = 16
-_LIBRARIES: Final = ("icalendar", "msgspec", "recurring-ical-events", "ruamel.yaml", "ryaml", "tzdata")
+_LIBRARIES: Final = (
+    "icalendar",
+    "msgspec",
+    "python-dateutil",
+    "recurring-ical-events",
+    "ruamel.yaml",
+    "ryaml",
+    "tzdata",
+)
 
 logger = logging.getLogger(__name__)
 
