@@ -185,7 +185,7 @@ def flat(value: Mapping[str, Any], at: str) -> dict[str, Any]:
 
 
 def _leaves(value: Any, at: str) -> Iterator[tuple[str, Any]]:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         yield at, value
         return
     for key, inner in value.items():
@@ -208,7 +208,7 @@ def masked(value: Any) -> Any:
     """A value as it may be shown: HIDDEN stands for every secret in it."""
     if isinstance(value, str):
         return HIDDEN if _is_secret(value) else value
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {key: masked(inner) for key, inner in value.items()}
     return [masked(inner) for inner in value] if isinstance(value, list) else value
 
@@ -216,7 +216,7 @@ def masked(value: Any) -> Any:
 def _is_secret(value: Any) -> bool:
     if isinstance(value, str):
         return value.startswith(_ENCRYPTED)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return any(_is_secret(inner) for inner in value.values())
     return isinstance(value, list) and any(_is_secret(inner) for inner in value)
 
