@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec import Struct
-from yaml import CBaseLoader, MarkedYAMLError
+from yaml import CBaseLoader, Mark, MarkedYAMLError
 from yaml.events import (
     AliasEvent,
     CollectionStartEvent,
@@ -150,6 +150,7 @@ class _Composer:
         self.problems: list[Problem] = []
         self.root: Node | None = None
         self._documents = 0
+        self._end = (0, 0)
         # The open collections, and for each open map the key that waits for its value.
         self._open: list[Sequence | Mapping] = []
         self._keys: list[Scalar | None] = []
@@ -158,6 +159,7 @@ class _Composer:
     def run(self, text: str) -> None:
         """Read every event of the text."""
         try:
+            self._end = _place(text, len(text))
             self._bound_directives(text)
             for event in _events(self._without_invisible(text)):
                 self._take(event)
@@ -166,9 +168,7 @@ class _Composer:
         except MarkedYAMLError as error:
             self.root = None
             mark = error.problem_mark or error.context_mark
-            # The parser takes the end of a text for the beginning of another line.
-            inside = mark is not None and mark.line <= text.count("\n")
-            line, column = (mark.line, mark.column) if inside else _place(text, len(text))
+            line, column = self._end if mark is None else self._inside(mark)
             self._append(line, column, "YamlSyntax", _syntax_sentence(error))
 
     def _bound_directives(self, text: str) -> None:
@@ -199,7 +199,11 @@ class _Composer:
         self.problems.append(_problem(self.file, line, column, code, message))
 
     def _note_at(self, event: Event, code: Code, message: str) -> None:
-        self._note(event.start_mark.line, event.start_mark.column, code, message)
+        self._note(*self._inside(event.start_mark), code, message)
+
+    def _inside(self, mark: Mark) -> tuple[int, int]:
+        """Line and column (from 0): the parser takes the end of a text for the beginning of another line."""
+        return (mark.line, mark.column) if mark.line <= self._end[0] else self._end
 
     def _take(self, event: Event) -> None:
         match event:
@@ -207,16 +211,16 @@ class _Composer:
                 self._start_document(event)
             case AliasEvent():
                 self._note_at(event, "AnchorOrAlias", "aliases (`*name`) are not allowed; write the value out")
-                self._add(Scalar(event.start_mark.line, event.start_mark.column, "", False, None))
+                self._add(Scalar(*self._inside(event.start_mark), "", False, None))
             case ScalarEvent():
                 self._check_node(event)
                 self._add_scalar(event)
             case MappingStartEvent():
                 self._check_node(event)
-                self._enter(Mapping(event.start_mark.line, event.start_mark.column, []))
+                self._enter(Mapping(*self._inside(event.start_mark), []))
             case SequenceStartEvent():
                 self._check_node(event)
-                self._enter(Sequence(event.start_mark.line, event.start_mark.column, []))
+                self._enter(Sequence(*self._inside(event.start_mark), []))
             case MappingEndEvent() | SequenceEndEvent():
                 closed = self._open.pop()
                 self._keys.pop()
@@ -246,7 +250,7 @@ class _Composer:
             message = f"the escape stands for the invisible character U+{ord(hidden[0]):04X}; leave it out"
             self._note_at(event, "InvisibleCharacter", message)
         value = plain_value(event.value) if plain else event.value
-        self._add(Scalar(event.start_mark.line, event.start_mark.column, event.value, plain, value))
+        self._add(Scalar(*self._inside(event.start_mark), event.value, plain, value))
 
     def _enter(self, node: Sequence | Mapping) -> None:
         if len(self._open) >= MAX_DEPTH:

@@ -31,6 +31,8 @@ PLACE = "name: X\nlocation: {city: A, region: B}\n"
         ("sites/x.yaml", PLACE, []),
         ("sites/x.yaml", "", ["1:1 EmptyDocument"]),
         ("sites/x.yaml", "# nothing\n", ["1:1 EmptyDocument"]),
+        ("sites/x.yaml", "\n---", ["2:4 EmptyDocument"]),
+        ("sites/x.yaml", PLACE + "sports:\n-", ["4:2 WrongType"]),
         ("sites/x.yaml", "- a\n", ["1:1 WrongType"]),
         ("sites/x.yaml", PLACE + "nmae: y\n", ["3:1 UnknownKey"]),
         ("sites/x.yaml", "location: {city: A, regoin: B}\n", ["1:1 MissingKey", "1:11 MissingKey", "1:21 UnknownKey"]),
