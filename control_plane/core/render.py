@@ -26,7 +26,7 @@ from schemas.names import Digest, PublicKeyLine, SiteId, Version
 
 
 class CompiledSite(Struct, frozen=True, kw_only=True, gc=False):
-    """What one site is to be; `facts` (club, city, region, country, sports, groups) are for pages."""
+    """What one site is to be; `facts` (club, place, sports, groups …) are for pages."""
 
     site: SiteId
     name: str
@@ -208,6 +208,24 @@ class _Folder(Mapping[str, T]):
         return len(self._reading.named(self._folder))
 
 
+def _facts(record: SiteRecord) -> dict[str, Any]:
+    """What pages show and filter by; who may see the site and when its box is expected only where that is said."""
+    document, place = record.document, record.document.location
+    facts: dict[str, Any] = {
+        "club": document.club,
+        "city": place.city,
+        "region": place.region,
+        "country": place.country,
+        "sports": document.sports,
+        "groups": [group for _, group in record.groups],
+    }
+    if document.tenant is not None:
+        facts["tenant"] = document.tenant
+    if record.resolved.connectivity is not None:
+        facts["connectivity"] = record.resolved.connectivity
+    return facts
+
+
 class _Renderer:
     """Compiles the sites of one reading."""
 
@@ -233,21 +251,13 @@ class _Renderer:
     def site(self, name: SiteId, record: SiteRecord) -> CompiledSite:
         """Compile one site."""
         document = record.document
-        place = document.location
         return CompiledSite(
             site=name,
             name=document.name,
             state=document.state,
             identity=document.identity,
             release=record.resolved.release,
-            facts={
-                "club": document.club,
-                "city": place.city,
-                "region": place.region,
-                "country": place.country,
-                "sports": document.sports,
-                "groups": [group for _, group in record.groups],
-            },
+            facts=_facts(record),
             content=self._body(name, record),
         )
 

@@ -185,3 +185,13 @@ def test_sites_that_want_the_same_still_share_one_manifest() -> None:
     apart = compiled(changed(small_fleet(), {**files, "operations/x.yaml": operation("site: rennes")})).sites
     assert apart["rennes"].manifest != apart["vannes"].manifest
     assert b"rennes" not in apart["rennes"].body
+
+
+def test_facts_say_who_may_see_the_site_and_when_its_box_is_expected() -> None:
+    files: Files = {
+        "fleet.yaml": FLEET + b"tenants: {kalon: {name: Kalon}}\n",
+        RENNES: site("rennes", "tenant: kalon\nconnectivity: rare\n"),
+    }
+    sites = compiled(changed(small_fleet(), files)).sites
+    assert (sites["rennes"].facts["tenant"], sites["rennes"].facts["connectivity"]) == ("kalon", "rare")
+    assert not {"tenant", "connectivity"} & sites["vannes"].facts.keys()
