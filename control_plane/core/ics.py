@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
+from control_plane.core.problems import brief
+
 MAX_BYTES: Final = 1 << 20
 MAX_EVENTS: Final = 2_000
 MAX_OBSERVANCES: Final = 12
@@ -75,7 +77,7 @@ def read_blocks(data: bytes) -> Block:
         elif line.name in _KEPT:
             stack[-1].lines.setdefault(line.name, []).append(line)
     if stack or root is None:
-        what = f"END:{stack[-1].name} is missing" if stack else "there is no calendar in this file"
+        what = f"END:{brief(stack[-1].name)} is missing" if stack else "there is no calendar in this file"
         raise Refused(text.count("\n") + 1 if stack else 1, f"{what}; export the calendar anew")
     return root
 
@@ -99,7 +101,7 @@ def _end(line: Line, stack: list[Block]) -> Block | None:
     """Close the component; the calendar itself when that was it."""
     name = line.text[4:].strip().upper()[:40]
     if not stack or stack[-1].name != name:
-        raise Refused(line.number, f"END:{name} closes nothing that is open; export the calendar anew")
+        raise Refused(line.number, f"END:{brief(name)} closes nothing that is open; export the calendar anew")
     closed = stack.pop()
     return closed if not stack else None
 
@@ -122,5 +124,5 @@ def _content_line(number: int, text: str) -> Iterator[Line]:
         return
     found = _NAME.match(text)
     if found is None:
-        raise Refused(number, f"`{text[:40]}` is no line of a calendar; export the calendar anew")
+        raise Refused(number, f"`{brief(text)}` is no line of a calendar; export the calendar anew")
     yield Line(number, found[1].upper(), text)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from control_plane.core.ics import Block, Line, Refused
 from control_plane.core.ics_zones import HOSTILE, Zones
+from control_plane.core.problems import brief
 from control_plane.core.recurrence import BadRule, read_rule
 
 FIRST_YEAR, LAST_YEAR = 1970, 2100
@@ -119,7 +120,7 @@ def _end(block: Block, start: When, zones: Zones) -> When:
 def _lasting(start: When, line: Line) -> When:
     value = _value(line)
     if not isinstance(value, timedelta):
-        raise Refused(line.number, f"`{line.text[:60]}` is no duration; write DURATION:PT2H")
+        raise Refused(line.number, f"`{brief(line.text)}` is no duration; write DURATION:PT2H")
     try:
         wall = (midnight(start.wall) if value % _DAY else start.wall) + value
     except OverflowError:
@@ -131,7 +132,7 @@ def _when(line: Line, zones: Zones) -> When:
     params, text = _parts(line)
     value = _value(line)
     if not isinstance(value, date):
-        raise Refused(line.number, f"`{line.text[:60]}` is no date; write it as 20260131T150000")
+        raise Refused(line.number, f"`{brief(line.text)}` is no date; write it as 20260131T150000")
     return _placed(line, value, params, text, zones)
 
 
@@ -175,9 +176,9 @@ def _one_date(line: Line, params: Any, text: str, zones: Zones) -> tuple[When, t
         start = _placed(line, value[0], params, text.partition("/")[0], zones)
         length = value[1] if isinstance(value[1], timedelta) else value[1] - value[0]
     except HOSTILE:
-        raise Refused(line.number, f"`{text[:40]}` is no date; write it as 20260131T150000") from None
+        raise Refused(line.number, f"`{brief(text)}` is no date; write it as 20260131T150000") from None
     if not timedelta(0) <= length <= timedelta(days=366):
-        raise Refused(line.number, f"`{text[:40]}` is no period of a fixture; write its end behind its start")
+        raise Refused(line.number, f"`{brief(text)}` is no period of a fixture; write its end behind its start")
     return start, length
 
 
@@ -198,7 +199,7 @@ def _parts(line: Line) -> tuple[Any, str]:
     try:
         _, params, value = Contentline(line.text).parts()
     except HOSTILE:
-        raise Refused(line.number, f"`{line.text[:40]}` is no line of a calendar; export it anew") from None
+        raise Refused(line.number, f"`{brief(line.text)}` is no line of a calendar; export it anew") from None
     return params, str(value)
 
 

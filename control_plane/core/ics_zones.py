@@ -9,7 +9,7 @@ from dateutil.tz import tzical
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from control_plane.core.ics import Block, Line, Refused
-from control_plane.core.problems import suggestion
+from control_plane.core.problems import brief, suggestion
 from control_plane.core.recurrence import BadRule, Meter, instances, read_rule
 from control_plane.core.timezones import TIMEZONES
 from control_plane.core.zones import zone_named
@@ -45,7 +45,9 @@ class Zones:
         block = self._own.get(name)
         if block is None:
             hint = suggestion(name[:60], TIMEZONES)
-            raise Refused(line.number, f"there is no time zone `{name[:60]}`{hint}; write a name such as Europe/Paris")
+            raise Refused(
+                line.number, f"there is no time zone `{brief(name)}`{hint}; write a name such as Europe/Paris"
+            )
         try:
             for observance in block.blocks:
                 self._measure(observance)
@@ -53,7 +55,7 @@ class Zones:
         except (*HOSTILE, BadRule):
             zone = None
         if zone is None:
-            raise Refused(block.line, f"the time zone `{name[:60]}` cannot be read; name one such as Europe/Paris")
+            raise Refused(block.line, f"the time zone `{brief(name)}` cannot be read; name one such as Europe/Paris")
         found: tzinfo = zone
         return found
 

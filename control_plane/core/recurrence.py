@@ -11,6 +11,8 @@ from typing import Any, Final
 from dateutil.rrule import YEARLY, rrule, rrulestr
 from icalendar.prop import vRecur
 
+from control_plane.core.problems import brief
+
 FREQUENCIES: Final = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 MAX_STEPS_OF_RULE: Final = 60_000
 """Days looked at: daily since 1970 takes 21,000, yearly 21,000 as well."""
@@ -55,14 +57,14 @@ def read_rule(text: str, frequencies: tuple[str, ...] = FREQUENCIES) -> vRecur:
     try:
         rule = vRecur.from_ical(text)
     except (ValueError, TypeError, LookupError, ArithmeticError):
-        raise BadRule(f"`{text[:60]}` is no recurrence; write RRULE:FREQ=WEEKLY;UNTIL=20270630T220000Z") from None
+        raise BadRule(f"`{brief(text)}` is no recurrence; write RRULE:FREQ=WEEKLY;UNTIL=20270630T220000Z") from None
     frequency = rule.get("FREQ")
     if frequency is None or len(frequency) != 1 or str(frequency[0]).upper() not in frequencies:
         named = " or ".join(frequencies)
-        raise BadRule(f"a fixture recurs {named}, not `{_shown(frequency)}`; write its dates as RDATE")
+        raise BadRule(f"a fixture recurs {named}, not `{brief(_shown(frequency))}`; write its dates as RDATE")
     for key in rule:
         if str(key).upper() not in _KEYS:
-            raise BadRule(f"`{key}` is not taken in a fixture's recurrence; write its dates as RDATE")
+            raise BadRule(f"`{brief(str(key))}` is not taken in a fixture's recurrence; write its dates as RDATE")
     for key in ("INTERVAL", "COUNT"):
         if any(not 1 <= number <= 10_000 for number in rule.get(key, ())):
             raise BadRule(f"`{key}` must lie from 1 to 10000; write its dates as RDATE")

@@ -302,6 +302,29 @@ def test_event_that_ends_when_it_starts_is_warned_of() -> None:
     assert problems(calendar(event("UID:1", STAMP, RENNES))) == ["3 FixtureWithoutEnd"]
 
 
+ODD = "\x1b[31m\u202e\x07"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"DTSTART:{ODD}",
+        f"DTSTART;TZID={ODD}:20260905T200000",
+        f"{RENNES}\r\nDURATION:{ODD}",
+        f"{RENNES}\r\nEXDATE:{ODD}",
+        f"{RENNES}\r\nRRULE:FREQ={ODD}",
+        f"{RENNES}\r\nRRULE:FREQ=DAILY;{ODD}=1",
+        f"{ODD}",
+        f"END:{ODD}",
+        f"BEGIN:{ODD}",
+    ],
+)
+def test_sentences_hold_nothing_that_steers_a_terminal(text: str) -> None:
+    _, said = read_calendar("calendars/x.ics", calendar(event(text)))
+    assert said
+    assert all(problem.message.isprintable() for problem in said)
+
+
 def test_misspelt_zone_is_hinted_at() -> None:
     _, said = read_calendar("x.ics", calendar(event("DTSTART;TZID=Europe/Pariss:20260905T200000")))
     assert "did you mean `Europe/Paris`?" in said[0].message
