@@ -49,6 +49,7 @@ VERBS: Final = {
     "rollback": ("cli.verbs.rollback:rollback", "take back the last change of a site or a group"),
     "secret encrypt": ("cli.verbs.secret_encrypt:secret_encrypt", "encrypt a secret that only its boxes can read"),
     "import": ("cli.verbs.import_:import_", "make a repository of an export of the existing central database"),
+    "doctor": ("cli.verbs.doctor:doctor", "say what is wrong with this machine's set-up, and what to do"),
     "completion": ("cli.verbs.completion:completion", "print what bash, zsh or fish need to complete this command"),
     "keys init": ("cli.verbs.keys_init:keys_init", "make the keys of a new fleet and its trust folder"),
     "keys show": ("cli.verbs.keys_show:keys_show", "show who may sign what, and until when"),
@@ -83,7 +84,8 @@ Examples:
   neopro validate && git push
   neopro status --watch
 
-Exit status: 0 done, 1 the answer is no, 2 it could not run. `neopro VERB --help` says more."""
+Exit status: 0 done, 1 the answer is no, 2 it could not run. `neopro VERB --help` says more;
+`neopro help environment` tells which settings there are and where they may stand."""
 
 
 def overview() -> str:
@@ -120,6 +122,8 @@ def main() -> None:
 
 def _run(words: list[str]) -> int:
     if words[:1] == ["help"]:
+        if words[1:] == ["environment"]:
+            return _print(_environment())
         words = [*words[1:], "--help"]
     if words[:1] == ["__complete"]:
         return _complete(words[1:])
@@ -177,6 +181,12 @@ def _named_verb(words: list[str]) -> str:
     lists = f"neopro {words[0]}" if words[0] in SUBJECTS else "neopro"
     hint = f"did you mean neopro {near[0]}?" if near else f"see: {lists} --help"
     raise CommandFailed(f"cannot run neopro {wanted}: there is no such verb; {hint}")
+
+
+def _environment() -> str:
+    from cli.topics import environment
+
+    return environment()
 
 
 def _complete(words: list[str]) -> int:

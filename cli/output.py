@@ -8,9 +8,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TextIO
+from typing import Any, Final, Protocol, TextIO
+from unicodedata import category, combining, east_asian_width
 
 import msgspec
+
+LEAST_WIDTH: Final = 6
+"""Of a column that gives way."""
 
 
 class Advance(Protocol):
@@ -47,6 +51,10 @@ class Output:
         if not self.json:
             self._end_line()
             print(text, file=self._out, flush=True)
+
+    def mark(self, mark: str, colour: str, text: str) -> None:
+        """A line of a list of findings, behind its mark."""
+        self._say(f"  {self.style(mark, colour)} {visible(text)}")
 
     def note(self, text: str) -> None:
         """A line beside the data: warnings, what was left out."""
@@ -140,15 +148,51 @@ def _escape(character: str) -> str:
 
 
 def layout(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
-    """The cells of a table, each as wide as its column, two blanks apart; the last column is cut so that all fits."""
+    """The cells of a table, each as wide as its column, two blanks apart; what does not fit is cut, ids last of all."""
     table = [list(columns), *([visible(cell, lines=False) for cell in row] for row in rows)]
-    widths = [max(len(row[index]) for row in table) for index in range(len(columns))]
-    left = max(1, width - sum(widths[:-1]) - 2 * (len(widths) - 1))
+    widths = _fitted([max(columns_of(row[index]) for row in table) for index in range(len(columns))], width)
     return [
-        [*(cell.ljust(size) for cell, size in zip(row, widths[:-1], strict=False)), _cut(row[-1], left)]
+        [*(_padded(cell, size) for cell, size in zip(row, widths[:-1], strict=False)), _cut(row[-1], widths[-1])]
         for row in table
     ]
 
 
+def columns_of(text: str) -> int:
+    """How many columns of a terminal the text takes: wide characters two, combining ones none (UAX 11)."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_columns_of, text))
+
+
+def _columns_of(character: str) -> int:
+    if combining(character) or category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if east_asian_width(character) in ("W", "F") else 1
+
+
+def _fitted(wanted: Sequence[int], width: int) -> list[int]:
+    """Widths of columns that fit: the first (an id, to be copied) keeps its own, the widest of the others give way."""
+    room = width - 2 * (len(wanted) - 1)
+    if sum(wanted) <= room or len(wanted) == 1:
+        return [min(wanted[0], max(room, 1)), *wanted[1:]]
+    others = max(room - wanted[0], LEAST_WIDTH * (len(wanted) - 1))
+    cap = others
+    while sum(min(size, cap) for size in wanted[1:]) > others and cap > LEAST_WIDTH:
+        cap -= 1
+    fitted = [min(size, cap) for size in wanted[1:]]
+    fitted[-1] = max(fitted[-1], min(wanted[-1], others - sum(fitted[:-1])))
+    return [min(wanted[0], max(room - sum(fitted), LEAST_WIDTH)), *fitted]
+
+
+def _padded(text: str, width: int) -> str:
+    cut = _cut(text, width)
+    return cut + " " * (width - columns_of(cut))
+
+
 def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+    if columns_of(text) <= width:
+        return text
+    kept, used = 0, 0
+    while (used := used + _columns_of(text[kept])) < width:
+        kept += 1
+    return text[:kept] + "…"

@@ -3,10 +3,8 @@
 Uploads go in parts and ask first how much is there, so that an interrupted one goes on where it was.
 """
 
-import json
 import os
 import ssl
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
@@ -22,6 +20,7 @@ import msgspec
 from cli.checkout import Checkout
 from cli.errors import CommandFailed
 from cli.output import Advance
+from cli.settings import settings_of
 from schemas.api import (
     Change,
     FleetStatus,
@@ -46,8 +45,6 @@ PATIENCE_S: Final = 0.5
 """Before the second try; twice as much before each one after it."""
 MAX_ANSWER_BYTES: Final = 64 << 20
 _PASSING: Final = frozenset((409, 429, 502, 503, 504))
-CLIENT_FILE: Final = Path("neopro", "client.toml")
-"""Under XDG_CONFIG_HOME or ~/.config: `url`, `token_file`, `ca`."""
 
 
 class _Stopped(Exception):
@@ -75,29 +72,24 @@ class Blob(NamedTuple):
 
 
 def find_target(env: Mapping[str, str], checkout: Checkout | None) -> Target:
-    """NEOPRO_URL and NEOPRO_TOKEN (or NEOPRO_TOKEN_FILE), else `git config neopro.url` and `neopro.tokenfile` of the
-    checkout, else the client's file; CommandFailed says which is missing."""
-    git = checkout.git_settings() if checkout else {}
-    file = _client_file(env)
-    url = env.get("NEOPRO_URL") or git.get("url") or file.get("url")
+    """The control plane that the settings name (`cli.settings`), and NEOPRO_TOKEN or the token in the file that they
+    name; CommandFailed says which is missing."""
+    settings = settings_of(env, checkout)
+    url = settings["url"].value
     if not url:
         raise CommandFailed(
             "cannot tell which control plane: set NEOPRO_URL, or in the checkout: git config neopro.url https://…"
         )
     _require_safe(url)
-    token = env.get("NEOPRO_TOKEN") or _token_file(
-        env.get("NEOPRO_TOKEN_FILE") or git.get("tokenfile") or file.get("token_file")
-    )
+    token = env.get("NEOPRO_TOKEN") or _token_file(settings["token_file"].value)
     if not token.isascii() or not token.isprintable():
         raise CommandFailed("cannot use the token: it holds a character that no token has; copy it again")
-    return Target(url.rstrip("/"), token, env.get("NEOPRO_CA") or git.get("ca") or file.get("ca"))
+    return Target(url.rstrip("/"), token, settings["ca"].value or None)
 
 
 def find_target_if_any(env: Mapping[str, str], checkout: Checkout | None) -> Target | None:
     """As `find_target`; None where no control plane is configured at all."""
-    git = checkout.git_settings() if checkout else {}
-    named = env.get("NEOPRO_URL") or git.get("url") or _client_file(env).get("url")
-    return find_target(env, checkout) if named else None
+    return find_target(env, checkout) if settings_of(env, checkout)["url"].value else None
 
 
 class Remote:
@@ -128,6 +120,13 @@ class Remote:
     def fleet(self) -> FleetStatus:
         """The whole fleet."""
         return self._ask("read the fleet", "GET", "/v1/fleet", FleetStatus)
+
+    def get(self, path: str) -> httpx.Response:
+        """The answer, whatever it is; CommandFailed where none comes."""
+        try:
+            return self._client.get(path)
+        except httpx.TransportError as problem:
+            raise self._unreachable(problem) from None
 
     def change(self, commit: str) -> Change | None:
         """A commit and how far it got; None where the control plane has not looked at it."""
@@ -270,10 +269,7 @@ class Remote:
 
     def _get_if_any(self, what: str, path: str) -> httpx.Response | None:
         """The answer; None where the control plane, and not something before it, has no such thing."""
-        try:
-            answer = self._client.get(path)
-        except httpx.TransportError as problem:
-            raise self._unreachable(problem) from None
+        answer = self.get(path)
         if answer.status_code == 404 and answer.headers.get("content-type") == "application/problem+json":
             return None
         if not answer.is_success:
@@ -368,7 +364,7 @@ def _trust(target: Target) -> ssl.SSLContext | bool:
     return context
 
 
-def _token_file(path: str | None) -> str:
+def _token_file(path: str) -> str:
     if not path:
         raise CommandFailed(
             "cannot tell who is asking: set NEOPRO_TOKEN or NEOPRO_TOKEN_FILE, or in the checkout: "
@@ -378,14 +374,3 @@ def _token_file(path: str | None) -> str:
         return Path(path).expanduser().read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as problem:
         raise CommandFailed(f"cannot read the token file {path}: {problem}") from None
-
-
-def _client_file(env: Mapping[str, str]) -> Mapping[str, str]:
-    folder = Path(env.get("XDG_CONFIG_HOME") or Path(env.get("HOME", "/")) / ".config")
-    try:
-        document = tomllib.loads((folder / CLIENT_FILE).read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as problem:
-        raise CommandFailed(f"cannot read {folder / CLIENT_FILE}: {problem}") from None
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in document.items()}

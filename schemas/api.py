@@ -139,6 +139,14 @@ class OperationLog(Struct, frozen=True, kw_only=True):
     stored_bytes: int
 
 
+class TokenInfo(Struct, frozen=True, kw_only=True):
+    """The personal token that the question came with: whose it is, what it may do, until when."""
+
+    name: str
+    scopes: list[Literal["read", "write"]]
+    expires_at: Instant
+
+
 class UploadState(Struct, frozen=True, kw_only=True):
     """How much of a blob the server has: `PUT` the rest from `offset` on."""
 

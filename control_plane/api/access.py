@@ -64,6 +64,13 @@ class Access:
 
         `basic`: also as the password of HTTP Basic, for browsers (RFC 7617).
         """
+        found = await self.token(request, basic=basic)
+        if scope not in found.scopes:
+            raise Forbidden(f"cannot do this with the token {found.name}: it lacks the scope {scope}")
+        return found.name
+
+    async def token(self, request: Connection, *, basic: bool = False) -> tokens.Token:
+        """The operator's token, whatever it may do; NotAuthenticated, DatabaseUnavailable. `basic` as in `operator`."""
         token = bearer(request) or (_basic_password(request) if basic else None)
         if token is None or not token.startswith(tokens.PREFIX):
             raise NotAuthenticated("cannot tell who is asking: send a personal token; `neopro token add` makes one")
@@ -71,9 +78,7 @@ class Access:
             found = await tokens.find_token(conn, token, self._clock())
         if found is None:
             raise NotAuthenticated("cannot accept the token: it is unknown, expired or revoked")
-        if scope not in found.scopes:
-            raise Forbidden(f"cannot do this with the token {found.name}: it lacks the scope {scope}")
-        return found.name
+        return found
 
     def _verify(self, token: str) -> Head:
         now = self._clock()

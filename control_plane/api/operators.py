@@ -14,7 +14,7 @@ from control_plane.api.access import Access
 from control_plane.store import observations, views
 from control_plane.store.lookout import Lookout
 from control_plane.store.pool import Pool, connection
-from schemas.api import Change, FleetStatus, Observations, SiteDetail, SiteGeneration, SiteSummary
+from schemas.api import Change, FleetStatus, Observations, SiteDetail, SiteGeneration, SiteSummary, TokenInfo
 
 Asked = Request[Any, Any, Any]
 MAX_PAGE: Final = 1000
@@ -38,6 +38,7 @@ class Operators:
             get("/v1/sites/{site:str}/status", operation_id="getSite", tags=["operator"])(self.site),
             get("/v1/sites/{site:str}/history", operation_id="getSiteHistory", tags=["operator"])(self.history),
             get("/v1/observations", operation_id="getObservations", tags=["operator"])(self.observations),
+            get("/v1/token", operation_id="getToken", tags=["operator"])(self.token),
             get("/v1/changes", operation_id="listChanges", tags=["operator"])(self.changes),
             get("/v1/changes/{commit:str}", operation_id="getChange", tags=["operator"])(self.change),
         ]
@@ -79,6 +80,12 @@ class Operators:
         async with connection(self._pool) as conn:
             manifests = await observations.reported_manifests(conn)
         return Response(observations.observations_of(await self._lookout.fleet(), manifests), headers=_FRESH)
+
+    async def token(self, request: Asked) -> Response[TokenInfo]:
+        """The token that this call came with."""
+        found = await self._access.token(request)
+        told = TokenInfo(name=found.name, scopes=found.scopes, expires_at=found.expires_at)
+        return Response(told, headers=_FRESH)
 
     async def changes(self, request: Asked, limit: Limit = views.RECENT_CHANGES) -> Response[list[Change]]:
         """The commits that were looked at last, newest first."""

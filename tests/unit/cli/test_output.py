@@ -4,8 +4,10 @@ import io
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cli.output import Output, layout
+from cli.output import Output, columns_of, layout
 
 
 def test_columns_are_aligned_and_the_last_one_is_cut_to_the_width() -> None:
@@ -73,3 +75,33 @@ def test_colour_follows_the_terminal_and_no_color(
         monkeypatch.setenv(name, value)
     styled = Output(False, Terminal(), Terminal()).style("Synced", "32")
     assert styled == ("\x1b[32mSynced\x1b[0m" if coloured else "Synced")
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (80, ["SITE       NAME            WHY", "rennes-fc  a name of some  no report for two days"]),
+        (41, ["SITE       NAME            WHY", "rennes-fc  a name of some  no report for…"]),
+        (32, ["SITE       NAME       WHY", "rennes-fc  a name o…  no report…"]),
+        (8, ["SITE    NAME    WHY", "renne…  a nam…  no re…"]),
+    ],
+)
+def test_columns_give_way_the_widest_first_and_ids_last_of_all(width: int, lines: list[str]) -> None:
+    rows = [("rennes-fc", "a name of some", "no report for two days")]
+    assert ["  ".join(cells).rstrip() for cells in layout(("SITE", "NAME", "WHY"), rows, width)] == lines
+
+
+def test_wide_characters_take_two_columns_and_combining_ones_none() -> None:
+    rows = [("東京", "x"), ("e\u0301tang", "y"), ("abc", "z")]
+    lines = ["  ".join(cells) for cells in layout(("A", "B"), rows, 80)]
+    assert lines == ["A      B", "東京   x", "e\u0301tang  y", "abc    z"]
+    assert layout(("A",), [("東京東京",)], 6) == [["A"], ["東京…"]]
+
+
+@given(
+    rows=st.lists(st.lists(st.text("aé東\u0301 ", max_size=30), min_size=3, max_size=3), max_size=5),
+    width=st.integers(40, 120),
+)
+def test_table_fits_every_terminal_that_has_room_for_its_columns(rows: list[list[str]], width: int) -> None:
+    for cells in layout(("ONE", "TWO", "THREE"), rows, width):
+        assert columns_of("  ".join(cells)) <= width
