@@ -74,15 +74,21 @@ def _hold(conditions: tuple[_Condition, ...], name: SiteId, site: Site) -> bool:
 
 
 class Selectors:
-    """Every group's selector, filed by what it asks for first; values compare exactly."""
+    """Every group's selector, filed by what it asks for first; values compare exactly.
+
+    Sites that are the same in all that any selector asks for are in the same selected groups: worked out once.
+    """
 
     def __init__(self, groups: Mapping[DocumentId, Group]) -> None:
+        self._known: dict[tuple[Values, ...], tuple[GroupKey, ...]] = {}
         self._by_site: dict[SiteId, list[GroupKey]] = {}
         self._by_value: dict[str, dict[str, list[_Candidate]]] = {}
         self._everywhere: list[_Candidate] = []
         for name, group in groups.items():
             self._file((group.priority, name), group)
-        self._readers = [(_reader(key), buckets) for key, buckets in self._by_value.items()]
+        self._firsts = [(_reader(key), buckets) for key, buckets in self._by_value.items()]
+        asked = {key for group in groups.values() for key in group.select or ()}
+        self._asked = [_reader(key) for key in sorted(asked) if is_known(key)]
 
     def _file(self, key: GroupKey, group: Group) -> None:
         for site in dict.fromkeys(group.sites or ()):
@@ -107,8 +113,16 @@ class Selectors:
 
     def groups_of(self, name: SiteId, site: Site) -> tuple[GroupKey, ...]:
         """The groups that the site is in, in the order of their layers."""
-        found = list(self._by_site.get(name, ()))
-        for read, buckets in self._readers:
+        values = tuple([read(name, site) for read in self._asked])
+        found = self._known.get(values)
+        if found is None:
+            found = self._known[values] = self._selected(name, site)
+        listed = self._by_site.get(name)
+        return tuple(sorted({*found, *listed})) if listed else found
+
+    def _selected(self, name: SiteId, site: Site) -> tuple[GroupKey, ...]:
+        found = []
+        for read, buckets in self._firsts:
             for value in read(name, site):
                 for key, conditions in buckets.get(value, ()):
                     if not conditions or _hold(conditions, name, site):
@@ -116,4 +130,4 @@ class Selectors:
         for key, conditions in self._everywhere:
             if _hold(conditions, name, site):
                 found.append(key)
-        return tuple(sorted(set(found))) if len(found) > 1 else tuple(found)
+        return tuple(sorted(set(found)))
