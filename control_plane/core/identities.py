@@ -1,7 +1,8 @@
 """Keys of sites: sound identities, none revoked; no identity and no recipient used twice."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import prod
 from typing import Final
 
 from msgspec import Struct
@@ -44,13 +45,15 @@ def take_identities(previous: Identities, before: Mapping[str, Site], after: Map
                 users[key] = others
             else:
                 del users[key]
+    shared = {key for key in previous.shared if len(users.get(key, ())) > 1}
     for path, site in after.items():
         for key in _keys(site):
-            users[key] = tuple(sorted((*users.get(key, ()), path)))
+            known = users.get(key)
+            users[key] = (path,) if known is None else tuple(sorted((*known, path)))
+            if known is not None:
+                shared.add(key)
     lines = {path: site.identity for path, site in after.items() if site.identity is not None}
     unsound.update(_unsound(lines))
-    came = (key for site in after.values() for key in _keys(site))
-    shared = {key for key in (*previous.shared, *came) if len(users.get(key, ())) > 1}
     return Identities(users, frozenset(shared), unsound)
 
 
@@ -85,12 +88,21 @@ def all_squares(residues: Collection[int]) -> bool:
     ordered = sorted(residues)
     seed = hashlib.sha256(b"".join(residue.to_bytes(32, "little") for residue in ordered)).digest()
     drawn = hashlib.shake_256(seed).digest(len(ordered) * ROUNDS)
-    products = [[1] * BUCKETS for _ in range(ROUNDS)]
-    for row, in_round in enumerate(products):
+    for row in range(ROUNDS):
+        buckets: list[list[int]] = [[] for _ in range(BUCKETS)]
         for residue, byte in zip(ordered, drawn[row::ROUNDS], strict=True):
-            bucket = byte % BUCKETS
-            in_round[bucket] = in_round[bucket] * residue % FIELD
-    return all(is_square(product) for in_round in products for product in in_round)
+            buckets[byte % BUCKETS].append(residue)
+        if not all(is_square(_product(bucket)) for bucket in buckets):
+            return False
+    return True
+
+
+def _product(numbers: Sequence[int]) -> int:
+    """Modulo FIELD, which is taken of eight at a time: twice as fast as of each."""
+    product = 1
+    for start in range(0, len(numbers), 8):
+        product = prod(numbers[start : start + 8], start=product) % FIELD
+    return product
 
 
 def check_identities(identities: Identities, revoked: Revoked) -> Iterable[Finding]:
