@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, Protocol
 
+import zstandard
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -220,8 +221,6 @@ class Operations:
     # The ledger
 
     def _keep_text(self, name: DocumentId, text: str) -> None:
-        import zstandard  # rarely needed, and a box has little memory
-
         clean = redact(text, secrets_of(self._hands.read_configuration()))
         self._store.keep_text(name, zstandard.ZstdCompressor(level=9).compress(clean.encode()))
 

@@ -1,0 +1,27 @@
+"""Every reason that the agent may give has words on the page, in both languages."""
+
+import re
+from pathlib import Path
+
+import reconciler_agent
+from control_plane.web.catalog import CATALOG
+from reconciler_agent import errors
+
+LITERAL = re.compile(r'"([A-Z][a-z]+(?:[A-Z][a-z]+)*)"')
+"""A CamelCase word between quotes is a reason, but for those that are something else."""
+CONDITIONS = {"Synced", "Progressing", "Degraded", "Connected", "True", "False", "Unknown"}
+WORDS = {"MemAvailable", "MemTotal", "Restarting", "Fetching", "Removing", "Starting", "Match"}
+HEADERS = {"Authorization", "Range", "Prefer"}
+
+
+def reasons() -> set[str]:
+    """What is written down in the agent's code, and the names of its errors."""
+    sources = [path.read_text() for path in Path(reconciler_agent.__file__).parent.rglob("*.py")]
+    tree = {name for name, value in vars(errors).items() if isinstance(value, type) and value is not errors.AgentError}
+    return {word for text in sources for word in LITERAL.findall(text)} - CONDITIONS - WORDS - HEADERS | tree
+
+
+def test_every_reason_of_the_agent_has_words_on_the_page() -> None:
+    found = reasons()
+    assert {"OutsideWindow", "OperationFailed", "StateLost", "AtRest", "ReleaseHealthy", "DiskFull"} <= found
+    assert {reason for reason in found if f"reason.{reason}" not in CATALOG} == set()
