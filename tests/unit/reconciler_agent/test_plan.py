@@ -123,6 +123,11 @@ def converge(box: ModelBox, manifest: SiteManifest) -> Changes:
     raise AssertionError("the box does not come to rest")
 
 
+def holding(*kinds: Kind) -> Gate:
+    """A gate that is shut for these kinds of steps."""
+    return lambda step: MATCH if kind_of(step) in kinds else None
+
+
 releases = st.none() | st.sampled_from(TARGETS)
 manifests = st.builds(manifest_of, st.lists(st.sampled_from(CLIPS), unique_by=lambda c: c[0].path), releases)
 boxes = st.builds(
@@ -151,12 +156,27 @@ def test_plans_carried_out_leave_nothing_to_do(box: ModelBox, wanted: list[SiteM
             assert box.active == box.known.good.tree
 
 
-def holding(*kinds: Kind) -> Gate:
-    """A gate that is shut for these kinds of steps."""
-    return lambda step: MATCH if kind_of(step) in kinds else None
-
-
 SHUT, OPEN = holding("disruptive", "visible", "recovering"), holding()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    boxes,
+    st.lists(st.tuples(manifests, st.sets(st.sampled_from(["disruptive", "visible", "recovering"]))), max_size=6),
+    manifests,
+)
+def test_plans_that_were_held_at_random_come_to_rest_when_nothing_holds(
+    box: ModelBox, held: list[tuple[SiteManifest, set[Kind]]], last: SiteManifest
+) -> None:
+    for manifest, shut in held:
+        box.known = attempt.assume(attempt.face(box.known, manifest.release), manifest.release, box.active)
+        changes = diff(manifest, box.known, box.observe(manifest), TODAY)
+        for step in plan(changes, Moment(), holding(*shut)).steps:
+            assert kind_of(step) not in shut
+            box.do(step, manifest)
+
+    assert converge(box, last) == Changes()
+    assert box.stopped == ()
 
 
 def steps_of(changes: Changes, gate: Gate = OPEN, **moment: object) -> list[str]:
