@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler_agent.core.redact import REDACTED, redact, secrets_of
@@ -66,6 +66,7 @@ def test_values_that_the_box_is_configured_with_are_found_wherever_they_stand() 
     assert redact("login with Allez-Rennes over wifi-secret", secrets) == f"login with {REDACTED} over {REDACTED}"
 
 
+@settings(deadline=None)
 @given(st.text(min_size=8).filter(lambda text: json.dumps(text)[1:-1] == text and REDACTED not in text))
 def test_any_value_under_a_secret_name_is_taken_out(value: str) -> None:
     text = json.dumps({"a": 1, "auth": {"password": value}, "b": "kept"}, ensure_ascii=False)

@@ -6,7 +6,7 @@ from itertools import product
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler_agent.core import trust
@@ -203,6 +203,7 @@ def test_floor_expires_a_head_where_the_clock_may_not() -> None:
         trust.accept_head(state, head(), NOW, False, SITE)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1e7), st.integers(-3000, 3000), st.booleans())))
 def test_floor_never_goes_back_by_itself(steps: list[tuple[float, int, bool]]) -> None:
     state = settled()
@@ -212,6 +213,7 @@ def test_floor_never_goes_back_by_itself(steps: list[tuple[float, int, bool]]) -
         state = after
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**53 - 1), st.integers(1, 2**53 - 1))
 def test_generation_never_goes_back(first: int, second: int) -> None:
     state = listed()
