@@ -232,7 +232,7 @@ class _Resolver:
         found = self._check_release(path, site, groups, resolved)
         if site.backup is not None and self._without_recovery:
             found = (*found, without_recovery(path, ()))
-        if site.recipient is None and (resolved.hotspot is not None or site.restore is not None):
+        if site.recipient is None and _has_secrets(site, resolved):
             found = (*found, _without_recipient(path, site))
         return found
 
@@ -255,6 +255,12 @@ def _undecided(conflicts: tuple[Conflict, ...], path: str, document: Site) -> tu
 def _without_release(path: str) -> Finding:
     message = "this site is in no group and has no release; write `release: VERSION`, or put it in a group"
     return Finding(file=path, path=(), code=WITHOUT_RELEASE, message=message)
+
+
+def _has_secrets(site: Site, resolved: Resolved) -> bool:
+    """Whether its box must read a secret; one that is only planned, or retired, has none of its layers'."""
+    live = site.identity is not None and site.state != "retired"
+    return site.restore is not None or (live and resolved.hotspot is not None)
 
 
 def _without_recipient(path: str, site: Site) -> Finding:

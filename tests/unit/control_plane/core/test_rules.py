@@ -145,6 +145,49 @@ def test_hotspot_of_a_layer_names_each_site_without_a_key() -> None:
     assert found == ["sites/vannes.yaml:1:1 error RecipientMissing"]
 
 
+@pytest.mark.parametrize(("change", "fine"), [("state: retired\n", True), ("state: suspended\n", False), ("", True)])
+def test_hotspot_asks_no_key_of_a_box_that_is_not_there_yet_or_no_more(change: str, fine: bool) -> None:
+    planned = b"name: R\nlocation: {city: Rennes, region: Bretagne}\n" + HOTSPOT.encode()
+    found = problems(changed(small_fleet(), {SITE: site("rennes", change + HOTSPOT) if change else planned}))
+    expected = [] if fine else [f"{SITE}:1:1 error RecipientMissing"]
+    assert [problem for problem in found if LATER not in problem] == expected
+
+
+HOURS = 'from: "03:00", to: "05:00"'
+
+
+@pytest.mark.parametrize(
+    ("maintenance", "codes"),
+    [
+        ("{windows: [at_boot]}", []),
+        ("{windows: [{idle: 30m}]}", []),
+        (f"{{windows: [{{{HOURS}}}]}}", []),
+        (f"{{windows: [{{days: [sat], {HOURS}}}]}}", []),
+        # the hour that daylight saving skips is there on every other day
+        ('{windows: [{days: sun, from: "02:00", to: "03:00"}]}', []),
+        ('{windows: [{from: "23:00", to: "01:00"}]}', []),
+        ("{windows: [], max_deferral: 14d}", []),
+        ("{max_deferral: 14d}", []),
+        ("{calendars: [matches], windows: [at_boot]}", []),
+        ("{windows: []}", ["WindowNeverOpens"]),
+        ("{}", ["WindowNeverOpens"]),
+        ("{calendars: [matches]}", ["WindowNeverOpens"]),
+        ("{bind_visible: true}", ["WindowNeverOpens"]),
+        (f"{{windows: [{{days: [], {HOURS}}}]}}", ["WindowNeverOpens"]),
+        ("{windows: [{days: sat}]}", ["WindowNeverOpens"]),
+        ('{windows: [{from: "03:00"}]}', ["WindowNeverOpens"]),
+        ('{windows: [{from: "03:00", to: "03:00"}]}', ["WindowNeverOpens"]),
+        (f"{{windows: [{{idle: 30m, {HOURS}}}]}}", ["WindowNeverOpens"]),
+        ("{windows: [{}, at_boot]}", ["WindowNeverOpens"]),
+        ('{windows: [{from: "24:00", to: "03:00"}]}', ["BadValue"]),
+    ],
+)
+def test_window_that_never_opens_is_refused(maintenance: str, codes: list[str]) -> None:
+    calendar = {"calendars/matches.ics": b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n"}
+    found = problems(changed(small_fleet(), {SITE: site("rennes", f"maintenance: {maintenance}\n"), **calendar}))
+    assert [problem.split()[-1] for problem in found] == codes
+
+
 @pytest.mark.parametrize("plain", ["hunter2", "12345678", "[hunter2]", "{a: hunter2}", "age:hunter2!", "true", "''"])
 def test_secret_in_plain_text_is_refused_and_never_repeated(plain: str) -> None:
     fleet = compiled(changed(small_fleet(), {SITE: site("rennes", f"hotspot: {{ssid: Club, passphrase: {plain}}}\n")}))
