@@ -77,39 +77,36 @@ def site_add(
         Whom to write to.
     """
     checkout = landing.checkout()
-    path = f"sites/{site}.yaml"
-    document: dict[str, object] = {
+    given = {
         "name": name,
+        "club": club,
         "location": {"city": city, "region": region, "country": country, "lat": lat, "lon": lon},
         "sports": sport or [],
-        "timezone": timezone,
         "labels": {".".join(word.path): word.text for word in map(read_assignment, label or ())},
-        **{
-            key: value
-            for key, value in {
-                "club": club,
-                "hardware": hardware,
-                "identity": identity,
-                "recipient": recipient,
-            }.items()
-            if value is not None
-        },
-        **({"contact": {"email": email}} if email else {}),
+        "hardware": hardware,
+        "timezone": timezone,
+        "identity": identity,
+        "recipient": recipient,
+        "contact": {"email": email} if email else None,
     }
-    checked = _checked(checkout, site, document)
-    text = site_text(
-        checked.name,
-        checked.location,
-        club=checked.club,
-        sports=checked.sports,
-        labels=checked.labels,
-        hardware=checked.hardware,
-        timezone=checked.timezone,
-        identity=checked.identity,
-        recipient=checked.recipient,
-        email=checked.contact.email if checked.contact else None,
+    checked = _checked(checkout, site, {key: value for key, value in given.items() if value is not None})
+    files = {f"sites/{site}.yaml": _text(checked)}
+    land_checked(landing, checkout, files, f"Add the site {site}", {"site": site})
+
+
+def _text(site: Site) -> str:
+    return site_text(
+        site.name,
+        site.location,
+        club=site.club,
+        sports=site.sports,
+        labels=site.labels,
+        hardware=site.hardware,
+        timezone=site.timezone,
+        identity=site.identity,
+        recipient=site.recipient,
+        email=site.contact.email if site.contact else None,
     )
-    land_checked(landing, checkout, {path: text}, f"Add the site {site}", {"site": site})
 
 
 def _checked(checkout: Checkout, site: str, document: dict[str, object]) -> Site:
