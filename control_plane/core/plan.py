@@ -26,7 +26,7 @@ from schemas.windows import Opening
 
 Kind = Literal["removed", "changed", "added", "record"]
 """`record`: the name, the place or the key of a site; its box is told nothing new."""
-Key = Literal["added", "removed", "replaced"]
+Key = Literal["added", "removed", "replaced", "revoked"]
 _ORDER: Final = {"removed": 0, "changed": 1, "added": 2, "record": 3}
 
 
@@ -106,7 +106,8 @@ def plan(
     """
     planner = _Planner(base, head, observed, now)
     before = {} if base is None else base.sites
-    for site in sorted(head.sites if base is None else changed_sites(base, head)):
+    changed = head.sites.keys() if base is None else changed_sites(base, head)
+    for site in sorted(changed | planner.cut_off):
         planner.take(site, before.get(site), head.sites.get(site))
     return planner.finish(names, guards_of(base, head), messages, first=base is None)
 
@@ -131,6 +132,8 @@ class _Planner:
     def __init__(self, base: CompiledFleet | None, head: CompiledFleet, observed: Observed | None, now: datetime):
         self._head, self._observed, self._now = head, observed, now
         self._total = 0 if base is None else len(base.sites)
+        fresh = set(head.revoked.identities).difference(base.revoked.identities if base else ())
+        self.cut_off = {site for site, one in head.sites.items() if one.identity in fresh} if fresh else set[SiteId]()
         self._parts, self._loads, self._clocks = Parts(), Loads(), Clocks(now)
         self._pairs: dict[tuple[object, object], Differences] = {}
         self._wholes: dict[Digest, tuple[Part, Part]] = {}
@@ -143,7 +146,8 @@ class _Planner:
 
     def take(self, site: SiteId, old: CompiledSite | None, new: CompiledSite | None) -> None:
         """Plan one site that came, went or was compiled anew."""
-        if (kind := _kind(old, new)) is None:
+        kind = _kind(old, new) or ("record" if site in self.cut_off else None)
+        if kind is None:
             return
         found = self._differences(old, new)
         group = self._group(kind, old, new, found)
@@ -155,7 +159,7 @@ class _Planner:
         group.download_bytes += load.download
         at = opening.latest if opening else None
         self._sites[site] = (group, SitePlan(name=known.name, change=0, download_bytes=load.download, at=at))
-        if new is not None:
+        if new is not None and (group.change.differences is not NONE or group.change.state or group.change.identity):
             self._note(site, old, new, group.change.differences, load)
 
     def finish(
@@ -209,7 +213,7 @@ class _Planner:
         state = Moved(old=old.state, new=new.state) if old and new and old.state != new.state else None
         if kind == "added" and new and new.state != "active":
             state = Moved(new=new.state)
-        identity = _key(old, new)
+        identity = "revoked" if new and new.site in self.cut_off else _key(old, new)
         key = (kind, id(found[0]), id(found[1]), state and (state.old, state.new), identity)
         group = self._known.get(key)
         if group is None:

@@ -126,7 +126,9 @@ def _fate(change: Change) -> Iterator[str]:
         yield f"state {change.state.old or 'none'} → {change.state.new}"
     elif change.kind == "changed" and change.differences == Differences():
         yield "nothing on the box while it is not active"
-    if change.identity:
+    if change.identity == "revoked":
+        yield "identity revoked: the box is cut off at once, also where a guard holds the commit"
+    elif change.identity:
         cut_off = "" if change.identity == "added" else ": the box of the old one is cut off"
         yield f"identity {change.identity}{cut_off}"
 

@@ -376,6 +376,22 @@ def test_revoked_box_is_told() -> None:
     files = edited(["config for all"]) | {"revoked.yaml": b"identities: [" + identity.encode() + b"]\n"}
     made = plan(compiled([]), compile_commit(*as_tree(files)), None, NOW)
     assert cautions(made, BOX) == {"IdentityRevoked": ""}
+    assert made.changes[made.sites[BOX].change].identity == "revoked"
+
+
+def test_new_name_of_a_silent_box_cautions_nobody() -> None:
+    made = planned([], ["site renamed"], observed(seen("paris-volley", "Offline")))
+    assert made.totals.record == 1 and made.cautions == []
+
+
+def test_revocation_alone_is_a_change_that_no_guard_counts() -> None:
+    identity = compiled([]).sites[BOX].identity
+    assert identity
+    head = compile_commit(*as_tree(edited([]) | {"revoked.yaml": b"identities: [" + identity.encode() + b"]\n"}))
+    made = plan(compiled([]), head, None, NOW)
+    assert [(c.kind, c.identity, c.sites) for c in made.changes] == [("record", "revoked", [BOX])]
+    assert (made.impact.sites, made.impact.removals) == (0, 0), "it takes effect in a held commit, too"
+    assert plan(head, head, None, NOW).is_empty
 
 
 def test_without_observations_what_could_not_be_known_is_said() -> None:
