@@ -18,7 +18,7 @@ def op_restart(
     not_after: NotAfter = None,
     landing: Landing = WRITTEN,
 ) -> None:
-    """Restart one service of a box, or of every box of a group.
+    """Restart one service of a box, or of every box of a group, in a maintenance window.
 
     It is a document in operations/: each box does it at most once, also across reboots, once the commit is pushed.
 
