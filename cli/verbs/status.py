@@ -103,7 +103,8 @@ def _show(output: Output, fleet: "FleetStatus", now: datetime) -> None:
 
 def _change(change: "Change") -> str:
     if change.verdict != "published":
-        return f"{change.commit[:7]} {change.subject!r} was {change.verdict}:"
+        fate = "is held by a guard" if change.verdict == "held" else f"was {change.verdict}"
+        return f"{change.commit[:7]} {change.subject!r} {fate}:"
     return f"{change.commit[:7]} {change.subject!r}: {change.converged} of {change.sites} sites"
 
 
