@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cli.checkout import Checkout
 from cli.output import Output
@@ -13,17 +13,25 @@ if TYPE_CHECKING:
     from cli.remote import Remote
     from schemas.api import Change, SiteSummary
 
+PLANNED: Final = "NoIdentity"
+"""The reason of a site whose file names no box."""
+NAMED: Final = 5
+
 
 class Progress(NamedTuple):
-    """A commit and the sites that are not there yet; `change` is None while the control plane does not know it."""
+    """A commit and the sites that are not there yet; `change` is None while the control plane does not know it.
+
+    `planned`: those of the changed sites that have no box yet, for which nobody waits.
+    """
 
     change: "Change | None"
     missing: "list[SiteSummary]"
+    planned: "list[SiteSummary]"
 
     @property
     def is_done(self) -> bool:
-        """Whether every site that the commit changed is there."""
-        return self.change is not None and self.change.verdict == "published" and not self.change.missing
+        """Whether every site that the commit changed and that has a box is there."""
+        return self.change is not None and self.change.verdict == "published" and not self.missing
 
     @property
     def may_move(self) -> bool:
@@ -47,19 +55,25 @@ def ask(remote: "Remote", commit: str) -> Progress:
     """How far the commit is now."""
     change = remote.change(commit)
     if change is None or not change.missing:
-        return Progress(change, [])
-    missing = {*change.missing}
-    return Progress(change, [site for site in remote.fleet().sites if site.site in missing])
+        return Progress(change, [], [])
+    names = {*change.missing}
+    sites = [site for site in remote.fleet().sites if site.site in names]
+    missing = [site for site in sites if site.reason != PLANNED]
+    return Progress(change, missing, [site for site in sites if site.reason == PLANNED])
 
 
 def show(output: Output, progress: Progress, now: datetime) -> None:
     """A line for the commit, and a table of who is missing and why."""
-    output.data({"change": progress.change, "missing": progress.missing})
+    output.data({"change": progress.change, "missing": progress.missing, "planned": progress.planned})
     if progress.change is None:
         output.say("the control plane has not looked at this commit yet; was it pushed?")
         return
     for line in _lines(progress.change):
         output.say(line)
+    if progress.planned:
+        names = ", ".join(site.site for site in progress.planned[:NAMED])
+        more = " …" if len(progress.planned) > NAMED else ""
+        output.say(f"{len(progress.planned)} have no box yet: {names}{more}")
     if progress.missing:
         output.say()
         show_sites(output, progress.missing, now)

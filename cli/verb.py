@@ -8,6 +8,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
@@ -65,8 +66,18 @@ class Verb:
 
     def run(self, words: Sequence[str]) -> Any:
         """Run it with these words; CommandFailed where they make no sense."""
-        try:
+        with self._told():
             return self._app(words, exit_on_error=False, print_error=False, result_action="return_value")
+
+    def require(self, words: Sequence[str]) -> None:
+        """CommandFailed where `run` would not take these words; nothing is run."""
+        with self._told():
+            self._app.parse_args(words, exit_on_error=False, print_error=False)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except CycloptsError as problem:
             why = " ".join(str(problem).split()).rstrip(".")
             raise CommandFailed(f"cannot run neopro {self.name}: {why}; see: neopro {self.name} --help") from None

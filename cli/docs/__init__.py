@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Final
 
 from cli.docs.problems import problems_page
+from cli.docs.verbs import cli_page
 
 FOLDER: Final = Path(__file__).parents[2] / "docs"
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "cli.md": cli_page,
     "problems.md": problems_page,
 }
 """File in `docs/` -> what makes its text."""

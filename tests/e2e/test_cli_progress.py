@@ -110,6 +110,13 @@ def test_change_that_was_refused_is_told_with_its_problems_and_not_waited_for(de
     assert "UnknownKey" in done.stdout
 
 
+def test_nobody_waits_for_a_site_that_has_no_box_yet(desk: Desk) -> None:
+    desk.served.publish({"sites/quimper.yaml": desk.served.world.site_file("quimper", identity=False)}, "Plan Quimper")
+    git(desk.checkout, "pull", "-q", "--ff-only")
+    done = desk.neopro("status", "--change", "HEAD", "--watch")
+    assert (done.returncode, "1 have no box yet: quimper" in done.stdout) == (0, True)
+
+
 def test_sites_that_need_attention_come_first(desk: Desk) -> None:
     desk.converge("brest", "nantes")
     done = desk.neopro("status")
