@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas import desired, manifest, status, trust
+from schemas import delta, desired, manifest, status, trust
 from schemas.explained import EXPLAINED, explained
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -26,6 +26,7 @@ DOCUMENTS: Final[dict[str, type[msgspec.Struct]]] = {
     "site-head": manifest.SiteHead,
     "site-manifest": manifest.SiteManifest,
     "file-tree": manifest.FileTree,
+    "release-delta": delta.ReleaseDelta,
     "status-report": status.StatusReport,
     "trust-root": trust.TrustRoot,
     "release-list": trust.ReleaseList,

@@ -1,0 +1,240 @@
+"""Patches between releases: which files they are made of, and the frames (see `schemas.delta`).
+
+A changed file goes with the one that it takes the place of: that of the same path, of the same path but for a hash in
+its name, as bundlers write them, or of the same name elsewhere. Neighbours of the listing share a frame until it is
+full, new files with them, since the files of a folder resemble each other. The same inputs give the same bytes (of one
+version of zstd).
+"""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import zstandard
+
+from cli.output import Advance
+from cli.package import file_digest
+from schemas.delta import (
+    MAX_DELTA_BYTES,
+    MAX_PATCHED_BYTES,
+    WINDOW_LOG,
+    DeltaFrame,
+    ReleaseDelta,
+    frame_bases,
+    listing_dictionary,
+)
+from schemas.manifest import FileTree, TreeFile, encode_canonical
+from schemas.names import Digest, digest_of
+
+LEVEL: Final = 19
+FULL_BYTES: Final = 4 << 20
+"""A frame takes no more files once its own, or those of its dictionary, have so many bytes."""
+_LARGEST_TABLE: Final = 27
+_HASH: Final = re.compile(r"[-._](?:(?=[A-Za-z]*[0-9])[0-9A-Za-z]{6,64}|[A-Z0-9]{8})(?=\.|$)")
+
+Read = Callable[[TreeFile], bytes]
+
+
+class Tree(NamedTuple):
+    """A release's files: the listing, and how to read one."""
+
+    listing: FileTree
+    read: Read
+
+    @property
+    def body(self) -> bytes:
+        """The listing's exact bytes; their digest names the tree."""
+        return encode_canonical(self.listing)
+
+
+class Part(NamedTuple):
+    """What a frame is made of: places of files in the listings of the base and of the target."""
+
+    bases: tuple[int, ...]
+    targets: tuple[int, ...]
+
+
+def parts(base: FileTree, target: FileTree) -> list[Part]:
+    """The files that the base lacks, each once, in the order of the listing, with those that they are made from."""
+    there = {file.digest for file in base.files}
+    finder = _Finder(base)
+    found: list[Part] = []
+    bases: dict[int, None] = {}
+    targets: list[int] = []
+    from_bytes = to_bytes = 0
+    for place, file in enumerate(target.files):
+        if file.digest in there or file.size_bytes > MAX_PATCHED_BYTES:
+            continue
+        there.add(file.digest)
+        near = finder.base_of(file)
+        more = 0 if near is None or near in bases else base.files[near].size_bytes
+        if targets and max(from_bytes + more, to_bytes + file.size_bytes) > FULL_BYTES:
+            found.append(Part(tuple(bases), tuple(targets)))
+            bases, targets, from_bytes, to_bytes = {}, [], 0, 0
+        if near is not None:
+            from_bytes += 0 if near in bases else base.files[near].size_bytes
+            bases[near] = None
+        targets.append(place)
+        to_bytes += file.size_bytes
+    return [*found, *([Part(tuple(bases), tuple(targets))] if targets else [])]
+
+
+def needed(base: FileTree, wanted: Sequence[Part]) -> list[TreeFile]:
+    """The files of the base that are read to make these, each once."""
+    places = sorted({place for part in wanted for place in part.bases})
+    return list({base.files[place].digest: base.files[place] for place in places}.values())
+
+
+def make_delta(base: Tree, target: Tree, pack: Path, advance: Advance) -> ReleaseDelta:
+    """Write the pack to a file, and say what is in it. `advance` counts the bytes of the target's files."""
+    frames: list[DeltaFrame] = []
+    given: list[Digest] = []
+    with pack.open("w+b") as out:
+        for made in _made(base, target, parts(base.listing, target.listing)):
+            out.write(made.data)
+            frames.append(DeltaFrame(list(made.part.bases), made.sizes, len(made.data)))
+            given += [target.listing.files[place].digest for place in made.part.targets]
+            advance(sum(made.sizes))
+        out.write(_compress(target.body, listing_dictionary(base.body, given)))
+    return ReleaseDelta(
+        schema=1,
+        base=digest_of(base.body),
+        tree=digest_of(target.body),
+        pack=file_digest(pack),
+        pack_size_bytes=pack.stat().st_size,
+        listing_bytes=len(target.body),
+        frames=frames,
+    )
+
+
+def encode_delta(delta: ReleaseDelta) -> bytes:
+    """The document as a blob."""
+    return _compress(encode_canonical(delta), b"")
+
+
+def decode_delta(blob: bytes) -> ReleaseDelta:
+    """The document in a blob; ValueError where it is none."""
+    try:
+        if not 0 < zstandard.frame_content_size(blob) <= MAX_DELTA_BYTES:
+            raise ValueError("it is too large, or does not say how large it is")
+        return msgspec.json.decode(zstandard.ZstdDecompressor().decompress(blob), type=ReleaseDelta)
+    except zstandard.ZstdError as problem:
+        raise ValueError(f"it is not zstd: {problem}") from None
+
+
+def apply_delta(
+    delta: ReleaseDelta, pack: bytes, base: FileTree, read: Callable[[Digest], bytes]
+) -> tuple[bytes, dict[Digest, bytes]]:
+    """The new listing and the files that the frames give, as a box makes them; ValueError where they are not whole."""
+    files: dict[Digest, bytes] = {}
+    given: list[Digest] = []
+    offset = 0
+    for frame in delta.frames:
+        joined = b"".join(read(digest) for digest in frame_bases(frame, base))
+        content = read_frame(pack[offset : offset + frame.length_bytes], joined, sum(frame.sizes))
+        offset += frame.length_bytes
+        for data in _cut(content, frame.sizes):
+            given.append(digest_of(data))
+            files[given[-1]] = data
+    dictionary = listing_dictionary(encode_canonical(base), given)
+    listing = read_frame(pack[offset:], dictionary, delta.listing_bytes)
+    if digest_of(listing) != delta.tree:
+        raise ValueError("the listing that it gives is not that of the release")
+    return listing, files
+
+
+def read_frame(frame: bytes, dictionary: bytes, size_bytes: int) -> bytes:
+    """What a frame of `size_bytes` gives; ValueError where it is none, or one of another size."""
+    try:
+        if zstandard.frame_content_size(frame) != size_bytes:
+            raise ValueError(f"a frame does not hold {size_bytes} bytes")
+        return zstandard.ZstdDecompressor(dict_data=_raw(dictionary), max_window_size=1 << WINDOW_LOG).decompress(frame)
+    except zstandard.ZstdError as problem:
+        raise ValueError(f"a frame cannot be read: {problem}") from None
+
+
+class _Frame(NamedTuple):
+    """A frame that was made."""
+
+    part: Part
+    sizes: list[int]
+    data: bytes
+
+
+def _made(base: Tree, target: Tree, wanted: Sequence[Part]) -> Iterator[_Frame]:
+    """The frames in order, several at once; what waits in memory is bounded by the frames, not by the release."""
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(wanted), 2 * workers):
+            yield from pool.map(lambda part: _make(base, target, part), wanted[start : start + 2 * workers])
+
+
+def _make(base: Tree, target: Tree, part: Part) -> _Frame:
+    files = [target.read(target.listing.files[place]) for place in part.targets]
+    dictionary = b"".join(base.read(base.listing.files[place]) for place in part.bases)
+    return _Frame(part, [len(data) for data in files], _compress(b"".join(files), dictionary))
+
+
+def _compress(content: bytes, dictionary: bytes) -> bytes:
+    """One frame; it is read back at once, so that none is ever published that does not give its files."""
+    sizes = {"source_size": len(content), "dict_size": len(dictionary)}
+    usual = zstandard.ZstdCompressionParameters.from_level(LEVEL, **sizes)
+    window = min(max(10, (len(content) + len(dictionary)).bit_length()), WINDOW_LOG)
+    # Tables that hold every position of both: else the start of the dictionary is forgotten.
+    tables = {
+        "chain_log": min(max(usual.chain_log, window + 1), _LARGEST_TABLE),
+        "hash_log": max(usual.hash_log, min(window, 24)),
+    }
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        LEVEL, **sizes, **tables, window_log=window, write_checksum=False, write_dict_id=False, write_content_size=True
+    )
+    frame = zstandard.ZstdCompressor(dict_data=_raw(dictionary), compression_params=parameters).compress(content)
+    if read_frame(frame, dictionary, len(content)) != content:
+        raise ValueError("zstd gives other bytes back than it was given")
+    return frame
+
+
+def _raw(dictionary: bytes) -> zstandard.ZstdCompressionDict | None:
+    if not dictionary:
+        return None
+    return zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+
+
+def _cut(content: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
+    start = 0
+    for size in sizes:
+        yield content[start : start + size]
+        start += size
+
+
+class _Finder:
+    """Finds the file of a base that another takes the place of."""
+
+    def __init__(self, base: FileTree) -> None:
+        self._files = base.files
+        usable = [place for place, file in enumerate(base.files) if 0 < file.size_bytes <= MAX_PATCHED_BYTES]
+        self._by_path = {base.files[place].path: place for place in usable}
+        self._by_stem: defaultdict[str, list[int]] = defaultdict(list)
+        for place in usable:
+            path = _without_hash(base.files[place].path)
+            self._by_stem[path].append(place)
+            self._by_stem[path.rpartition("/")[2]].append(place)
+
+    def base_of(self, file: TreeFile) -> int | None:
+        """Its place, or None."""
+        if file.path in self._by_path:
+            return self._by_path[file.path]
+        path = _without_hash(file.path)
+        same = self._by_stem.get(path) or self._by_stem.get(path.rpartition("/")[2], [])
+        return min(same, key=lambda place: (abs(self._files[place].size_bytes - file.size_bytes), place), default=None)
+
+
+def _without_hash(path: str) -> str:
+    """`webapp/main-A1B2C3D4.js` -> `webapp/main.js`."""
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + _HASH.sub("", name)
