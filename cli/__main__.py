@@ -30,6 +30,15 @@ VERBS: Final = {
     "set add": ("cli.verbs.set_add:set_add", "put videos into a set, or make a set"),
     "set remove": ("cli.verbs.set_remove:set_remove", "take videos out of a set"),
     "release add": ("cli.verbs.release_add:release_add", "upload a release, sign it into the release list"),
+    "release list": (
+        "cli.verbs.release_list:release_list",
+        "list the releases: allowed or not, and for how many sites",
+    ),
+    "release show": (
+        "cli.verbs.release_show:release_show",
+        "show a release: who is to run it, needs, patches, changes",
+    ),
+    "release revoke": ("cli.verbs.release_revoke:release_revoke", "let no box run a release any more"),
     "site add": ("cli.verbs.site_add:site_add", "add a new club's box"),
     "site list": ("cli.verbs.site_list:site_list", "list the sites, or those that fit"),
     "site show": ("cli.verbs.site_show:site_show", "show a site: facts, groups, what it resolves to in brief"),

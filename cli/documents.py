@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from cli.edits import SCHEMA_LINE, flow, scalar
-from schemas.desired import AgeRecipient, Location, Media, Release, Video, VideoSet
+from schemas.desired import AgentRelease, AgeRecipient, Location, Media, Release, ReleasePatch, Video, VideoSet
 from schemas.names import PublicKeyLine
 
 _IDENTITY_HINT = (
@@ -70,22 +70,53 @@ def video_set_text(video_set: VideoSet) -> str:
     return "\n".join(lines) + "\n"
 
 
-def release_text(release: Release) -> str:
+def release_text(release: Release, patches: Sequence[ReleasePatch] = ()) -> str:
     """`releases/VERSION.yaml`, with its knobs written out."""
     requires = {"from": release.requires.from_, "agent": release.requires.agent, "hardware": release.requires.hardware}
     needed = {key: value for key, value in requires.items() if value}
-    changelog = [f"  {line}".rstrip() for line in release.changelog.strip().splitlines()]
     lines = [
         SCHEMA_LINE.format(kind="release"),
         f"version: {release.version}",
         f"tree: {release.tree}   # digest of the listing of its files",
         f"size_bytes: {release.size_bytes}",
-        *(["changelog: |", *changelog] if changelog else []),
+        *_changelog(release.changelog),
         *([f"requires: {flow(needed)}"] if needed else []),
         f"services: {flow(release.services)}   # restarted, in this order",
         f"health: {flow({'within': release.health.within, 'settle': release.health.settle})}",
+        *(
+            ["patches:   # what a box that runs one of these downloads instead", *map(_patch, patches)]
+            if patches
+            else []
+        ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def agent_text(agent: AgentRelease) -> str:
+    """`agents/VERSION.yaml`."""
+    lines = [
+        SCHEMA_LINE.format(kind="agent"),
+        f"version: {agent.version}",
+        f"tree: {agent.tree}   # digest of the listing of its files",
+        f"size_bytes: {agent.size_bytes}",
+        *_changelog(agent.changelog),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _changelog(text: str) -> list[str]:
+    lines = [f"  {line}".rstrip() for line in text.strip().splitlines()]
+    return ["changelog: |", *lines] if lines else []
+
+
+def _patch(patch: ReleasePatch) -> str:
+    facts = [
+        f"  - from: {patch.from_}",
+        f"base: {patch.base}",
+        f"index: {patch.index}",
+        f"size_bytes: {patch.size_bytes}",
+    ]
+    return "\n    ".join(facts)
 
 
 def _place(location: Location) -> dict[str, object]:

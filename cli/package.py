@@ -1,18 +1,37 @@
-"""A package of a release on disk (a folder or a tar archive), read by the rules of `control_plane.core.packaging`."""
+"""A package of a release on disk (a folder or an archive), read by the rules of `control_plane.core.packaging`."""
 
 import hashlib
+import lzma
 import os
+import shutil
 import stat
 import tarfile
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Final, NamedTuple
 
 from cli.errors import CommandFailed
-from control_plane.core.packaging import VERSION_SOURCES, EntryKind, PackageEntry, Selection, listing, select
+from control_plane.core.packaging import (
+    VERSION_SOURCES,
+    EntryKind,
+    PackageEntry,
+    ReleaseKind,
+    Selection,
+    listing,
+    select,
+)
 from control_plane.core.packaging import declared_version as _declared
 from schemas.manifest import FileTree, TreeFile
 from schemas.names import Digest
+
+MAX_ENTRIES: Final = 100_000
+MAX_UNPACKED_BYTES: Final = 4 << 30
+_ZIP: Final = b"PK\x03\x04"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 
 class Package(NamedTuple):
@@ -27,14 +46,22 @@ class Package(NamedTuple):
         return _declared({path: self.files[path].read_bytes() for path in VERSION_SOURCES if path in self.files})
 
 
-def read_package(path: Path, scratch: Path) -> Package:
+def read_package(path: Path, scratch: Path, release: ReleaseKind = "app") -> Package:
     """The package at `path`; an archive's kept files are unpacked into `scratch`. CommandFailed names what is wrong."""
     try:
-        package = _read_folder(path) if path.is_dir() else _read_archive(path, scratch)
+        package = _read_folder(path, release) if path.is_dir() else _read_archive(path, scratch, release)
     except FileNotFoundError:
         raise CommandFailed(f"cannot add {path}: there is no such file or folder") from None
-    except (OSError, tarfile.TarError) as problem:
-        raise CommandFailed(f"cannot add {path}: it is no folder and no readable tar archive ({problem})") from None
+    except (
+        OSError,
+        EOFError,
+        lzma.LZMAError,
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+    ) as problem:
+        raise CommandFailed(f"cannot add {path}: it is no folder and no readable tar or zip ({problem})") from None
     if package.selection.refused:
         reasons = "; ".join(f"{dropped.path}: {dropped.why}" for dropped in package.selection.refused[:5])
         more = len(package.selection.refused) - 5
@@ -64,8 +91,8 @@ def file_digest(path: Path) -> Digest:
         raise CommandFailed(f"cannot read {path}: {problem.strerror}") from None
 
 
-def _read_folder(root: Path) -> Package:
-    selection = select(_folder_entries(root))
+def _read_folder(root: Path, release: ReleaseKind) -> Package:
+    selection = select(_folder_entries(root), release)
     return Package(selection, {file.path: root / file.source for file in selection.kept})
 
 
@@ -79,26 +106,97 @@ def _folder_entries(root: Path) -> Iterator[PackageEntry]:
             yield PackageEntry(path=relative, kind=kind, executable=bool(mode & stat.S_IXUSR))
 
 
-def _read_archive(path: Path, scratch: Path) -> Package:
-    with tarfile.open(path) as archive:
-        members = {member.name: member for member in archive}
-        selection = select(_archive_entries(archive))
+def _read_archive(path: Path, scratch: Path, release: ReleaseKind) -> Package:
+    with ExitStack() as opened:
+        archive = _open(path, scratch, opened)
+        selection = select(_bounded(path, archive), release)
         files: dict[str, Path] = {}
         for number, file in enumerate(selection.kept if not selection.refused else ()):
             # The names of an archive never touch the disk: only a number does.
             files[file.path] = scratch / str(number)
-            content = archive.extractfile(members[file.source])
-            with files[file.path].open("wb") as out:
-                while content and (chunk := content.read(1 << 20)):
-                    out.write(chunk)
+            with archive.read(file.source) as content, files[file.path].open("wb") as out:
+                shutil.copyfileobj(content, out, 1 << 20)
     return Package(selection, files)
 
 
-def _archive_entries(archive: tarfile.TarFile) -> Iterator[PackageEntry]:
-    for member in archive.getmembers():
-        # A hard link is a link: its target could lie outside of what was checked.
-        kind = _kind(member.isreg(), member.isdir(), member.issym() or member.islnk())
-        yield PackageEntry(path=member.name, kind=kind, executable=bool(member.mode & stat.S_IXUSR))
+class _Member(NamedTuple):
+    """An entry of an archive; `size_bytes` when it is unpacked."""
+
+    entry: PackageEntry
+    size_bytes: int
+
+
+class _Archive(NamedTuple):
+    """An archive of whatever kind: its entries, and one's bytes."""
+
+    members: Callable[[], Iterator[_Member]]
+    read: Callable[[str], IO[bytes]]
+
+
+def _open(path: Path, scratch: Path, opened: ExitStack) -> _Archive:
+    """A zip, or a tar: plain or compressed by gzip, bzip2, xz or zstd; by what it holds, not by its name."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start == _ZIP:
+        return _zip_archive(opened.enter_context(zipfile.ZipFile(path)))
+    if start == _ZSTD:
+        path = _without_zstd(path, scratch / "archive.tar")
+    return _tar_archive(opened.enter_context(tarfile.open(path)))
+
+
+def _without_zstd(path: Path, target: Path) -> Path:
+    import zstandard
+
+    with path.open("rb") as source, target.open("wb") as out:
+        reader = zstandard.ZstdDecompressor(max_window_size=1 << 31).stream_reader(source, read_across_frames=True)
+        try:
+            while chunk := reader.read(1 << 20):
+                out.write(chunk)
+                if out.tell() > MAX_UNPACKED_BYTES:
+                    raise CommandFailed(f"cannot add {path}: it unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB")
+        except zstandard.ZstdError as problem:
+            raise tarfile.ReadError(str(problem)) from None
+    return target
+
+
+def _tar_archive(archive: tarfile.TarFile) -> _Archive:
+    members: dict[str, tarfile.TarInfo] = {}
+
+    def list_members() -> Iterator[_Member]:
+        for member in archive:
+            members[member.name] = member
+            # A hard link is a link: its target could lie outside of what was checked.
+            kind = _kind(member.isreg(), member.isdir(), member.issym() or member.islnk())
+            entry = PackageEntry(path=member.name, kind=kind, executable=bool(member.mode & stat.S_IXUSR))
+            yield _Member(entry, member.size)
+
+    return _Archive(list_members, lambda name: archive.extractfile(members[name]) or BytesIO())
+
+
+def _zip_archive(archive: zipfile.ZipFile) -> _Archive:
+    def list_members() -> Iterator[_Member]:
+        for member in archive.infolist():
+            if member.flag_bits & 1:
+                raise zipfile.BadZipFile(f"{member.filename} is encrypted")
+            mode = member.external_attr >> 16  # as Unix has it; 0 where the archive was made elsewhere
+            plain = stat.S_IFMT(mode) in (0, stat.S_IFREG)
+            kind = _kind(plain and not member.is_dir(), member.is_dir(), stat.S_ISLNK(mode))
+            entry = PackageEntry(path=member.filename, kind=kind, executable=bool(mode & stat.S_IXUSR))
+            yield _Member(entry, member.file_size)
+
+    return _Archive(list_members, archive.open)
+
+
+def _bounded(path: Path, archive: _Archive) -> Iterator[PackageEntry]:
+    """The entries; CommandFailed when they are more, or unpack to more, than any release."""
+    total = 0
+    for number, member in enumerate(archive.members()):
+        total += member.size_bytes
+        if number >= MAX_ENTRIES or total > MAX_UNPACKED_BYTES:
+            raise CommandFailed(
+                f"cannot add {path}: it has more than {MAX_ENTRIES} entries, or {MAX_UNPACKED_BYTES >> 30} GiB unpacked"
+            )
+        yield member.entry
 
 
 def _kind(is_file: bool, is_folder: bool, is_link: bool) -> EntryKind:

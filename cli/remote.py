@@ -1,58 +1,38 @@
 """The control plane as the command line sees it: a few calls over HTTPS, with a personal token.
 
-Uploads go in parts and ask first how much is there, so that an interrupted one goes on where it was.
+Blobs go and come by `cli.transfers`.
 """
 
-import os
 import ssl
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Event, Thread
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import httpx
-import msgspec
 
+from cli import answers
 from cli.checkout import Checkout
 from cli.errors import CommandFailed
 from cli.output import Advance
 from cli.settings import settings_of
+from cli.transfers import Blob, Transfers
 from schemas.api import (
     Change,
     FleetStatus,
     Observations,
     OperationLog,
-    ProblemDetails,
     SiteDetail,
     SiteGeneration,
-    UploadState,
 )
 from schemas.manifest import SiteManifest
 from schemas.names import Digest, SiteId
 
 T = TypeVar("T")
 
-PART_BYTES: Final = 4 << 20
-PIECE_BYTES: Final = 64 << 10
-PARALLEL_UPLOADS: Final = 4
 PARALLEL_READS: Final = 8
-TRIES: Final = 4
-PATIENCE_S: Final = 0.5
-"""Before the second try; twice as much before each one after it."""
-MAX_ANSWER_BYTES: Final = 64 << 20
-_PASSING: Final = frozenset((409, 429, 502, 503, 504))
-
-
-class _Stopped(Exception):
-    """The operator interrupted, or another upload failed."""
-
-
-class _NotNow(Exception):
-    """The control plane is busy or away for a moment."""
 
 
 class Target(NamedTuple):
@@ -61,14 +41,6 @@ class Target(NamedTuple):
     url: str
     token: str
     ca: str | None = None
-
-
-class Blob(NamedTuple):
-    """Something to upload: its digest, its size, and its bytes or the file that holds them."""
-
-    digest: Digest
-    size_bytes: int
-    content: bytes | Path
 
 
 def find_target(env: Mapping[str, str], checkout: Checkout | None) -> Target:
@@ -97,7 +69,6 @@ class Remote:
 
     def __init__(self, target: Target) -> None:
         self._url = target.url
-        self._stopped = Event()
         # No environment: a proxy or a key log that somebody set must not see the token.
         self._client = httpx.Client(
             base_url=target.url,
@@ -154,7 +125,7 @@ class Remote:
             return answer.content
         if answer.status_code == 404 and answer.headers.get("content-type") == "application/problem+json":
             return None
-        raise CommandFailed(f"cannot {what}: {_why(answer)}")
+        raise CommandFailed(f"cannot {what}: {answers.why(answer)}")
 
     def observations(self) -> Observations:
         """What every box last reported, as far as plans ask."""
@@ -190,82 +161,12 @@ class Remote:
         return False
 
     def upload_all(self, blobs: Sequence[Blob], advance: Advance) -> int:
-        """Upload what is not there yet, several at once; how many bytes were sent. `advance` counts every byte.
+        """Upload what is not there yet, several at once; how many bytes were sent. `advance` counts every byte."""
+        return Transfers(self._client, self._url).upload(blobs, advance)
 
-        Interrupted, it stops in the middle of a part: what arrived is kept, and the next upload goes on from there.
-        """
-        work = SimpleQueue[Blob | None]()
-        outcomes = SimpleQueue[int | Exception]()
-        unique = {blob.digest: blob for blob in blobs}
-        for item in [*unique.values(), *[None] * PARALLEL_UPLOADS]:
-            work.put(item)
-        self._stopped.clear()
-        try:
-            for _ in range(min(PARALLEL_UPLOADS, len(unique))):
-                # Daemons: one may sit in a socket that does not move when the operator interrupts.
-                Thread(target=self._work, args=(work, outcomes, advance), daemon=True).start()
-            return sum(_taken(outcomes.get()) for _ in unique)
-        except BaseException:
-            self._stopped.set()
-            raise
-
-    def _work(self, work: "SimpleQueue[Blob | None]", outcomes: "SimpleQueue[int | Exception]", told: Advance) -> None:
-        while (blob := work.get()) is not None and not self._stopped.is_set():
-            try:
-                outcomes.put(self.upload(blob, told))
-            except Exception as problem:  # noqa: BLE001  it is raised where the work was ordered
-                outcomes.put(problem)
-
-    def upload(self, blob: Blob, advance: Advance) -> int:
-        """Upload one blob from where an earlier try stopped; how many bytes were sent."""
-        sent = counted = 0
-        for attempt in range(TRIES):
-            try:
-                state = self._upload_state(blob)
-                advance(state.offset_bytes - counted)
-                counted = state.offset_bytes
-                for done in self._parts(blob, state):
-                    sent, counted = sent + done, counted + done
-                    advance(done)
-                return sent
-            except (httpx.TransportError, _NotNow) as problem:
-                if attempt == TRIES - 1:
-                    if isinstance(problem, _NotNow):
-                        raise CommandFailed(str(problem)) from None
-                    raise self._unreachable(problem) from None
-            self._stopped.wait(PATIENCE_S * 2**attempt)
-            if self._stopped.is_set():
-                raise _Stopped
-        raise AssertionError("the loop returns or raises")
-
-    def _upload_state(self, blob: Blob) -> UploadState:
-        answer = self._client.get(f"/v1/uploads/{blob.digest}")
-        return self._read_upload(answer)
-
-    def _parts(self, blob: Blob, state: UploadState) -> Iterator[int]:
-        with _opened(blob) as read:
-            while not state.complete:
-                part = read(state.offset_bytes)
-                headers = _range(state.offset_bytes, part, blob.size_bytes)
-                answer = self._client.put(f"/v1/blobs/{blob.digest}", content=self._pieces(part), headers=headers)
-                after = self._read_upload(answer)
-                if not after.complete and after.offset_bytes <= state.offset_bytes:
-                    raise CommandFailed(f"cannot upload {blob.digest}: the control plane does not keep what it is sent")
-                yield len(part)
-                state = after
-
-    def _pieces(self, part: bytes) -> Iterator[bytes]:
-        """The part in pieces, so that an interrupt need not wait for all of it."""
-        for start in range(0, len(part), PIECE_BYTES):
-            if self._stopped.is_set():
-                raise _Stopped
-            yield part[start : start + PIECE_BYTES]
-
-    def _read_upload(self, answer: httpx.Response) -> UploadState:
-        """The answer to an upload; _NotNow where trying again may help (RFC 9110, 15.5.10 and 15.6)."""
-        if answer.status_code in _PASSING:
-            raise _NotNow(f"cannot upload: {_why(answer)}")
-        return self._read("upload", answer, UploadState)
+    def download_all(self, files: Mapping[Digest, Path], advance: Advance) -> None:
+        """Fetch blobs into files, several at once; CommandFailed where one is not there, or its bytes are others."""
+        Transfers(self._client, self._url).download(files, advance)
 
     def _get_if_any(self, what: str, path: str) -> httpx.Response | None:
         """The answer; None where the control plane, and not something before it, has no such thing."""
@@ -273,7 +174,7 @@ class Remote:
         if answer.status_code == 404 and answer.headers.get("content-type") == "application/problem+json":
             return None
         if not answer.is_success:
-            raise CommandFailed(f"cannot {what}: {_why(answer)}")
+            raise CommandFailed(f"cannot {what}: {answers.why(answer)}")
         return answer
 
     def _ask(self, what: str, method: str, path: str, kind: type[T]) -> T:
@@ -284,51 +185,10 @@ class Remote:
         return self._read(what, answer, kind)
 
     def _read(self, what: str, answer: httpx.Response, kind: type[T]) -> T:
-        if answer.is_success:
-            with suppress(msgspec.DecodeError):
-                return msgspec.json.decode(answer.content[:MAX_ANSWER_BYTES], type=kind)
-            raise CommandFailed(f"cannot {what}: {self._url} does not answer like a control plane of NEOPRO Fleet")
-        raise CommandFailed(f"cannot {what}: {_why(answer)}")
+        return answers.read(self._url, what, answer, kind)
 
     def _unreachable(self, problem: Exception) -> CommandFailed:
-        why = str(problem) or type(problem).__name__
-        return CommandFailed(f"cannot reach the control plane at {self._url}: {why}; is it running, is the URL right?")
-
-
-def _taken(outcome: int | Exception) -> int:
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
-
-
-def _why(answer: httpx.Response) -> str:
-    """The detail of a problem document (RFC 9457), or the bare status of something else that answered."""
-    with suppress(msgspec.DecodeError):
-        details = msgspec.json.decode(answer.content, type=ProblemDetails)
-        detail = details.detail or details.title
-        return f"the control plane {detail}" if detail.startswith("cannot ") else detail
-    return f"it answered {answer.status_code} {answer.reason_phrase}"
-
-
-@contextmanager
-def _opened(blob: Blob) -> Iterator[Any]:
-    """A function that reads a part from an offset on."""
-    if isinstance(blob.content, bytes):
-        data = blob.content
-        yield lambda offset: data[offset : offset + PART_BYTES]
-        return
-    with blob.content.open("rb") as file:
-        descriptor = file.fileno()
-        yield lambda offset: os.pread(descriptor, PART_BYTES, offset)
-
-
-def _range(offset: int, part: bytes, total: int) -> dict[str, str]:
-    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(len(part))}
-    if part:
-        headers["Content-Range"] = f"bytes {offset}-{offset + len(part) - 1}/{total}"
-    elif offset < total:
-        raise CommandFailed("cannot upload: the file became shorter meanwhile")
-    return headers
+        return answers.unreachable(self._url, problem)
 
 
 def _require_safe(url: str) -> None:

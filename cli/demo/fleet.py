@@ -19,7 +19,7 @@ from cli.demo.places import RELEASES, SAMPLE_APP, SAMPLE_FLEET, Places
 from cli.edits import set_values
 from cli.errors import CommandFailed
 from cli.package import file_digest, list_tree, read_package
-from cli.remote import Blob
+from cli.transfers import Blob
 from cli.trust_documents import make_release_list
 from cli.verbs import keys_init
 from schemas.manifest import encode_canonical

@@ -129,11 +129,12 @@ def _backup_for(
 
 
 def _upload(checkout: Checkout, body: bytes) -> None:
-    from cli.remote import Blob, Remote, find_target
+    from cli.remote import Remote, find_target
+    from cli.transfers import Blob
 
     blob = Blob(digest_of(body), len(body), body)
     with Remote(find_target(os.environ, checkout)) as remote:
-        remote.upload(blob, lambda _: None)
+        remote.upload_all([blob], lambda _: None)
 
 
 def _warn_of_secrets(output: Output, record: SiteRecord) -> None:

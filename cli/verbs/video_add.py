@@ -24,7 +24,7 @@ from schemas.desired import Video
 from schemas.names import digest_of
 
 if TYPE_CHECKING:
-    from cli.remote import Blob
+    from cli.transfers import Blob
 
 
 class Wishes(NamedTuple):
@@ -192,7 +192,7 @@ def _describe(edit: Edit, item: Added, wishes: Wishes, same: bool) -> None:
 
 
 def _blobs(added: Sequence[Added], documents: dict[str, str]) -> "list[Blob]":
-    from cli.remote import Blob
+    from cli.transfers import Blob
 
     texts = "".join(documents.values())
     files = [Blob(item.video.digest, item.video.size_bytes, item.path) for item in added]

@@ -20,7 +20,9 @@ CLUB_FOLDERS: Final = frozenset(
     ("videos", "logs", "backups", "data", "thumbnails", "videos-processing", "uploads-temp", "sync-agent")
 )
 CLUB_FILES: Final = frozenset(("club-config.json", "webapp/configuration.json", "webapp/configuration.backup.json"))
-NEEDED: Final = ("webapp/index.html", "server/", "admin/")
+ReleaseKind = Literal["app", "agent"]
+NEEDED: Final[Mapping[ReleaseKind, tuple[str, ...]]] = {"app": ("webapp/index.html", "server/", "admin/"), "agent": ()}
+"""What a release of the box's applications must have; an agent's package is its builder's to shape."""
 VERSION_SOURCES: Final = ("release.json", "webapp/version.json", "VERSION")
 _PATH: Final = re.compile(RELATIVE_PATH)
 
@@ -56,7 +58,7 @@ class Selection(Struct, frozen=True, kw_only=True):
     refused: tuple[Dropped, ...]
 
 
-def select(entries: Iterable[PackageEntry]) -> Selection:
+def select(entries: Iterable[PackageEntry], release: ReleaseKind = "app") -> Selection:
     """Sort the entries of a package into kept, stripped and refused, each sorted by path."""
     kept: dict[str, KeptFile] = {}
     stripped: list[Dropped] = []
@@ -64,7 +66,7 @@ def select(entries: Iterable[PackageEntry]) -> Selection:
     for entry, path in _relative(entries):
         if why := _unsafe(path):
             refused.append(Dropped(path=entry.path, why=why))
-        elif why := _excluded(path, entry.kind):
+        elif why := _excluded(path, entry.kind, release):
             stripped.append(Dropped(path=path, why=why))
         elif entry.kind in ("link", "other"):
             refused.append(Dropped(path=path, why=_not_a_file(entry.kind)))
@@ -72,7 +74,7 @@ def select(entries: Iterable[PackageEntry]) -> Selection:
             if path in kept:
                 refused.append(Dropped(path=path, why="the package has it twice"))
             kept[path] = KeptFile(source=entry.path, path=path, mode="0755" if entry.executable else "0644")
-    refused += _inconsistent(kept)
+    refused += _inconsistent(kept, release)
     return Selection(
         kept=tuple(sorted(kept.values(), key=lambda file: file.path.encode())),
         stripped=tuple(sorted(stripped, key=lambda dropped: dropped.path)),
@@ -116,11 +118,12 @@ def _unsafe(path: str) -> str:
     return ""
 
 
-def _excluded(path: str, kind: EntryKind) -> str:
+def _excluded(path: str, kind: EntryKind, release: ReleaseKind) -> str:
     """Why this entry never belongs to a release; empty if it does."""
     parts = path.split("/")
+    of_a_club = release == "app" and parts[0] in CLUB_FOLDERS and (len(parts) > 1 or kind != "file")
     rules = {
-        "it belongs to the club or to the box": parts[0] in CLUB_FOLDERS and (len(parts) > 1 or kind != "file"),
+        "it belongs to the club or to the box": of_a_club,
         "it is a club's configuration": path in CLUB_FILES,
         "it may hold secrets": parts[-1] == ".env" or parts[-1].startswith(".env."),
         "it is a leftover of a Mac": _apple_double(path) or parts[-1] == ".DS_Store",
@@ -143,7 +146,7 @@ def _not_a_file(kind: EntryKind) -> str:
     return "it is a link" if kind == "link" else "it is neither a file nor a folder"
 
 
-def _inconsistent(kept: Mapping[str, KeptFile]) -> list[Dropped]:
+def _inconsistent(kept: Mapping[str, KeptFile], release: ReleaseKind) -> list[Dropped]:
     """What keeps these files from being a release as a whole: a file in a file's place, a missing application."""
     clashes = [
         Dropped(path=path, why=f"{parent} is a file, so nothing can be in it")
@@ -153,10 +156,11 @@ def _inconsistent(kept: Mapping[str, KeptFile]) -> list[Dropped]:
     ]
     missing = [
         Dropped(path=need, why="a release must have it; is this the folder of a release?")
-        for need in NEEDED
+        for need in NEEDED[release]
         if not any(path == need or (need.endswith("/") and path.startswith(need)) for path in kept)
     ]
-    return clashes + missing
+    empty = [] if kept else [Dropped(path=".", why="no file of it can be part of a release")]
+    return clashes + missing + empty
 
 
 def _parents(path: str) -> list[str]:
