@@ -1,0 +1,174 @@
+"""Patches between releases: they give every file back, they are small, and what is damaged is told."""
+
+import hashlib
+import io
+import random
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cli.deltas import Tree, apply_delta, decode_delta, encode_delta, make_delta, parts
+from schemas.delta import MAX_PATCHED_BYTES, ReleaseDelta
+from schemas.manifest import FileTree, TreeFile, encode_canonical
+from schemas.names import digest_of
+
+Files = Mapping[str, bytes]
+
+
+def tree_of(files: Files) -> Tree:
+    listed = [
+        TreeFile(path=path, mode="0644", size_bytes=len(data), digest=digest_of(data))
+        for path, data in sorted(files.items(), key=lambda item: item[0].encode())
+    ]
+    return Tree(FileTree(schema=1, files=listed), lambda file: files[file.path])
+
+
+def made(base: Files, target: Files, folder: Path) -> tuple[ReleaseDelta, bytes]:
+    """A delta that went through its blob, and its pack."""
+    delta = make_delta(tree_of(base), tree_of(target), folder / "pack", lambda _: None)
+    return decode_delta(encode_delta(delta)), (folder / "pack").read_bytes()
+
+
+def applied(base: Files, delta: ReleaseDelta, pack: bytes) -> tuple[bytes, dict[str, bytes]]:
+    by_digest = {digest_of(data): data for data in base.values()}
+    return apply_delta(delta, pack, tree_of(base).listing, by_digest.__getitem__)
+
+
+paths = st.text("abc/", min_size=1, max_size=6).filter(lambda p: "//" not in p and p.strip("/") == p)
+contents = st.binary(max_size=300)
+some_files = st.dictionaries(paths, contents, max_size=8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(some_files, some_files)
+def test_patched_files_are_the_target_whatever_the_base(
+    tmp_path_factory: pytest.TempPathFactory, base: Files, target: Files
+) -> None:
+    delta, pack = made(base, target, tmp_path_factory.mktemp("delta"))
+    listing, files = applied(base, delta, pack)
+    assert listing == tree_of(target).body
+    had = {digest_of(data) for data in base.values()}
+    assert files == {digest_of(data): data for data in target.values() if digest_of(data) not in had}
+
+
+def source_files(seed: int, count: int, lines: int) -> dict[str, bytes]:
+    """Files that look like a program's: words that come again, across files, too."""
+    dice = random.Random(seed)
+    words = [hashlib.sha256(str(n).encode()).hexdigest()[: dice.randrange(2, 12)] for n in range(2000)]
+    return {
+        f"node_modules/module-{n // 20}/lib/file-{n}.js": "\n".join(
+            " ".join(dice.choices(words, k=dice.randrange(3, 12))) for _ in range(dice.randrange(lines // 2, lines))
+        ).encode()
+        for n in range(count)
+    }
+
+
+def edited(data: bytes, edits: int, dice: random.Random) -> bytes:
+    lines = data.split(b"\n")
+    for _ in range(edits):
+        lines[dice.randrange(len(lines))] = b"changed %d" % dice.randrange(10**9)
+    return b"\n".join(lines)
+
+
+def changed(files: Files, how: str) -> dict[str, bytes]:
+    dice = random.Random(7)
+    result = dict(files)
+    names = sorted(files)
+    if how == "few":
+        for name in dice.sample(names, len(names) // 20):
+            result[name] = edited(files[name], 3, dice)
+    elif how == "most":
+        for name in names[: len(names) * 9 // 10]:
+            result[name] = edited(files[name], 5, dice)
+    else:  # bundles whose names carry a hash, some new files, some gone
+        for name in dice.sample(names, len(names) // 4):
+            data = result.pop(name)
+            result[f"{name[:-3]}-{dice.randrange(16**8):08X}.js"] = edited(data, 3, dice)
+        result |= {f"new/{name}": edited(files[name], 30, dice) for name in names[:5]}
+    return result
+
+
+def whole_archive_patch(base: Files, target: Files) -> int:
+    """What `zstd -19 --patch-from` of the whole archive comes to."""
+    old, new = archive(base), archive(target)
+    dictionary = zstandard.ZstdCompressionDict(old, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        19, source_size=len(new), dict_size=len(old), window_log=(len(old) + len(new)).bit_length(), chain_log=26
+    )
+    return len(zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters).compress(new))
+
+
+def archive(files: Files) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for path in sorted(files):
+            entry = tarfile.TarInfo(path)
+            entry.size = len(files[path])
+            tar.addfile(entry, io.BytesIO(files[path]))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("how", ["few", "most", "bundles"])
+def test_download_is_at_most_a_tenth_more_than_a_patch_of_the_whole_archive(tmp_path: Path, how: str) -> None:
+    base = source_files(1, 300, 120)
+    target = changed(base, how)
+    delta, pack = made(base, target, tmp_path)
+    downloaded = len(encode_delta(delta)) + len(pack)
+    assert downloaded <= 1.1 * whole_archive_patch(base, target)
+    assert applied(base, delta, pack)[0] == tree_of(target).body
+
+
+def test_same_releases_give_the_same_bytes(tmp_path: Path) -> None:
+    base = source_files(2, 80, 60)
+    target = changed(base, "bundles")
+    one, two = (made(base, target, tmp_path) for _ in range(2))
+    assert one == two
+
+
+def test_moved_files_cost_nothing_but_their_names(tmp_path: Path) -> None:
+    base = {f"a/{n}": random.Random(n).randbytes(5000) for n in range(20)}
+    delta, pack = made(base, {path.replace("a/", "b/"): data for path, data in base.items()}, tmp_path)
+    assert delta.frames == []
+    assert len(pack) < 500
+
+
+def test_file_too_large_to_be_patched_is_left_to_be_fetched_whole() -> None:
+    large = TreeFile(path="large", mode="0644", size_bytes=MAX_PATCHED_BYTES + 1, digest=digest_of(b"large"))
+    small = TreeFile(path="small", mode="0644", size_bytes=10, digest=digest_of(b"small"))
+    old = TreeFile(path="small", mode="0644", size_bytes=MAX_PATCHED_BYTES + 1, digest=digest_of(b"old"))
+    wanted = parts(FileTree(schema=1, files=[old]), FileTree(schema=1, files=[large, small]))
+    assert [(part.bases, part.targets) for part in wanted] == [((), (1,))]
+
+
+def test_frames_stay_small_however_many_files_changed() -> None:
+    files = [TreeFile(path=f"{n:05}", mode="0644", size_bytes=1 << 20, digest=digest_of(b"%d" % n)) for n in range(40)]
+    wanted = parts(FileTree(schema=1, files=[]), FileTree(schema=1, files=files))
+    assert [len(part.targets) for part in wanted] == [4] * 10
+
+
+def test_base_with_other_bytes_is_found_out(tmp_path: Path) -> None:
+    base = source_files(3, 20, 40)
+    delta, pack = made(base, changed(base, "most"), tmp_path)
+    rotten = {digest_of(data): data[:100] + b"rot" + data[103:] for data in base.values()}
+    with pytest.raises(ValueError, match=r"a frame|the listing"):
+        apply_delta(delta, pack, tree_of(base).listing, rotten.__getitem__)
+
+
+def test_damaged_pack_or_document_is_refused(tmp_path: Path) -> None:
+    base = source_files(4, 20, 40)
+    delta, pack = made(base, changed(base, "most"), tmp_path)
+    for broken in (pack[:-1], b"", pack[:40] + bytes(40) + pack[80:]):
+        with pytest.raises(ValueError, match=r"a frame|the listing"):
+            applied(base, delta, broken)
+    outside = msgspec.structs.replace(delta.frames[0], bases=[10**6])
+    with pytest.raises(ValueError, match="its base does not have"):
+        applied(base, msgspec.structs.replace(delta, frames=[outside]), pack)
+    for blob in (b"", b"{}", encode_canonical(delta), encode_delta(delta)[:-3], zstandard.compress(b"[]")):
+        with pytest.raises(ValueError, match=r"it is|Expected"):
+            decode_delta(blob)
