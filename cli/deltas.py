@@ -14,13 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import msgspec
 import zstandard
 
 from cli.output import Advance
 from cli.package import file_digest
 from schemas.delta import (
-    MAX_DELTA_BYTES,
     MAX_PATCHED_BYTES,
     WINDOW_LOG,
     DeltaFrame,
@@ -115,16 +113,6 @@ def make_delta(base: Tree, target: Tree, pack: Path, advance: Advance) -> Releas
 def encode_delta(delta: ReleaseDelta) -> bytes:
     """The document as a blob."""
     return _compress(encode_canonical(delta), b"")
-
-
-def decode_delta(blob: bytes) -> ReleaseDelta:
-    """The document in a blob; ValueError where it is none."""
-    try:
-        if not 0 < zstandard.frame_content_size(blob) <= MAX_DELTA_BYTES:
-            raise ValueError("it is too large, or does not say how large it is")
-        return msgspec.json.decode(zstandard.ZstdDecompressor().decompress(blob), type=ReleaseDelta)
-    except zstandard.ZstdError as problem:
-        raise ValueError(f"it is not zstd: {problem}") from None
 
 
 def apply_delta(

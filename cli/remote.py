@@ -26,6 +26,7 @@ from schemas.api import (
     OperationLog,
     SiteDetail,
     SiteGeneration,
+    SweepReport,
 )
 from schemas.manifest import SiteManifest
 from schemas.names import Digest, SiteId
@@ -33,6 +34,7 @@ from schemas.names import Digest, SiteId
 T = TypeVar("T")
 
 PARALLEL_READS: Final = 8
+SWEEP_S: Final = 1800
 
 
 class Target(NamedTuple):
@@ -159,6 +161,15 @@ class Remote:
         with suppress(httpx.HTTPError):
             return self._client.get("/healthz").status_code == 200
         return False
+
+    def sweep(self, *, dry_run: bool, grace_days: int) -> SweepReport:
+        """Let go of blobs that nothing alive names; it may take minutes."""
+        wanted = {"dry_run": str(dry_run).lower(), "grace_days": str(grace_days)}
+        try:
+            answer = self._client.post("/v1/gc", params=wanted, timeout=httpx.Timeout(SWEEP_S, connect=10))
+        except httpx.TransportError as problem:
+            raise self._unreachable(problem) from None
+        return self._read("sweep", answer, SweepReport)
 
     def upload_all(self, blobs: Sequence[Blob], advance: Advance) -> int:
         """Upload what is not there yet, several at once; how many bytes were sent. `advance` counts every byte."""

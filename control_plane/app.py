@@ -34,6 +34,7 @@ from control_plane.signer import Signer
 from control_plane.store.embedded import EmbeddedPostgres, running_conninfo
 from control_plane.store.migrate import migrate
 from control_plane.store.pool import Pool, connection, open_pool
+from control_plane.sweep import Sweeper
 
 THREADS: Final = 16
 _THREADS_PATIENCE_S: Final = 1.0
@@ -115,7 +116,13 @@ async def _database(settings: Settings) -> AsyncIterator[str]:
 
 def make_application(services: Services) -> Litestar:
     """The web application on these services."""
-    return make_api(settings=services.settings, pool=services.pool, objects=services.objects, clock=services.clock)
+    return make_api(
+        settings=services.settings,
+        pool=services.pool,
+        objects=services.objects,
+        clock=services.clock,
+        sweeper=Sweeper(services.pool, services.git, services.objects, services.clock),
+    )
 
 
 class Running(Struct, frozen=True, kw_only=True):

@@ -6,16 +6,18 @@ A blob is whole or absent, whenever a `put` is interrupted; it never changes; it
 import asyncio
 import hashlib
 import os
+import re
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol, TypeVar, cast
+from typing import Any, BinaryIO, Final, NamedTuple, Protocol, TypeVar, cast
 from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
+from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from control_plane.errors import BlobMissing, BlobRejected, ObjectsUnavailable, SettingsInvalid
@@ -24,6 +26,8 @@ from schemas.names import Digest
 T = TypeVar("T")
 
 CHUNK_BYTES: Final = 1 << 20
+SHARDS: Final = 256
+"""Parts that a store is listed in: by the first byte of the digest."""
 LINK_LIFETIME: Final = timedelta(hours=1)
 _STAGING: Final = "staging"
 _CONCURRENT_LOOKUPS: Final = 16
@@ -35,7 +39,16 @@ _UNREACHABLE: Final = (
     OSError,
     ValueError,
 )
+_NAME: Final = re.compile(r"[0-9a-f]{64}")
 _ABSENT: Final = frozenset({"NoSuchKey", "NoSuchObject", "NotFound"})
+
+
+class Stored(NamedTuple):
+    """A blob as a store has it; `modified_at` is when it came, by the store's clock."""
+
+    digest: Digest
+    size_bytes: int
+    modified_at: datetime
 
 
 class ObjectStore(Protocol):
@@ -55,6 +68,12 @@ class ObjectStore(Protocol):
 
     async def link(self, digest: Digest) -> str | None:
         """A URL that anyone may read the blob by for an hour, if the store gives such; not whether it is there."""
+
+    async def stored(self, shard: int) -> list[Stored]:
+        """The blobs of one of the SHARDS parts, in no order; what else lies there is not told."""
+
+    async def delete(self, digests: Sequence[Digest]) -> None:
+        """Delete blobs; one that is not there is deleted. Not all of them are when it raises."""
 
     async def check(self) -> None:
         """ObjectsUnavailable if the store cannot be used now."""
@@ -90,6 +109,17 @@ class FolderStore:
     async def link(self, digest: Digest) -> str | None:  # noqa: ARG002  a folder has no URLs
         return None
 
+    async def stored(self, shard: int) -> list[Stored]:
+        try:
+            return await asyncio.to_thread(self._stored, shard)
+        except OSError as problem:
+            raise ObjectsUnavailable(f"cannot list blobs in {self._folder}: {problem.strerror}") from None
+
+    async def delete(self, digests: Sequence[Digest]) -> None:
+        for digest in digests:
+            with _folder_errors("delete", digest):
+                await asyncio.to_thread(self._path(digest).unlink, missing_ok=True)
+
     async def check(self) -> None:
         try:
             await asyncio.to_thread(self._check)
@@ -99,6 +129,16 @@ class FolderStore:
     def _path(self, digest: Digest) -> Path:
         name = _hex(digest)
         return self._folder / name[:2] / name
+
+    def _stored(self, shard: int) -> list[Stored]:
+        folder = self._folder / f"{shard:02x}"
+        found = []
+        for file in folder.iterdir() if folder.is_dir() else ():
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                if _NAME.fullmatch(file.name) and file.name.startswith(folder.name):
+                    stat = file.stat()
+                    found.append(Stored(f"sha256:{file.name}", stat.st_size, _instant(stat.st_mtime)))
+        return found
 
     def _put(self, digest: Digest, file: Path) -> None:
         target = self._path(digest)
@@ -204,9 +244,26 @@ class S3Store:
             return None
         return self._client.presigned_get_object(self._bucket, _key(digest), expires=LINK_LIFETIME)
 
+    async def stored(self, shard: int) -> list[Stored]:
+        return await self._call(None, lambda: list(self._stored(f"sha256/{shard:02x}/")))
+
+    async def delete(self, digests: Sequence[Digest]) -> None:
+        await self._call(None, lambda: self._delete(digests))
+
     async def check(self) -> None:
         if not await self._call(None, lambda: self._client.bucket_exists(self._bucket)):
             raise ObjectsUnavailable(f"cannot use {self._where}: there is no such bucket; make it, or name another")
+
+    def _stored(self, prefix: str) -> Iterator[Stored]:
+        for found in self._client.list_objects(self._bucket, prefix=prefix, recursive=True):
+            name = str(found.object_name).removeprefix(prefix)
+            if _NAME.fullmatch(name) and found.last_modified is not None:
+                yield Stored(f"sha256:{name}", int(found.size or 0), found.last_modified)
+
+    def _delete(self, digests: Sequence[Digest]) -> None:
+        for failure in self._client.remove_objects(self._bucket, [DeleteObject(_key(digest)) for digest in digests]):
+            if failure.code not in _ABSENT:
+                raise ObjectsUnavailable(f"cannot use {self._where} to delete: {failure.code}: {failure.message}")
 
     def _put(self, digest: Digest, file: Path) -> None:
         try:
@@ -260,6 +317,10 @@ class CheckedReader:
 
 def _next_size(length: int | None) -> int:
     return CHUNK_BYTES if length is None else min(CHUNK_BYTES, length)
+
+
+def _instant(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _hex(digest: Digest) -> str:

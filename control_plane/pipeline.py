@@ -94,7 +94,7 @@ class Pipeline:
         self._compiled: CompiledFleet | None = None
         self._refused: Outcome | None = None
         self._signable = 0
-        self._presence = Presence(objects)
+        self._presence = Presence(pool, objects)
 
     async def ingest(self) -> Outcome:
         """Look at the remote once and publish what is new; the `remote` row keeps how it went.
@@ -209,6 +209,7 @@ class Pipeline:
                 rows=numbering.rows,
                 trust=[TrustRow(d.kind, d.version, d.envelope) for d in compiled.trust_documents],
                 revoked=compiled.revoked.identities,
+                seen=self._presence.seen,
             )
         marks = known.marks.copy()
         marks.update(numbering.heads)

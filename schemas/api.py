@@ -153,3 +153,27 @@ class UploadState(Struct, frozen=True, kw_only=True):
     digest: Digest
     offset_bytes: Annotated[int, Meta(ge=0)]
     complete: bool
+
+
+class SweptBlob(Struct, frozen=True, kw_only=True):
+    """A blob that was let go."""
+
+    digest: Digest
+    size_bytes: int
+    modified_at: Instant
+
+
+class SweepReport(Struct, frozen=True, kw_only=True):
+    """How a sweep of the object store ended: of `blobs`, `alive` are named by something, `fresh` are too young.
+
+    `swept` were deleted, or would be by `dry_run`; `more`: another sweep would go on. `examples` are some of them.
+    """
+
+    dry_run: bool
+    blobs: int
+    alive: int
+    fresh: int
+    swept: int
+    swept_bytes: int
+    more: bool
+    examples: list[SweptBlob]

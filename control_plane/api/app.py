@@ -13,6 +13,7 @@ from control_plane.api.backups import Backups
 from control_plane.api.blobs import Blobs
 from control_plane.api.boxes import Boxes
 from control_plane.api.description import Description
+from control_plane.api.gc import Gc
 from control_plane.api.grants import Grants
 from control_plane.api.heads import Heads
 from control_plane.api.inbox import Inbox
@@ -23,22 +24,40 @@ from control_plane.api.perimeter import Perimeter
 from control_plane.api.spool import Spool
 from control_plane.objects import ObjectStore
 from control_plane.settings import Settings
+from control_plane.store import sweeps
 from control_plane.store.lookout import Lookout
-from control_plane.store.pool import Pool
+from control_plane.store.pool import Pool, connection
+from control_plane.sweep import Sweeper
 from control_plane.web.pages import Pages
+from schemas.names import Digest
 
 MAX_BODY_BYTES = 64 * 1024
 """Of a request whose route sets no limit of its own."""
 
 
-def make_api(*, settings: Settings, pool: Pool, objects: ObjectStore, clock: Callable[[], datetime]) -> Litestar:
-    """The application. Within its lifespan it follows the database; leaving it ends every long poll at once."""
+def make_api(
+    *,
+    settings: Settings,
+    pool: Pool,
+    objects: ObjectStore,
+    clock: Callable[[], datetime],
+    sweeper: Sweeper | None = None,
+) -> Litestar:
+    """The application. Within its lifespan it follows the database; leaving it ends every long poll at once.
+
+    Without a `sweeper` nobody can ask for a sweep.
+    """
     metrics = CollectorRegistry()
     heads = Heads(lambda: str(pool.conninfo))
     access = Access(heads, pool, clock, metrics)
     perimeter = Perimeter(settings, access)
     lookout = Lookout(pool, clock)
-    spool = Spool(settings.data_dir / "uploads", objects)
+
+    async def claim(digest: Digest) -> None:
+        async with connection(pool) as conn:
+            await sweeps.ask(conn, digest, clock())
+
+    spool = Spool(settings.data_dir / "uploads", objects, claim)
     blobs = Blobs(access, Grants(pool, objects), spool, objects, pool)
     backups = Backups(access=access, spool=spool, objects=objects, pool=pool, clock=clock)
     boxes = Boxes(heads=heads, access=access, inbox=Inbox(pool), pool=pool, clock=clock, metrics=metrics)
@@ -58,6 +77,8 @@ def make_api(*, settings: Settings, pool: Pool, objects: ObjectStore, clock: Cal
 
     rooms = (boxes, blobs, backups, logs, operators, operations)
     calls = [route for room in rooms for route in room.routes()]
+    if sweeper is not None:
+        calls += Gc(access, sweeper).routes()
     return Litestar(
         route_handlers=[*calls, *Description(calls).routes(), *pages.routes()],
         exception_handlers=problems.handlers(pages.problem),

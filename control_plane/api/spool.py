@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -29,6 +29,13 @@ TURN_S: Final = 10.0
 SILENCE_S: Final = 3.0
 """After so long without a byte, the first one makes way: its line is dead, and the second is the same film again."""
 LOG = logging.getLogger(__name__)
+
+
+Claim = Callable[[Digest], Awaitable[None]]
+
+
+async def _nothing(_digest: Digest) -> None:
+    pass
 
 
 class _Turn:
@@ -61,12 +68,16 @@ class _Turn:
 class Spool:
     """Receives blobs piece by piece and hands whole, verified ones to the object store."""
 
-    def __init__(self, folder: Path, objects: ObjectStore) -> None:
-        self._folder, self._objects = folder, objects
+    def __init__(self, folder: Path, objects: ObjectStore, claim: Claim = _nothing) -> None:
+        """`claim` is called with a blob that is in the store and that the sender counts on from now on."""
+        self._folder, self._objects, self._claim = folder, objects, claim
         self._turns: defaultdict[Digest, _Turn] = defaultdict(_Turn)
 
     async def state(self, digest: Digest) -> UploadState:
         """Where an upload goes on."""
+        if not await self._objects.missing([digest]):
+            await self._claim(digest)
+        # Looked at again: a sweep may have come between, but not once it is claimed.
         if not await self._objects.missing([digest]):
             size = await self._objects.size_bytes(digest)
             return UploadState(digest=digest, offset_bytes=size, complete=True)
@@ -102,6 +113,7 @@ class Spool:
         try:
             await asyncio.to_thread(_require_digest, path, digest)
             await self._objects.put(digest, path)
+            await self._claim(digest)
         except BlobRejected:
             await asyncio.to_thread(path.unlink, missing_ok=True)
             raise

@@ -168,13 +168,18 @@ async def publish(
     rows: Mapping[SiteId, Mark],
     trust: Sequence[TrustRow],
     revoked: Sequence[PublicKeyLine],
+    seen: int | None = None,
 ) -> Published:
     """Serve `commit` from now on, in one transaction; Superseded if the publication is not `base` any more.
+
+    `seen`: the `condemnations` as of which its blobs were seen in the object store; Superseded if there are more.
 
     `heads` are the sites with a new generation, `rows` those with new facts only, `bodies` at least the manifests that
     the heads name and that are new. Can be run again from any point: before the commit nothing of it is to be seen.
     """
     async with _writing(conn, base) as serial:
+        if seen is not None and await condemnations(conn) != seen:
+            raise Superseded("cannot publish: a sweep of the object store came between; looking again")
         await _record(conn, commit, "published", now, sites=len(heads))
         await _put_manifests(conn, bodies, now)
         await _put_heads(conn, commit.revision, heads, serial, now)
@@ -250,14 +255,26 @@ async def replace_heads(conn: Connection, base: Published, heads: Mapping[SiteId
 
 
 @asynccontextmanager
-async def _writing(conn: Connection, base: Published | None) -> AsyncIterator[int]:
-    """A transaction of the only writer, and the next serial; Superseded if another one wrote since `base`."""
+async def writing_alone(conn: Connection) -> AsyncIterator[Published | None]:
+    """A transaction beside which nothing is published; what is published now."""
     async with conn.transaction():
         await conn.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
-        found = await current(conn)
+        yield await current(conn)
+
+
+@asynccontextmanager
+async def _writing(conn: Connection, base: Published | None) -> AsyncIterator[int]:
+    """A transaction of the only writer, and the next serial; Superseded if another one wrote since `base`."""
+    async with writing_alone(conn) as found:
         if (found and found.serial) != (base and base.serial):
             raise Superseded("cannot publish: another control plane published first; looking again")
         yield (found.serial if found else 0) + 1
+
+
+async def condemnations(conn: Connection) -> int:
+    """How often blobs were condemned by a sweep of the object store (`store.sweeps`)."""
+    row = await (await conn.execute("select serial from sweep_serial")).fetchone()
+    return row[0] if row else 0
 
 
 async def _notify(conn: Connection, serial: int) -> None:

@@ -13,7 +13,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.deltas import Tree, apply_delta, decode_delta, encode_delta, make_delta, parts
+from cli.deltas import Tree, apply_delta, encode_delta, make_delta, parts
+from control_plane.core.deltas import decode_delta
 from schemas.delta import MAX_PATCHED_BYTES, ReleaseDelta
 from schemas.manifest import FileTree, TreeFile, encode_canonical
 from schemas.names import digest_of
