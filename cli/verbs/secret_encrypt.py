@@ -88,17 +88,20 @@ def _recipients(
     if group is not None:
         view.group(group)
     names = site or (view.members(group) if group is not None else list(view.sites))
-    found = {name: view.site(name).document.recipient for name in names}
-    missing = sorted(name for name, line in found.items() if line is None)
-    if missing and not skip:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    found = {name: view.site(name).document for name in names}
+    missing = sorted(name for name, document in found.items() if document.recipient is None)
+    # A club that is planned or has left has no box to write for; of all others somebody must have thought.
+    expected = [name for name in missing if found[name].identity and found[name].state != "retired"]
+    if (expected or missing == sorted(names)) and not skip:
+        first, *rest = expected or missing
+        more = f" and {len(rest)} more" if rest else ""
         raise CommandFailed(
-            f"cannot encrypt for {missing[0]}{more}: no `recipient` is written there; on the box, "
+            f"cannot encrypt for {first}{more}: no `recipient` is written there; on the box, "
             "neopro-agent identity prints it (--skip leaves such boxes out)"
         )
     if missing:
         output.note(f"left out, since no `recipient` is written there: {', '.join(missing)}")
-    known = {name: line for name, line in found.items() if line is not None}
+    known = {name: document.recipient for name, document in found.items() if document.recipient is not None}
     if not known:
         raise CommandFailed("cannot encrypt: there is no box to encrypt for")
     return known

@@ -58,3 +58,16 @@ def test_hotspot_of_the_fleet_holds_the_passphrase_for_every_box(
     said = capsys.readouterr()
     assert SECRET not in text and SECRET.decode() not in said.out + said.err
     assert run(["validate", "."]) == 0
+
+
+def test_club_that_is_planned_or_has_left_is_left_out_and_told(
+    boxes: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["site", "add", "quimper", "--name", "Quimper", "--city", "Quimper", "--region", "Bretagne"]) == 0
+    gone = Path("sites/brest-handball.yaml")
+    gone.write_text(gone.read_text().split("recipient:")[0].replace("state: active", "state: retired"))
+    capsys.readouterr()
+    assert run(["secret", "encrypt", "--all-sites", "--json"]) == 0
+    said = capsys.readouterr()
+    assert msgspec.json.decode(said.out)["sites"] == ["lyon-handball", "rennes-fc"]
+    assert said.err == "left out, since no `recipient` is written there: brest-handball, quimper\n"
