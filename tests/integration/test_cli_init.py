@@ -11,7 +11,6 @@ import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from cli.__main__ import VERBS
 from cli.new_repository import FORGES, SCHEMAS, scaffold, schema_files, schema_line
 from schemas.desired import SINGLES
 from tests.support.command_line import environment, git, neopro
@@ -128,7 +127,6 @@ def test_checks_of_a_forge_are_yaml_and_install_the_version_that_wrote_them(forg
     assert any("neopro plan" in line for line in shell_lines(forge, text))
 
 
-@pytest.mark.skipif("plan" not in VERBS, reason="there is no neopro plan yet")
 @pytest.mark.parametrize("forge", FORGES)
 def test_shell_lines_of_the_checks_run_on_a_pull_request(forge: str, tmp_path: Path) -> None:
     fleet = a_pull_request(tmp_path)

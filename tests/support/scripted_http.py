@@ -42,7 +42,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked.append(asked)
         self._send(self.server.script(asked))
 
-    do_GET = do_POST = _answer
+    do_GET = do_POST = do_PUT = _answer
 
     def _send(self, say: Say) -> None:
         length = len(say.body) if say.length is None else say.length
