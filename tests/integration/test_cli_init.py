@@ -32,15 +32,16 @@ def fleet(tmp_path: Path) -> Path:
     return tmp_path / "fleet"
 
 
+def add_first_site(fleet: Path) -> None:
+    """A group and a site in it: a site in no group would need a release."""
+    west = ("--name", "West", "--select", "region=Y", "--priority", "200")
+    assert neopro("group", "add", "west", *west, cwd=fleet).returncode == 0
+    assert neopro("site", "add", "x", "--name", "X", "--city", "X", "--region", "Y", cwd=fleet).returncode == 0
+
+
 def test_new_repository_is_good_to_publish_and_its_first_site_too(fleet: Path) -> None:
     assert neopro("validate", cwd=fleet).stdout == "0 sites, 0 warnings: good to publish\n"
-    assert (
-        neopro(
-            "group", "add", "west", "--name", "West", "--select", "region=Y", "--priority", "200", cwd=fleet
-        ).returncode
-        == 0
-    )
-    assert neopro("site", "add", "x", "--name", "X", "--city", "X", "--region", "Y", cwd=fleet).returncode == 0
+    add_first_site(fleet)
     assert neopro("validate", cwd=fleet).stdout.startswith("1 site, ")
     assert git(fleet, "status", "--porcelain").splitlines() == ["?? groups/west.yaml", "?? sites/x.yaml"]
 
@@ -56,7 +57,7 @@ def test_private_keys_are_not_in_the_repository_and_would_not_be_committed(fleet
 
 
 def test_second_run_changes_nothing_and_an_older_one_is_brought_up_to_date(fleet: Path) -> None:
-    neopro("site", "add", "x", "--name", "X", "--city", "X", "--region", "Y", cwd=fleet)
+    add_first_site(fleet)
     (fleet / "README.md").write_text("ours\n")
     assert neopro("init", cwd=fleet).stdout == "nothing to write: everything is there, and of this version\n"
     site = fleet / "sites" / "x.yaml"
