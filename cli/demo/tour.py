@@ -16,8 +16,9 @@ Try, in another terminal:
   {prepare}cd {working_copy}
 
   # a new video for every box
-  neopro video add ../clips/noel-2026.mp4 --set annonces-nationales
-  git add -A && git commit -qm "Add the Christmas clip" && git push -q
+  neopro video add ../clips/noel-2026.mp4 --set annonces-nationales --commit
+  neopro plan                                             # what it will do to every box, before it happens
+  git push -q
 
   # taken back
   git revert --no-edit HEAD && git push -q
