@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.checkout import Checkout
 from cli.errors import CommandFailed
@@ -10,7 +10,9 @@ from cli.landing import Files, Landing, land
 from cli.output import Output
 from cli.parsed import known_documents
 from cli.verbs.validate import read_folder
-from control_plane.core.compile import Problem, TreeEntry, compile_commit
+
+if TYPE_CHECKING:
+    from control_plane.core.compile import Problem, TreeEntry
 
 _FILE = 0o100644
 
@@ -38,8 +40,10 @@ def check_change(checkout: Checkout, files: Files, subject: str, output: Output)
         output.note(f"{problem.severity}: {problem.file}: {problem.message}")
 
 
-def new_problems(checkout: Checkout, files: Files) -> list[Problem]:
+def new_problems(checkout: Checkout, files: Files) -> "list[Problem]":
     """What is wrong with the whole fleet once `files` are changed, and was not before."""
+    from control_plane.core.compile import compile_commit
+
     entries, blobs = read_folder(checkout.root)
     changed, contents = _overlay(files)
     after = [entry for entry in entries if entry.path not in files] + changed
@@ -51,7 +55,9 @@ def new_problems(checkout: Checkout, files: Files) -> list[Problem]:
     return [problem for problem in fleet.problems if _key(problem) not in known]
 
 
-def _overlay(files: Files) -> tuple[list[TreeEntry], dict[str, bytes]]:
+def _overlay(files: Files) -> "tuple[list[TreeEntry], dict[str, bytes]]":
+    from control_plane.core.compile import TreeEntry
+
     entries, contents = [], {}
     for path, content in files.items():
         if content is not None:
@@ -62,6 +68,6 @@ def _overlay(files: Files) -> tuple[list[TreeEntry], dict[str, bytes]]:
     return entries, contents
 
 
-def _key(problem: Problem) -> tuple[str, str, str]:
+def _key(problem: "Problem") -> tuple[str, str, str]:
     """A problem without its place, which moves with the lines above it."""
     return problem.file, problem.code, problem.message

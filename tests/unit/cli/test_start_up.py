@@ -19,7 +19,7 @@ DRAWING = {"rich", "markdown_it", "pygments", "docutils"}
 MEDIA = {"av", "socketio", "PIL", "numpy"}
 RARE = {"pyrage", "icalendar", "recurring_ical_events", "zstandard", "dateutil"}
 HEAVY = NETWORK | SERVER | DRAWING | MEDIA | RARE
-BY_THEMSELVES = {"token add", "token list", "token revoke", "video add", "release add"}
+BY_THEMSELVES = {"token add", "token list", "token revoke", "release add"}
 """Verbs that bring the server's modules, or those that upload."""
 MOST = 520
 """Modules, those of Python's own start included; a bound on what creeps in."""
