@@ -36,11 +36,11 @@ class Desk:
         self.key.write_bytes(pem)
         git(folder, "clone", "-q", str(served.world.remote), str(self.checkout))
 
-    def new_token(self, *scopes: Scope) -> str:
+    def new_token(self, *scopes: Scope, now: datetime | None = None) -> str:
         async def add() -> str:
-            now = datetime.now(UTC)
+            since = now or datetime.now(UTC)
             async with self.served.world.connection() as conn:
-                return await add_token(conn, "ada", scopes, now=now, expires_at=now + timedelta(days=1))
+                return await add_token(conn, "ada", scopes, now=since, expires_at=since + timedelta(days=1))
 
         return self.served.run(add())
 

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -123,3 +125,25 @@ _PERSON = {
     for role in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", "Ada Operator"), ("EMAIL", "ada@example.org"))
 }
+
+
+def test_gc_shows_what_would_go_and_deletes_only_what_is_old_and_not_named(desk: Desk) -> None:
+    clip = desk.clip("orphan")
+    assert neopro("video", "add", clip, cwd=desk.checkout, env=desk.env()).returncode == 0
+    shown = neopro("gc", "--dry-run", cwd=desk.folder, env=desk.env())
+    assert (shown.returncode, shown.stderr) == (0, "")
+    lines = shown.stdout.splitlines()
+    assert lines[-2] == "would delete 0 files, 0 B"
+    assert re.fullmatch(r"\d+ files looked at: 5 needed, [1-9]\d* younger than 30 days", lines[-1])
+    try:
+        desk.served.world.clock.offset += timedelta(days=31)
+        env = desk.env(NEOPRO_TOKEN=desk.new_token("read", "write", now=desk.served.world.clock()))
+        done = neopro("gc", "--json", cwd=desk.folder, env=env)
+        assert done.returncode == 0, done.stderr
+        [report] = json.loads(done.stdout)["sweeps"]
+        assert (report["dry_run"], report["fresh"], report["more"]) == (False, 0, False)
+        assert report["swept"] == report["blobs"] - report["alive"] >= 2, "the clip and its picture"
+    finally:
+        desk.served.world.clock.offset -= timedelta(days=31)
+    too_short = neopro("gc", "--grace-days", "0", cwd=desk.folder, env=desk.env())
+    assert (too_short.returncode, too_short.stdout) == (2, "")
