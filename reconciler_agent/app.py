@@ -35,9 +35,10 @@ from reconciler_agent.resources.content import Content, Source
 from reconciler_agent.resources.release import Releases
 from reconciler_agent.self_test import Examined
 from reconciler_agent.services import ServiceManager, SupervisorSocket
-from reconciler_agent.settings import Settings
+from reconciler_agent.settings import SYSTEMD, Settings
 from reconciler_agent.state import State, Store
 from reconciler_agent.system_calls import SYSTEM, Calls, Owner
+from reconciler_agent.systemd import Systemd
 from reconciler_agent.upkeep import Upkeep
 from schemas.dsse import public_line
 from schemas.names import PublicKeyLine
@@ -109,7 +110,7 @@ def open_agent(settings: Settings) -> Iterator[Agent]:
         stack.callback(client.close)
         screen = BoxApp(settings.app_url, clock)
         stack.callback(screen.close)
-        services = SupervisorSocket(Path(settings.services.removeprefix("unix:")))
+        services = _services(settings)
         outside = Outside(
             control_plane=client,
             screen=screen,
@@ -119,6 +120,12 @@ def open_agent(settings: Settings) -> Iterator[Agent]:
             journal=Journal(),
         )
         yield assemble(settings, files, store, outside)
+
+
+def _services(settings: Settings) -> ServiceManager:
+    if settings.services == SYSTEMD:
+        return Systemd()
+    return SupervisorSocket(Path(settings.services.removeprefix("unix:")))
 
 
 @contextmanager
@@ -166,11 +173,13 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
     )
     doer = steps.Steps(box, store, files.run)
     gates = Gatekeeper(screen, clock, store)
-    convergence = Convergence(box, store, doer, gates=gates, throttle=throttle, run=files.run)
+    convergence = Convergence(
+        box, store, doer, gates=gates, throttle=throttle, run=files.run, updates=settings.auto_update
+    )
     convergence.recover()
     for event in said:
         doer.say(*event)
-    meter = Meter(settings.root)
+    meter = Meter(settings.root) if settings.telemetry else None
     wake = threading.Event()
     parts = Parts(
         store=store,

@@ -96,10 +96,18 @@ class _Round:
 
 
 class Convergence:
-    """Makes the box as a manifest wants it."""
+    """Makes the box as a manifest wants it. `updates`: another release may follow the one that runs."""
 
     def __init__(
-        self, box: Box, store: Store, steps: Steps, *, gates: Gatekeeper, throttle: Throttle, run: RunId
+        self,
+        box: Box,
+        store: Store,
+        steps: Steps,
+        *,
+        gates: Gatekeeper,
+        throttle: Throttle,
+        run: RunId,
+        updates: bool = True,
     ) -> None:
         self._box = box
         self._store = store
@@ -107,6 +115,7 @@ class Convergence:
         self._throttle = throttle
         self._run_id = run
         self._gates = gates
+        self._updates = updates
         self._configured: SiteManifest | None = None
 
     def recover(self) -> None:
@@ -135,7 +144,7 @@ class Convergence:
             gathered.note_unmet(changes)
             self._gates.note(manifest, changes)
             planned = self._plan(changes, manifest, gathered)
-            gathered.waiting = planned.waiting
+            gathered.waiting = (*planned.waiting, *_switched_off(changes))
             if not planned.steps or gathered.over:
                 break
             wanted = Wanted(manifest=manifest, today=today, installed=frozenset(observed.sound))
@@ -185,6 +194,7 @@ class Convergence:
             lost=running.lost,
             stopped=stopped,
             outdated=state.restart,
+            updates=self._updates,
         )
 
     def _observe_configuration(
@@ -291,3 +301,11 @@ class Convergence:
     def _today(self, manifest: SiteManifest) -> date:
         """The local day of the site; in UTC where the box does not know the zone."""
         return local_day(self._latest(), self._gates.zone(manifest) or UTC)
+
+
+def _switched_off(changes: Changes) -> tuple[Waiting, ...]:
+    if (target := changes.switched_off) is None:
+        return ()
+    step = f"Release {target.version}"
+    message = f"{step} waits: updates are switched off on this box ([features] auto_update in its site.conf)."
+    return (Waiting(step=step, reason="SwitchedOff", message=message),)

@@ -13,7 +13,7 @@ from reconciler_agent.errors import AccessDenied, AgentError, NetworkTrouble
 from reconciler_agent.metrics import Meter
 from reconciler_agent.observe import SystemClock
 from reconciler_agent.state import Store
-from schemas.status import RunId, RunningRelease, StatusReport
+from schemas.status import Metrics, RunId, RunningRelease, StatusReport
 
 WORDS_S: Final = 2.0
 """The least time between two reports about work that goes on."""
@@ -40,10 +40,13 @@ class Content(NamedTuple):
 
 
 class Reporter:
-    """Makes and sends the reports of one run; a report that could not be sent is made anew when its time has come."""
+    """Makes and sends the reports of one run; a report that could not be sent is made anew when its time has come.
+
+    Without a `meter` they hold no measurements.
+    """
 
     def __init__(
-        self, *, desk: Desk, store: Store, meter: Meter, clock: SystemClock, run: RunId, report_s: float
+        self, *, desk: Desk, store: Store, meter: Meter | None, clock: SystemClock, run: RunId, report_s: float
     ) -> None:
         self._desk = desk
         self._store = store
@@ -105,6 +108,6 @@ class Reporter:
             conditions=content.told.conditions,
             differences=content.told.differences,
             waiting=content.told.waiting,
-            metrics=self._meter.measure(),
+            metrics=self._meter.measure() if self._meter is not None else Metrics(),
             events=self._store.state.events,
         )

@@ -1,4 +1,7 @@
-"""`site.conf`: who this box is, where its files are, and where its control plane is. An INI file; see `docs/box.md`."""
+"""`site.conf`: who this box is, where its files are, and where its control plane is; see `docs/box.md`.
+
+An INI file; the `KEY=value` lines of the boxes in the field are read too.
+"""
 
 import configparser
 import ipaddress
@@ -10,10 +13,13 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from reconciler_agent.core.dotenv import is_dotenv, read_dotenv, to_sections
 from reconciler_agent.errors import SettingsInvalid
 from schemas.names import ID_PATTERN, SiteId
 
 MAX_BYTES: Final = 64 << 10
+SYSTEMD: Final = "systemd"
+Sections = Mapping[str, Mapping[str, str]]
 _KEYS: Final = {
     "site": {"id", "root", "state", "key", "trust"},
     "box": {"app_url", "admin_url", "page_url", "services", "owner", "clock"},
@@ -27,8 +33,10 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     `owner`: the user that the box's files belong to, empty to leave them to whoever runs the agent. `clock`: `auto`
     asks the kernel whether the clock is synchronised, `trusted` says that it always is. An empty `admin_url` or
-    `page_url`: there is none on this box. `heal_s`: seconds between two rounds without news; `report_s`: between two
-    reports. `remote_commands`: operations are done; a site may switch them off.
+    `page_url`: there is none on this box. `services`: `systemd`, or `unix:/PATH` of a supervisor's socket. `heal_s`:
+    seconds between two rounds without news; `report_s`: between two reports. What a site may switch off:
+    `remote_commands`, that operations are done; `auto_update`, that another release follows the one that runs;
+    `telemetry`, that reports hold measurements.
     """
 
     site: SiteId
@@ -46,29 +54,42 @@ class Settings(Struct, frozen=True, kw_only=True):
     ca: Path | None
     report_s: float
     heal_s: float
+    auto_update: bool
     remote_commands: bool
+    telemetry: bool
 
 
 def load_settings(path: Path) -> Settings:
     """The settings in `path`; SettingsInvalid says in one sentence what is wrong with them."""
+    return parse_settings(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    """What is written in `path`, the first MAX_BYTES of it; SettingsInvalid when it cannot be read."""
     try:
         with path.open("rb") as file:
-            text = file.read(MAX_BYTES).decode("utf-8-sig")  # editors on Windows begin a file with a mark
+            return file.read(MAX_BYTES).decode("utf-8-sig")  # editors on Windows begin a file with a mark
     except FileNotFoundError:
         raise SettingsInvalid(f"cannot read {path}: there is no such file; name another with --conf") from None
     except UnicodeDecodeError:
         raise SettingsInvalid(f"cannot read {path}: it is not UTF-8 text") from None
     except OSError as problem:
         raise SettingsInvalid(f"cannot read {path}: {problem.strerror}") from None
-    return parse_settings(text, path)
 
 
 def parse_settings(text: str, path: Path) -> Settings:
     """The settings in the `text` of `path` (named in messages alone)."""
-    parser = configparser.ConfigParser(interpolation=None)
+    return check_sections(parse_sections(text, path), path)
+
+
+def parse_sections(text: str, path: Path) -> Sections:
+    """What is written, in either form, by section and key; nothing of it is checked yet."""
     try:
+        if is_dotenv(text):
+            return to_sections(read_dotenv(text))
+        parser = configparser.ConfigParser(interpolation=None)
         parser.read_string(text, str(path))
-        return _read({name: dict(parser[name]) for name in parser.sections()})
+        return {name: dict(parser[name]) for name in parser.sections()}
     except configparser.MissingSectionHeaderError:
         raise SettingsInvalid(f"cannot use {path}: it does not begin with a section; write [site] first") from None
     except configparser.Error as problem:
@@ -77,12 +98,21 @@ def parse_settings(text: str, path: Path) -> Settings:
         raise SettingsInvalid(f"cannot use {path}: {problem}") from None
 
 
-def _read(sections: Mapping[str, Mapping[str, str]]) -> Settings:
+def check_sections(sections: Sections, path: Path) -> Settings:
+    """The settings that these sections of `path` make; SettingsInvalid names the one that cannot be used."""
+    try:
+        return _read(sections)
+    except ValueError as problem:
+        raise SettingsInvalid(f"cannot use {path}: {problem}") from None
+
+
+def _read(sections: Sections) -> Settings:
     for name, keys in _KEYS.items():
         if unknown := set(sections.get(name, {})) - keys:
             raise ValueError(f"[{name}] has no key {min(unknown)!r}; it has {', '.join(sorted(keys))}")
     site, box = sections.get("site", {}), sections.get("box", {})
     central, agent = sections.get("central", {}), sections.get("agent", {})
+    features = sections.get("features", {})
     return Settings(
         site=_site(site.get("id", "")),
         root=_absolute(site, "root", "/home/pi/neopro"),
@@ -92,14 +122,16 @@ def _read(sections: Mapping[str, Mapping[str, str]]) -> Settings:
         app_url=_local(box, "app_url", "http://127.0.0.1:3000"),
         admin_url=_local(box, "admin_url", "http://127.0.0.1:8080"),
         page_url=_local(box, "page_url", "http://127.0.0.1"),
-        services=_services(box.get("services", "")),
+        services=_services(box.get("services", SYSTEMD)),
         owner=box.get("owner", "pi"),
         clock=_clock(box.get("clock", "auto")),
         central_url=_central(central.get("url", "")),
         ca=Path(central["ca"]) if central.get("ca") else None,
         report_s=_seconds(agent, "report_s", 300),
         heal_s=_seconds(agent, "heal_s", 60),
-        remote_commands=_switch(sections.get("features", {}), "remote_commands"),
+        auto_update=_switch(features, "auto_update"),
+        remote_commands=_switch(features, "remote_commands"),
+        telemetry=_switch(features, "telemetry"),
     )
 
 
@@ -117,8 +149,8 @@ def _absolute(section: Mapping[str, str], key: str, default: str) -> Path:
 
 
 def _services(text: str) -> str:
-    if not text.startswith("unix:/"):
-        raise ValueError(f"[box] services is {text!r}; write unix:/PATH of the socket of the box's service manager")
+    if text != SYSTEMD and not text.startswith("unix:/"):
+        raise ValueError(f"[box] services is {text!r}; write systemd, or unix:/PATH of the socket of a supervisor")
     return text
 
 

@@ -20,6 +20,7 @@ class Observed(Struct, frozen=True, kw_only=True):
     `running`: the version that is active, None where no release is. `damaged`: files and links of the active tree that
     are not as listed, `lost` those of them that are not there at all. `trees`: those that lie whole under `releases/`.
     `stopped`: units that do not run; `outdated`: units that may run what is not there any more.
+    `updates`: the site's own settings let another release follow the one that runs.
     """
 
     sound: Mapping[str, Digest] = {}
@@ -36,6 +37,7 @@ class Observed(Struct, frozen=True, kw_only=True):
     lost: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
     outdated: tuple[str, ...] = ()
+    updates: bool = True
 
 
 class Changes(Struct, frozen=True, kw_only=True):
@@ -44,8 +46,9 @@ class Changes(Struct, frozen=True, kw_only=True):
     `unneeded_content` waits for its grace, `removable_content` no longer. `activate` is wanted also for the tree that
     is active already, while its attempt has not got as far as the test; `recovers`: it goes on with what was begun, or
     brings back what was in force, or comes to a box on which nothing is. `unmet`: a release that may not follow what
-    runs (`requires_from`), and is neither staged nor activated. `restore`: what of the active release is not there,
-    `repair`: what of it was changed. `restart`: units that run, and run what was replaced.
+    runs (`requires_from`); `switched_off`: one that the site's own settings keep away. Neither is staged nor activated.
+    `restore`: what of the active release is not there, `repair`: what of it was changed. `restart`: units that run, and
+    run what was replaced.
     """
 
     fetch: tuple[ContentFile, ...] = ()
@@ -55,6 +58,7 @@ class Changes(Struct, frozen=True, kw_only=True):
     stage: ReleaseTarget | None = None
     activate: ReleaseTarget | None = None
     unmet: ReleaseTarget | None = None
+    switched_off: ReleaseTarget | None = None
     back: bool = False
     recovers: bool = False
     test: ReleaseTarget | None = None
@@ -80,7 +84,12 @@ def diff(manifest: SiteManifest, known: Releases, observed: Observed, today: dat
         activate = None
     unmet = activate if attempt is None and not _may_follow(activate, known, observed.running) else None
     activate = activate if unmet is None else None
-    good = known.good is not None and activate is not None and known.good.tree == activate.tree
+    kept_away = (
+        not observed.updates and attempt is None and observed.running is not None and not _is_good(activate, known)
+    )
+    switched_off = activate if kept_away else None
+    activate = activate if switched_off is None else None
+    good = _is_good(activate, known)
     steady = not testing and not switching
     return Changes(
         fetch=tuple(file for path, file in wanted.items() if observed.sound.get(path) != file.digest),
@@ -90,6 +99,7 @@ def diff(manifest: SiteManifest, known: Releases, observed: Observed, today: dat
         stage=activate if activate is not None and activate.tree not in observed.trees else None,
         activate=activate,
         unmet=unmet,
+        switched_off=switched_off,
         back=attempt is not None and attempt.back,
         recovers=activate is not None and (switching or good or observed.running is None),
         test=attempt.target if attempt is not None and testing and activate is None else None,
@@ -103,9 +113,14 @@ def diff(manifest: SiteManifest, known: Releases, observed: Observed, today: dat
     )
 
 
+def _is_good(target: ReleaseTarget | None, known: Releases) -> bool:
+    """Whether this is the release that is in force."""
+    return known.good is not None and target is not None and known.good.tree == target.tree
+
+
 def _may_follow(target: ReleaseTarget | None, known: Releases, running: str | None) -> bool:
     """Whether a release may come after the one that runs or ran last; the last good one may, and a bare box's first."""
-    if target is None or target.requires_from is None or (known.good is not None and known.good.tree == target.tree):
+    if target is None or target.requires_from is None or _is_good(target, known):
         return True
     before = running if running is not None or known.good is None else known.good.version
     return before is None or at_least(before, target.requires_from)

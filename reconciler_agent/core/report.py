@@ -163,7 +163,7 @@ def differences(changes: Changes) -> list[Difference]:
     found += list(changes.configuration_differences)[:_CONFIGURATION_DIFFERENCES]
     if changes.configure and not changes.configuration_differences:
         found.append(Difference(kind="configuration", what="configuration.json", observed="the screen was not told"))
-    if (target := changes.activate or changes.unmet) is not None:
+    if (target := changes.activate or changes.unmet or changes.switched_off) is not None:
         found.append(Difference(kind="release", what="release", desired=target.version, observed="another"))
     found += [
         Difference(kind="release", what=path, desired="as released", observed="changed on the box (LocalOverride)")

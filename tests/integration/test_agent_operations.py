@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from reconciler_agent.errors import ServiceFailed
 from reconciler_agent.journal import MAX_TEXT_BYTES, READABLE, Journal
 from schemas.manifest import ManifestMaintenance, ManifestOperation, ManifestWindow
-from schemas.status import Event
+from schemas.status import Event, Metrics
 from tests.support.agent_world import AgentWorld, application, clip, manifest_of
 from tests.support.trust_world import DAY, NOW
 
@@ -346,6 +346,43 @@ def test_box_that_has_remote_commands_switched_off_does_none_and_says_so(world: 
 
     assert (world.units.calls, world.central.logs) == ([], {})
     assert [w.reason for w in world.central.reports[-1].waiting] == ["SwitchedOff"] * 2
+    assert world.conditions()["Synced"] == ("True", "Converged")
+
+
+def test_site_that_has_updates_switched_off_keeps_its_release_and_says_so(world: AgentWorld) -> None:
+    ask(world)
+    world.converge()
+    world.settings = replace(world.settings, auto_update=False)
+    fetched = len(world.central.fetched)
+    ask(world, version="2.0.0")
+
+    world.converge()
+
+    assert (world.active(), len(world.central.fetched)) == ("1.0.0", fetched)
+    assert [(w.step, w.reason) for w in world.central.reports[-1].waiting] == [("Release 2.0.0", "SwitchedOff")]
+    world.settings = replace(world.settings, auto_update=True)
+    world.converge()
+    assert world.active() == "2.0.0"
+
+
+def test_site_that_has_updates_switched_off_still_heals_the_release_that_it_has(world: AgentWorld) -> None:
+    ask(world)
+    world.converge()
+    world.settings = replace(world.settings, auto_update=False)
+    (world.root / "current").unlink()
+
+    world.converge()
+
+    assert world.active() == "1.0.0"
+
+
+def test_site_that_has_telemetry_switched_off_reports_no_measurement(world: AgentWorld) -> None:
+    world.settings = replace(world.settings, telemetry=False)
+    ask(world)
+
+    world.converge()
+
+    assert world.central.reports[-1].metrics == Metrics()
     assert world.conditions()["Synced"] == ("True", "Converged")
 
 
