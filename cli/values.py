@@ -8,7 +8,8 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from cli.errors import CommandFailed
-from control_plane.core.yaml_nodes import compose, value_of
+from control_plane.core.yaml_compose import compose
+from control_plane.core.yaml_nodes import value_of
 from control_plane.core.yaml_scalars import plain_value
 from control_plane.core.yaml_strict import AMBIGUOUS
 

@@ -1,4 +1,4 @@
-"""YAML 1.2 read strictly and fast: the plain case by one native call, every doubtful one by `yaml_nodes`.
+"""YAML 1.2 read strictly and fast: the plain case by one native call, every doubtful one by `yaml_compose`.
 
 The fast parser (`ryaml`) refuses duplicate keys, several documents and deep nesting by itself, but it expands aliases,
 ignores tags and takes `<<` and directives. A cheap scan of the bytes sends whatever may hold one of those, an escape or

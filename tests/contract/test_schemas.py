@@ -10,7 +10,8 @@ from jsonschema import Draft202012Validator
 
 from control_plane.core.jsonschema import DOCUMENTS, json_schemas
 from control_plane.core.shapes import check_shape
-from control_plane.core.yaml_nodes import compose, value_of
+from control_plane.core.yaml_compose import compose
+from control_plane.core.yaml_nodes import value_of
 from control_plane.core.yaml_strict import load_plain
 from schemas import desired
 from schemas.desired import KINDS, SINGLES

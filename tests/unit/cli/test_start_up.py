@@ -17,7 +17,7 @@ NETWORK = {"httpx", "httpcore", "ssl", "socket", "asyncio", "http"}
 SERVER = {"litestar", "granian", "psycopg", "psycopg_pool", "minio", "pygit2", "apscheduler", "jinja2", "sqlite3"}
 DRAWING = {"rich", "markdown_it", "pygments", "docutils"}
 MEDIA = {"av", "socketio", "PIL", "numpy"}
-RARE = {"pyrage", "icalendar", "recurring_ical_events", "zstandard", "dateutil"}
+RARE = {"pyrage", "icalendar", "recurring_ical_events", "zstandard", "dateutil", "yaml", "ruamel"}
 HEAVY = NETWORK | SERVER | DRAWING | MEDIA | RARE
 BY_THEMSELVES = {"token add", "token list", "token revoke", "release add"}
 """Verbs that bring the server's modules, or those that upload."""

@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from control_plane.core.problems import MAX_PROBLEMS
-from control_plane.core.yaml_nodes import Node, compose, value_of
+from control_plane.core.yaml_compose import compose
+from control_plane.core.yaml_nodes import Node, value_of
 from control_plane.core.yaml_scalars import objection, plain_value
 from control_plane.core.yaml_strict import MAX_BYTES, Doubtful, load_plain, require_plain_config
 
