@@ -14,7 +14,8 @@ from typing import Final, Literal, NamedTuple, Protocol
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from reconciler_agent import gate, news, operations, reporting, steps
+from reconciler_agent import analytics, gate, news, operations, reporting, steps
+from reconciler_agent.analytics import Analytics, Spool
 from reconciler_agent.box_app import BoxApp
 from reconciler_agent.client import Client
 from reconciler_agent.converge import Convergence
@@ -51,7 +52,7 @@ KEY_PRIVATE: Final = ".neopro-agent"
 MAX_KEY_BYTES: Final = 64 << 10
 
 
-class ControlPlane(reporting.Desk, operations.Desk, Heads, Source, news.ControlPlane, Protocol):
+class ControlPlane(reporting.Desk, operations.Desk, analytics.Desk, Heads, Source, news.ControlPlane, Protocol):
     """Everything that the agent asks of its control plane."""
 
 
@@ -191,6 +192,9 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
             desk=control_plane, store=store, meter=meter, clock=clock, run=files.run, report_s=settings.report_s
         ),
         operations=Operations(_hands(settings, box, gates, outside, configuration_bytes), store, files.run),
+        analytics=Analytics(
+            spool=Spool(files.box, clock, doer.say), desk=control_plane, clock=clock, allowed=settings.telemetry
+        ),
         upkeep=Upkeep(store, box.releases),
         poller=Poller(control_plane, wake.set),
         clock=clock,

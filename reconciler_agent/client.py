@@ -15,7 +15,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from reconciler_agent.download import Download, Sink, Throttle
-from reconciler_agent.errors import AccessDenied, DigestMismatch, NetworkTrouble
+from reconciler_agent.errors import AccessDenied, DigestMismatch, NetworkTrouble, UploadRefused
 from reconciler_agent.transport import (
     ANSWER_S,
     Answer,
@@ -44,6 +44,8 @@ MIN_OFFSET: Final = timedelta(seconds=30)
 """A clock that differs by less is not why a token was refused: it has a minute of leeway."""
 PROBLEM: Final = "application/problem+json"
 MAX_DETAIL: Final = 300
+NEVER: Final = frozenset({400, 413, 422})
+"""What is answered to a body that will not be better the next time."""
 
 
 class Clock(Protocol):
@@ -166,6 +168,14 @@ class Client:
         path = f"/v1/sites/{self._site}/logs/{operation}"
         headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Encoding": "zstd"}
         self._require("hand over a log", self._call("POST", path, MAX_ERROR_BYTES, headers, content=packed), 204)
+
+    def analytics(self, packed: bytes) -> None:
+        """Hand over a batch of what was played, as zstd; again does no harm. UploadRefused: it is no batch."""
+        headers = {"Content-Type": "application/json", "Content-Encoding": "zstd"}
+        answer = self._call("POST", f"/v1/sites/{self._site}/analytics", MAX_ERROR_BYTES, headers, content=packed)
+        if answer.status in NEVER and media_type(answer.headers) == PROBLEM:
+            raise UploadRefused(f"cannot hand over what was played: the control plane says: {_detail(answer.body)}")
+        self._require("hand over what was played", answer, 204)
 
     # Requests
 

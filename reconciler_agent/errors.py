@@ -5,6 +5,7 @@ AgentError
 ├── AlreadyRunning        another agent holds the lock
 ├── NetworkTrouble        the control plane cannot be reached, or something else answered in its place
 ├── AccessDenied          the control plane knows us but refuses (revoked, retired)
+├── UploadRefused         the control plane will never take what we hand over, such as it is
 ├── TrustRefused          a signed document must not be accepted; an alarm
 ├── DigestMismatch        bytes are not what their digest says
 ├── DiskFull              not enough room, with a tenth kept free
@@ -47,6 +48,10 @@ class NetworkTrouble(AgentError):
 
 class AccessDenied(AgentError):
     """The control plane knows us but refuses: revoked, retired, or not ours to read."""
+
+
+class UploadRefused(AgentError):
+    """The control plane will never take what we hand over, such as it is."""
 
 
 class TrustRefused(AgentError):

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from reconciler_agent.analytics import Analytics
 from reconciler_agent.converge import Convergence, Progress
 from reconciler_agent.core import attempt
 from reconciler_agent.core.clock import backoff_s
@@ -49,6 +50,7 @@ class Parts(NamedTuple):
     health: Health
     reporter: Reporter
     operations: Operations
+    analytics: Analytics
     upkeep: Upkeep
     poller: Poller
     clock: SystemClock
@@ -226,6 +228,7 @@ class Loop:
         trouble = connection or (None if progress.trouble is None else _failure(progress.trouble))
         steady = not progress.settling and not progress.superseded
         done = self._parts.operations.advance(manifest, steady=steady, online=trouble is None)
+        self._parts.analytics.drain(manifest, online=trouble is None)
         return Round(
             state=head.state,
             manifest=manifest,

@@ -36,7 +36,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     `page_url`: there is none on this box. `services`: `systemd`, or `unix:/PATH` of a supervisor's socket. `heal_s`:
     seconds between two rounds without news; `report_s`: between two reports. What a site may switch off:
     `remote_commands`, that operations are done; `auto_update`, that another release follows the one that runs;
-    `telemetry`, that reports hold measurements.
+    `telemetry`, that reports hold measurements and that what was played is handed over.
     """
 
     site: SiteId

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from control_plane.api import problems
 from control_plane.api.access import Access
+from control_plane.api.analytics import Analytics
 from control_plane.api.backups import Backups
 from control_plane.api.blobs import Blobs
 from control_plane.api.boxes import Boxes
@@ -62,6 +63,7 @@ def make_api(
     backups = Backups(access=access, spool=spool, objects=objects, pool=pool, clock=clock)
     boxes = Boxes(heads=heads, access=access, inbox=Inbox(pool), pool=pool, clock=clock, metrics=metrics)
     logs = Logs(access, pool, clock)
+    analytics = Analytics(access, pool, clock)
     operators = Operators(access, pool, lookout, clock)
     operations = Operations(
         heads=heads, pool=pool, objects=objects, lookout=lookout, perimeter=perimeter, metrics=metrics
@@ -75,7 +77,7 @@ def make_api(
         async with heads.following():
             yield
 
-    rooms = (boxes, blobs, backups, logs, operators, operations)
+    rooms = (boxes, blobs, backups, logs, analytics, operators, operations)
     calls = [route for room in rooms for route in room.routes()]
     if sweeper is not None:
         calls += Gc(access, sweeper).routes()

@@ -4,23 +4,24 @@ The server cannot read them. It refuses what is not an age file, so that no pass
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from email.utils import format_datetime
 from typing import Any, Final
 
 from litestar import Request, Response, get, put
-from litestar.exceptions import ClientException, NotFoundException, TooManyRequestsException
+from litestar.exceptions import ClientException, NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from control_plane.api.access import Access, bearer
 from control_plane.api.bodies import read_body
+from control_plane.api.budget import DailyBudget
 from control_plane.api.ranges import Piece
 from control_plane.api.spool import Spool
 from control_plane.objects import ObjectStore
 from control_plane.store.backups import StoredBackup, backup_of, keep_backup
 from control_plane.store.pool import Pool, connection
-from schemas.names import SiteId, digest_of
+from schemas.names import digest_of
 
 MAX_BACKUP_BYTES: Final = 4 << 20
 MAX_A_DAY: Final = 100
@@ -36,7 +37,7 @@ class Backups:
         self, *, access: Access, spool: Spool, objects: ObjectStore, pool: Pool, clock: Callable[[], datetime]
     ) -> None:
         self._access, self._spool, self._objects, self._pool = access, spool, objects, pool
-        self._budget = _Budget(clock)
+        self._budget = DailyBudget(clock, MAX_A_DAY, "new backups")
 
     def routes(self) -> Sequence[HTTPRouteHandler]:
         """The handlers, bound to this object."""
@@ -79,24 +80,6 @@ class Backups:
             "Cache-Control": "no-store",
         }
         return Response(body, headers=headers, media_type="application/octet-stream")
-
-
-class _Budget:
-    """How many new backups each site left within a day, as far as this process knows."""
-
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self.now = clock
-        self._day = clock()
-        self._taken: dict[SiteId, int] = {}
-
-    def take(self, site: SiteId) -> None:
-        """Count one more; 429 when the site had its share."""
-        if self.now() - self._day >= timedelta(days=1):
-            self._day = self.now()
-            self._taken.clear()
-        if self._taken.get(site, 0) >= MAX_A_DAY:
-            raise TooManyRequestsException(f"cannot keep more than {MAX_A_DAY} new backups of a site in a day")
-        self._taken[site] = self._taken.get(site, 0) + 1
 
 
 async def _whole(body: bytes) -> AsyncIterator[bytes]:

@@ -1,11 +1,12 @@
-"""Request bodies: raw bytes, bounded before and while they are read, never decompressed here."""
+"""Request bodies: raw bytes, bounded before and while they are read, and when they are decompressed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from typing import Any, Final
 
+import zstandard
 from litestar import Request
-from litestar.exceptions import HTTPException
+from litestar.exceptions import ClientException, HTTPException
 from litestar.status_codes import (
     HTTP_408_REQUEST_TIMEOUT,
     HTTP_413_REQUEST_ENTITY_TOO_LARGE,
@@ -13,6 +14,8 @@ from litestar.status_codes import (
 )
 
 IDENTITY: Final = "identity"
+ZSTD: Final = "zstd"
+_MAX_WINDOW_BYTES: Final = 8 << 20
 IDLE_S: Final = 60.0
 """How long a sender may be silent in the middle of a body."""
 
@@ -41,6 +44,20 @@ def chunks(
 async def read_body(request: Request[Any, Any, Any], max_bytes: int, encodings: Collection[str] = (IDENTITY,)) -> bytes:
     """The whole body; errors as `chunks`."""
     return b"".join([chunk async for chunk in chunks(request, max_bytes, encodings)])
+
+
+def unpacked(packed: bytes, max_bytes: int) -> bytes:
+    """What a zstd body holds; ClientException where it is none, 413 where it is larger than `max_bytes`."""
+    reader = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES).stream_reader(
+        packed, read_across_frames=True
+    )
+    try:
+        plain = reader.read(max_bytes + 1)
+    except zstandard.ZstdError as problem:
+        raise ClientException(f"cannot read the body: it is not zstd: {problem}") from None
+    if len(plain) > max_bytes:
+        raise too_large(max_bytes)
+    return bytes(plain)
 
 
 def too_large(max_bytes: int) -> HTTPException:

@@ -10,6 +10,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.serialization import encode_json
 from msgspec.json import schema_components
 
+from schemas.analytics import Batch
 from schemas.api import ProblemDetails
 from schemas.status import StatusReport
 
@@ -18,6 +19,7 @@ _BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("/v1/sites/{site}/status", "post"): {
         "application/json": {"schema": {"$ref": _REFERENCE.format(name="StatusReport")}}
     },
+    ("/v1/sites/{site}/analytics", "post"): {"application/json": {"schema": {"$ref": _REFERENCE.format(name="Batch")}}},
     ("/v1/sites/{site}/backup", "put"): {
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
     },
@@ -59,7 +61,7 @@ def _describe(handlers: Sequence[HTTPRouteHandler]) -> dict[str, Any]:
         logging_config=None,
     )
     document = described.openapi_schema.to_schema()
-    _, schemas = schema_components([StatusReport, ProblemDetails], ref_template=_REFERENCE)
+    _, schemas = schema_components([StatusReport, Batch, ProblemDetails], ref_template=_REFERENCE)
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(schemas)
     components["securitySchemes"] = _SECURITY

@@ -13,7 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from control_plane.api.access import Access, bearer
-from control_plane.api.bodies import IDENTITY, encoding, read_body, too_large
+from control_plane.api.bodies import IDENTITY, ZSTD, encoding, read_body, unpacked
 from control_plane.store import operation_logs
 from control_plane.store.pool import Pool, connection
 from schemas.api import OperationLog
@@ -23,8 +23,6 @@ MAX_BODY_BYTES: Final = 4 << 20
 """Of the upload, compressed or not."""
 MAX_TEXT_BYTES: Final = 32 << 20
 """Of the text, once it is decompressed."""
-ZSTD: Final = "zstd"
-_MAX_WINDOW_BYTES: Final = 8 << 20
 _OPERATION: Final = re.compile(ID_PATTERN)
 _FRESH: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 Asked = Request[Any, Any, Any]
@@ -71,7 +69,7 @@ class Logs:
             found = await operation_logs.log_of(conn, site, operation) if _OPERATION.fullmatch(operation) else None
         if found is None:
             raise NotFoundException(f"cannot find a log of {site[:80]} for {operation[:80]}: its box sent none")
-        text = await asyncio.to_thread(unpacked, found)
+        text = await asyncio.to_thread(unpacked, found, MAX_TEXT_BYTES)
         return Response(text, media_type="text/plain", headers=_FRESH)
 
     async def listed(self, request: Asked, operation: FromPath[str]) -> Response[list[OperationLog]]:
@@ -82,23 +80,9 @@ class Logs:
         return Response(found, headers=_FRESH)
 
 
-def unpacked(packed: bytes) -> bytes:
-    """The text of a zstd body; ClientException where it is none, 413 where it is larger than MAX_TEXT_BYTES."""
-    reader = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES).stream_reader(
-        packed, read_across_frames=True
-    )
-    try:
-        text = reader.read(MAX_TEXT_BYTES + 1)
-    except zstandard.ZstdError as problem:
-        raise ClientException(f"cannot read the log: it is not zstd: {problem}") from None
-    if len(text) > MAX_TEXT_BYTES:
-        raise too_large(MAX_TEXT_BYTES)
-    return bytes(text)
-
-
 def _checked(packed: bytes) -> bytes:
     """The body anew, made of what could be read of it."""
-    return _packed(unpacked(packed))
+    return _packed(unpacked(packed, MAX_TEXT_BYTES))
 
 
 def _packed(text: bytes) -> bytes:

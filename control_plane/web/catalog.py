@@ -113,6 +113,12 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     "reason.Retired": ("Retired", "Retiré"),
     "reason.ScreenNotTold": ("The screen was not told", "L’écran n’a pas été prévenu"),
     "reason.ServiceStarted": ("A service was started", "Un service a été démarré"),
+    "reason.AnalyticsDropped": ("Counts of what was played were dropped", "Des comptages de diffusion ont été perdus"),
+    "reason.AnalyticsUnreadable": (
+        "Counts of what was played could not be read",
+        "Des comptages de diffusion sont illisibles",
+    ),
+    "reason.UploadRefused": ("The control plane refused an upload", "Le serveur a refusé un envoi"),
     "reason.StateDamaged": ("The agent’s state was damaged", "L’état de l’agent était abîmé"),
     "reason.StateLost": ("The agent’s state was lost", "L’état de l’agent a été perdu"),
     "reason.Suspended": ("Suspended", "Suspendu"),

@@ -23,13 +23,14 @@ from reconciler_agent.core.report import Round
 from reconciler_agent.core.screen import ScreenState, Signal
 from reconciler_agent.download import Throttle
 from reconciler_agent.durable import Draft
-from reconciler_agent.errors import NetworkTrouble, ServiceFailed
+from reconciler_agent.errors import NetworkTrouble, ServiceFailed, UploadRefused
 from reconciler_agent.journal import Journal
 from reconciler_agent.observe import SystemClock
 from reconciler_agent.services import UnitState
 from reconciler_agent.settings import Settings, parse_settings
 from reconciler_agent.state import Store
 from reconciler_agent.system_calls import SYSTEM, Calls
+from schemas.analytics import Batch, Playback
 from schemas.manifest import (
     Category,
     CategoryVideo,
@@ -108,6 +109,8 @@ class Central:
         self.envelope: bytes | None = None
         self.offline = False
         self.logs: dict[str, str] = {}
+        self.batches: list[Batch] = []
+        self.refuses_analytics = False
         self.fetched: list[Digest] = []
         self.throttle: Throttle | None = None
         self.on_download: Callable[[Digest], None] | None = None
@@ -202,6 +205,23 @@ class Central:
     def log(self, operation: str, packed: bytes) -> None:
         self._require_network()
         self.logs[operation] = zstandard.ZstdDecompressor().decompress(packed).decode()
+
+    def analytics(self, packed: bytes) -> None:
+        self._require_network()
+        batch = msgspec.json.decode(zstandard.ZstdDecompressor().decompress(packed), type=Batch)
+        if self.refuses_analytics:
+            raise UploadRefused("cannot hand over what was played: as the test has it")
+        self.batches.append(batch)
+
+    @property
+    def playbacks(self) -> list[Playback]:
+        """What was played, each once, as the control plane counts it."""
+        keyed = {
+            (b.kind, p.played_at, p.video_filename, p.session_id, p.duration_played): p
+            for b in self.batches
+            for p in b.playbacks
+        }
+        return list(keyed.values())
 
     def _require_network(self) -> None:
         if self.offline:

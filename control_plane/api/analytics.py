@@ -1,0 +1,62 @@
+"""What was played on the screens: a box hands over batches of what its application counted."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, post
+from litestar.exceptions import ClientException
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from control_plane.api.access import Access, bearer
+from control_plane.api.bodies import IDENTITY, ZSTD, encoding, read_body, unpacked
+from control_plane.api.budget import DailyBudget
+from control_plane.store import playbacks
+from control_plane.store.pool import Pool, connection
+from schemas.analytics import MAX_BATCH_BYTES, Batch
+
+MAX_A_DAY: Final = 500_000
+"""Of one site, repeated ones as well: a screen plays some 3,000 clips in a day, a box comes back after months, and one
+gone wild must not fill the disk."""
+_BATCH: Final = msgspec.json.Decoder(Batch)
+Asked = Request[Any, Any, Any]
+
+
+class Analytics:
+    """The route of analytics."""
+
+    def __init__(self, access: Access, pool: Pool, clock: Callable[[], datetime]) -> None:
+        self._access, self._pool, self._clock = access, pool, clock
+        self._budget = DailyBudget(clock, MAX_A_DAY, "events of playing")
+
+    def routes(self) -> Sequence[HTTPRouteHandler]:
+        """The handler, bound to this object."""
+        return [
+            post(
+                "/v1/sites/{site:str}/analytics",
+                status_code=204,
+                operation_id="postAnalytics",
+                tags=["box"],
+                request_max_body_size=MAX_BATCH_BYTES,
+            )(self.keep)
+        ]
+
+    async def keep(self, request: Asked, site: FromPath[str]) -> None:
+        """Keep at most 500 events or impressions (a `Batch`), as JSON or as zstd of it; each counts once.
+
+        The same: kind, `played_at`, `video_filename`, `session_id` and `duration_played`.
+        """
+        head = self._access.own_box(bearer(request), site)
+        body = await read_body(request, MAX_BATCH_BYTES, (IDENTITY, ZSTD))
+        if encoding(request) == ZSTD:
+            body = await asyncio.to_thread(unpacked, body, MAX_BATCH_BYTES)
+        try:
+            batch = _BATCH.decode(body)
+        except (msgspec.DecodeError, RecursionError, ValueError) as problem:
+            raise ClientException(f"cannot read the batch: {str(problem)[:200]}") from None
+        self._budget.take(head.site, len(batch.playbacks))
+        async with connection(self._pool) as conn:
+            await playbacks.keep(conn, head.site, batch, self._clock())
