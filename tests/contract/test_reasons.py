@@ -10,7 +10,17 @@ from reconciler_agent import errors
 LITERAL = re.compile(r'"([A-Z][a-z]+(?:[A-Z][a-z]+)*)"')
 """A CamelCase word between quotes is a reason, but for those that are something else."""
 CONDITIONS = {"Synced", "Progressing", "Degraded", "Connected", "True", "False", "Unknown"}
-WORDS = {"MemAvailable", "MemTotal", "Restarting", "Fetching", "Removing", "Starting", "Match"}
+WORDS = {
+    "ActiveState",
+    "LoadState",
+    "MemAvailable",
+    "MemTotal",
+    "Restarting",
+    "Fetching",
+    "Removing",
+    "Starting",
+    "Match",
+}
 HEADERS = {"Authorization", "Range", "Prefer"}
 
 
