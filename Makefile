@@ -54,6 +54,9 @@ fuzz: $(VENV)/.dev ## a million hostile inputs, none may crash or hang (SEED=1 I
 test-crash: $(VENV)/.dev ## kill the agent at every mutating system call of an update (needs strace)
 	@$(BIN)/pytest tests/crash --long
 
+test-systemd: $(VENV)/.dev ## the agent's unit under a real systemd (root; says what is missing where it cannot)
+	@$(BIN)/pytest tests/systemd --long -rs
+
 lock: ## compile the requirement files anew (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml --extra agent -o requirements/agent.txt
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in --extra demo -o requirements/demo.txt
@@ -62,4 +65,4 @@ lock: ## compile the requirement files anew (needs uv)
 clean: ## remove the environment and what was built
 	@rm -rf $(VENV) build *.egg-info bench.json
 
-.PHONY: help demo demo-clean test test-long check format schema docs bench fuzz test-crash lock clean
+.PHONY: help demo demo-clean test test-long check format schema docs bench fuzz test-crash test-systemd lock clean

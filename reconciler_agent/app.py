@@ -27,6 +27,7 @@ from reconciler_agent.gate import Gatekeeper
 from reconciler_agent.journal import Journal
 from reconciler_agent.loop import Loop, Parts
 from reconciler_agent.metrics import Meter
+from reconciler_agent.notify import Notifier
 from reconciler_agent.observe import Health, SystemClock
 from reconciler_agent.operations import Hands, Operations
 from reconciler_agent.poll import Heads, Poller
@@ -198,6 +199,7 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         upkeep=Upkeep(store, box.releases),
         poller=Poller(control_plane, wake.set),
         clock=clock,
+        notifier=Notifier(),
     )
     return Agent(loop=Loop(parts, settings.heal_s, wake), store=store, control_plane=control_plane)
 

@@ -22,6 +22,7 @@ from reconciler_agent.core.report import Failure, Round, tell
 from reconciler_agent.core.trust import TrustState, accept_manifest, current_head, is_stale, pass_time
 from reconciler_agent.errors import AccessDenied, AgentError, NetworkTrouble, Superseded
 from reconciler_agent.news import News
+from reconciler_agent.notify import Notifier
 from reconciler_agent.observe import Health, SystemClock
 from reconciler_agent.operations import Operations
 from reconciler_agent.poll import Poller
@@ -54,6 +55,7 @@ class Parts(NamedTuple):
     upkeep: Upkeep
     poller: Poller
     clock: SystemClock
+    notifier: Notifier
 
 
 class Loop:
@@ -74,6 +76,7 @@ class Loop:
         self._unhealthy: Sequence[str] = ()
         self._looked_s = float("-inf")
         self._said = ""
+        self._sound = True
 
     def stop(self) -> None:
         """End after the step that is under way; may be called from a signal handler."""
@@ -83,12 +86,14 @@ class Loop:
     def run_forever(self) -> None:
         """Converge until stopped."""
         self._parts.poller.start()
+        self._parts.notifier.ready()
         failures = 0
         while not self._stopping:
             self._wake.clear()
             found = self._guarded()
             failures = failures + 1 if found is None or found.failures or found.connection else 0
-            self._wake.wait(self._pause_s(found, failures))
+            self._rest(self._pause_s(found, failures))
+        self._parts.notifier.stopping()
         self._parts.poller.stop()
 
     def settle(self, envelope: bytes | None, trouble: AgentError | None = None) -> Round:
@@ -117,8 +122,12 @@ class Loop:
         return found
 
     def _guarded(self) -> Round | None:
-        """A round, whatever happens in it; None when it could not be brought to its end."""
+        """A round, whatever happens in it; None when it could not be brought to its end.
+
+        A round that a bug ended is not told to the watchdog: when nothing else comes, the agent starts anew.
+        """
         poller = self._parts.poller
+        self._sound = True
         try:
             return self.reconcile_once(poller.envelope, poller.trouble)
         except AgentError as problem:
@@ -126,6 +135,7 @@ class Loop:
             self._report_end(_failure(problem))
         except Exception as problem:
             log.exception("a bug ended this round")
+            self._sound = False
             self._report_end(Failure(reason="InternalError", message=f"A bug ended a round: {problem!r}"[:500]))
         return None
 
@@ -150,6 +160,15 @@ class Loop:
         if failures:
             rest_s = min(rest_s, max(1.0, backoff_s(failures, self._heal_s, random.random())))  # noqa: S311
         return max(0.05, min(rest_s, self._parts.reporter.wait_s()))
+
+    def _rest(self, pause_s: float) -> None:
+        """Until something wakes us or the pause is over, telling the watchdog meanwhile that we rest."""
+        ping_s = self._parts.notifier.ping_s or pause_s
+        while not self._stopping:
+            if self._sound:
+                self._parts.notifier.alive()
+            if self._wake.wait(min(pause_s, ping_s)) or (pause_s := pause_s - ping_s) <= 0:
+                return
 
     # News
 
@@ -214,10 +233,12 @@ class Loop:
             if sentence != self._said:
                 log.info("%s", sentence)
                 self._said = sentence
+            self._parts.notifier.alive()
             now = Round(state=head.state, manifest=manifest, working=f"{sentence}.", active=self._active())
             self._parts.reporter.mention(self._content(now, head))
 
         def on_bytes(_count: int) -> None:
+            self._parts.notifier.alive()
             if self._stopping or self._parts.poller.envelope not in (None, self._handled):
                 raise Superseded("cannot go on: there is news to look at first")
 
@@ -273,6 +294,8 @@ class Loop:
     def _conclude(self, found: Round, head: SiteHead | None) -> None:
         content = self._content(found, head)
         self._store.keep(replace(self._store.state, told=content.told))
+        synced = next(c for c in content.told.conditions if c.type == "Synced")
+        self._parts.notifier.status(f"{synced.reason}: {synced.message}")
         self._parts.upkeep.pass_hour()
         self._parts.reporter.tell(content)
         self._store.settle()

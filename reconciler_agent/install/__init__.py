@@ -1,0 +1,1 @@
+"""Putting the agent on a box and taking it off again; one file per concern."""
