@@ -78,5 +78,5 @@ def unit_text(*, program: Path, conf: Path, root: Path, state: Path) -> str:
     paths = {"program": program, "conf": conf, "root": root, "state": state}
     for path in paths.values():
         if not _PLAIN.fullmatch(str(path)):
-            raise SettingsInvalid(f"cannot name {path} in a unit: use letters, digits and . _ + - / alone")
+            raise SettingsInvalid(f"cannot name {str(path)!r} in a unit: use letters, digits and . _ + - / alone")
     return _TEXT.substitute(paths, unit=UNIT)
