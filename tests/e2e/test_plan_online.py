@@ -173,3 +173,19 @@ def test_token_that_is_not_accepted_is_told_and_offline_goes_on(desk: Desk) -> N
     done = neopro("plan", cwd=desk.clone, env=env)
     assert done.returncode == 2 and "cannot read what boxes reported" in done.stderr
     assert neopro("plan", "--offline", cwd=desk.clone, env=env).returncode == 0
+
+
+def test_video_is_where_boxes_reported_a_manifest_with_it(desk: Desk) -> None:
+    desk.report("brest")
+    desk.served.publish(
+        {"sites/brest.yaml": desk.served.world.site_file("brest", without_video_sets=["national"])}, "Less"
+    )
+    git(desk.clone, "pull", "-q")
+    desk.report("nantes")
+    done = neopro("video", "where", "clip-a", "--json", cwd=desk.clone, env=desk.env)
+    told = json.loads(done.stdout)
+    assert (told["there"], "brest" in told["sites"], "nantes" in told["sites"]) == (["brest", "nantes"], False, True)
+    said = neopro("video", "where", "clip-a", cwd=desk.clone, env=desk.env).stdout
+    assert "there   1 of 2: nantes\nstill   brest: there, and no longer wanted\n" in said
+    alone = neopro("video", "where", "clip-a", "--offline", cwd=desk.clone, env=desk.env).stdout
+    assert "there" not in alone
