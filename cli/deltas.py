@@ -26,6 +26,7 @@ from schemas.delta import (
     frame_bases,
     listing_dictionary,
 )
+from schemas.frames import cut, raw_dictionary, read_frame
 from schemas.manifest import FileTree, TreeFile, encode_canonical
 from schemas.names import Digest, digest_of
 
@@ -126,7 +127,7 @@ def apply_delta(
         joined = b"".join(read(digest) for digest in frame_bases(frame, base))
         content = read_frame(pack[offset : offset + frame.length_bytes], joined, sum(frame.sizes))
         offset += frame.length_bytes
-        for data in _cut(content, frame.sizes):
+        for data in cut(content, frame.sizes):
             given.append(digest_of(data))
             files[given[-1]] = data
     dictionary = listing_dictionary(encode_canonical(base), given)
@@ -134,16 +135,6 @@ def apply_delta(
     if digest_of(listing) != delta.tree:
         raise ValueError("the listing that it gives is not that of the release")
     return listing, files
-
-
-def read_frame(frame: bytes, dictionary: bytes, size_bytes: int) -> bytes:
-    """What a frame of `size_bytes` gives; ValueError where it is none, or one of another size."""
-    try:
-        if zstandard.frame_content_size(frame) != size_bytes:
-            raise ValueError(f"a frame does not hold {size_bytes} bytes")
-        return zstandard.ZstdDecompressor(dict_data=_raw(dictionary), max_window_size=1 << WINDOW_LOG).decompress(frame)
-    except zstandard.ZstdError as problem:
-        raise ValueError(f"a frame cannot be read: {problem}") from None
 
 
 class _Frame(NamedTuple):
@@ -181,23 +172,12 @@ def _compress(content: bytes, dictionary: bytes) -> bytes:
     parameters = zstandard.ZstdCompressionParameters.from_level(
         LEVEL, **sizes, **tables, window_log=window, write_checksum=False, write_dict_id=False, write_content_size=True
     )
-    frame = zstandard.ZstdCompressor(dict_data=_raw(dictionary), compression_params=parameters).compress(content)
+    frame = zstandard.ZstdCompressor(dict_data=raw_dictionary(dictionary), compression_params=parameters).compress(
+        content
+    )
     if read_frame(frame, dictionary, len(content)) != content:
         raise ValueError("zstd gives other bytes back than it was given")
     return frame
-
-
-def _raw(dictionary: bytes) -> zstandard.ZstdCompressionDict | None:
-    if not dictionary:
-        return None
-    return zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-
-
-def _cut(content: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
-    start = 0
-    for size in sizes:
-        yield content[start : start + size]
-        start += size
 
 
 class _Finder:

@@ -8,6 +8,7 @@ AgentError
 ├── UploadRefused         the control plane will never take what we hand over, such as it is
 ├── TrustRefused          a signed document must not be accepted; an alarm
 ├── DigestMismatch        bytes are not what their digest says
+├── PatchUnusable         a patch of a release does not give what it should; whole files are taken
 ├── DiskFull              not enough room, with a tenth kept free
 ├── DiskFault             the file system failed a write, a read or an fsync
 ├── ConfigurationUnreadable  the box's configuration.json does not parse (yet)
@@ -60,6 +61,10 @@ class TrustRefused(AgentError):
 
 class DigestMismatch(AgentError):
     """Bytes are not what their digest says."""
+
+
+class PatchUnusable(AgentError):
+    """A patch of a release does not give what it should; whole files are taken in its place."""
 
 
 class DiskFull(AgentError):

@@ -5,7 +5,7 @@ A step that cannot be done raises the AgentError that says why; it is tried agai
 
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -39,6 +39,7 @@ from schemas.manifest import ReleaseTarget, SiteManifest
 from schemas.names import Digest
 from schemas.status import Reason, RunId
 
+MAX_WHY: Final = 1000
 Outcome = Literal["done", "settling", "untold"]
 """`settling`: look again in a moment. `untold`: done, but the screen did not hear of it yet."""
 
@@ -93,8 +94,7 @@ class Steps:
                 entry = self._box.content.fetch(file, self._store.state.ledger, on_bytes)
                 self._enter(file.path, entry)
             case StageRelease(target=target):
-                self._require_allowed(target)
-                self._box.releases.stage(target, on_bytes)
+                self._stage(target, on_bytes)
             case WriteConfiguration():
                 outcome = self._write_configuration(wanted)
             case ActivateRelease(target=target, back=back):
@@ -150,6 +150,12 @@ class Steps:
         state, clock = self._store.state, self._box.clock
         if state.releases.good is None or state.releases.good.tree != target.tree:
             require_release_allowed(state.trust, target.version, target.tree, clock.now(), clock.synchronised())
+
+    def _stage(self, target: ReleaseTarget, on_bytes: Callable[[int], None] | None) -> None:
+        self._require_allowed(target)
+        if troubles := self._box.releases.stage(target, on_bytes):
+            why = "; ".join(troubles)[:MAX_WHY]
+            self.say("warning", "PatchUnusable", f"Release {target.version} was (partly) fetched as whole files: {why}")
 
     def _activate(self, target: ReleaseTarget, back: bool) -> None:
         state, now = self._store.state, self._box.clock.now()

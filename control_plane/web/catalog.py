@@ -82,6 +82,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     "reason.AccessDenied": ("Access denied", "Accès refusé"),
     "reason.TrustRefused": ("A signed document was refused", "Un document signé a été refusé"),
     "reason.DigestMismatch": ("Bytes differ from their digest", "Des octets diffèrent de leur empreinte"),
+    "reason.PatchUnusable": ("A patch could not be used", "Un correctif n’a pas pu être utilisé"),
     "reason.DiskFull": ("The disk is full", "Le disque est plein"),
     "reason.DiskFault": ("The disk fails", "Le disque est défaillant"),
     "reason.ConfigurationUnreadable": ("The configuration cannot be read", "La configuration est illisible"),

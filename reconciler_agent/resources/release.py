@@ -12,7 +12,8 @@ that differs from what it was. Files that a tree has beyond its listing are left
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -21,6 +22,7 @@ from msgspec import Struct
 from reconciler_agent.durable import Disk, Draft
 from reconciler_agent.errors import AgentError, DigestMismatch, DiskFault, ReleaseNotAdopted
 from reconciler_agent.resources.content import OnBytes, Source, copy
+from reconciler_agent.resources.patches import PACK, Patch, Patches, lacks, rewrite
 from reconciler_agent.state import MAX_LISTING_BYTES, Signature, Store, sign
 from schemas.manifest import FileTree, ReleaseTarget, TreeFile
 from schemas.names import Digest
@@ -31,6 +33,7 @@ CURRENT: Final = "current"
 LINKS: Final = ("webapp", "server", "admin", "scripts", "VERSION", "release.json")
 CONFIGURATION: Final = "webapp/configuration.json"
 CONFIGURATION_TARGET: Final = "../../../data/configuration.json"
+TREE: Final = "tree-"
 ROOT_LINK: Final = "/"
 """Marks, in a list of damaged paths, a link at the root of the installation, as in `/webapp`."""
 _NAME: Final = re.compile(r"(.+)-([0-9a-f]{8})")
@@ -72,6 +75,7 @@ class Releases:
         self._disk = disk
         self._store = store
         self._source = source
+        self._patches = Patches(disk, source)
         self._tree: _Tree | None = None
         self._paths: list[str] = []
 
@@ -97,26 +101,34 @@ class Releases:
             lost=(*lost, *links),
         )
 
-    def stage(self, target: ReleaseTarget, on_bytes: OnBytes | None = None) -> None:
+    def stage(self, target: ReleaseTarget, on_bytes: OnBytes | None = None) -> list[str]:
         """Put the tree together under `releases/`, whole and durably; what an earlier try brought is taken up.
 
-        Files that an installed release has are copied from it, the rest is downloaded; digests decide.
+        Files that an installed release has are copied from it; what a patch against one gives is made; the rest is
+        downloaded; digests decide. What is returned says why (some of) a patch could not be used.
         """
-        listing = self._listing(target.tree)
         name = _name(target)
         if self._disk.stat(f"{FOLDER}/{name}") is not None:
-            return  # only its listing was lost; the files are checked when they are looked at
-        draft = f"{self._disk.partial}/tree-{target.tree.partition(':')[2]}"
+            self._listing(target.tree)  # only this was lost; the files are checked when they are looked at
+            return []
+        draft = f"{self._disk.partial}/{TREE}{target.tree.partition(':')[2]}"
+        sources = self._sources(except_for=target.tree)
+        troubles: dict[str, None] = {}
+        patch = None
+        if lacks(self._disk, draft, self._store.listing(target.tree), sources):
+            patch = self._patches.open(target, self._installed(), sources, troubles, on_bytes)
+        listing = self._listing(target.tree, patch)
         self._disk.make_folder(draft)
         self._disk.require_room(sum(file.size_bytes for file in listing.files))
-        sources = self._sources(except_for=target.tree)
-        for file in listing.files:
-            self._fill(f"{draft}/{file.path}", file, sources, on_bytes)
+        made = self._make(draft, listing, patch, sources) if patch is not None else frozenset()
+        for file in (file for file in listing.files if file.path not in made):
+            self._fill(f"{draft}/{file.path}", file, partial(self._bring, file, sources, on_bytes))
         if any(file.path.startswith("webapp/") for file in listing.files):
             self._link_configuration(draft)
         self._disk.sync_tree(draft)
         self._disk.install(draft, f"{FOLDER}/{name}")
         self._store.keep_signatures(target.tree, self._sign_all(name, listing))
+        return list(troubles)
 
     def activate(self, target: ReleaseTarget) -> None:
         """Verify the staged tree file by file, and switch to it; ReleaseNotAdopted if something real is in the way."""
@@ -156,10 +168,10 @@ class Releases:
         self._store.drop_listing(digest)
 
     def prune(self, target: ReleaseTarget | None) -> None:
-        """Forget half-staged trees of other releases than `target`."""
-        kept = f"tree-{target.tree.partition(':')[2]}" if target is not None else ""
+        """Forget half-staged trees and packs of other releases than `target`."""
+        kept = target.tree.partition(":")[2] if target is not None else ""
         for name in self._disk.names(self._disk.partial):
-            if name.startswith("tree-") and name != kept:
+            if name.startswith((TREE, PACK)) and name not in (TREE + kept, PACK + kept):
                 self._disk.remove(f"{self._disk.partial}/{name}")
 
     def doubt(self, start: int, count: int) -> int:
@@ -257,14 +269,19 @@ class Releases:
                 sources[file.digest] = f"{FOLDER}/{name}/{file.path}"
         return sources
 
+    def _installed(self) -> dict[Digest, FileTree]:
+        """The listings of the trees under `releases/`."""
+        found = {digest: self._store.listing(digest) for digest in self._trees()}
+        return {digest: listing for digest, listing in found.items() if listing is not None}
+
     # Making
 
-    def _listing(self, digest: Digest) -> FileTree:
+    def _listing(self, digest: Digest, patch: Patch | None = None) -> FileTree:
         """The listing by its digest, kept for later; DigestMismatch when it is no listing."""
         kept = self._store.listing(digest)
         if kept is not None:
             return kept
-        body = self._source.blob(digest, MAX_LISTING_BYTES)
+        body = (patch.listing() if patch is not None else None) or self._source.blob(digest, MAX_LISTING_BYTES)
         try:
             listing = msgspec.json.decode(body, type=FileTree)
         except msgspec.DecodeError as problem:
@@ -275,13 +292,26 @@ class Releases:
         self._store.keep_listing(body)
         return listing
 
-    def _fill(self, path: str, file: TreeFile, sources: dict[Digest, str], on_bytes: OnBytes | None) -> None:
-        """A file of a tree in the making, with mode and owner, not synced yet."""
+    def _make(self, draft: str, listing: FileTree, patch: Patch, sources: Mapping[Digest, str]) -> Set[str]:
+        """Fill the files that a patch gives and no installed release has; their paths."""
+        missing: dict[Digest, list[TreeFile]] = {}
+        for file in listing.files:
+            if file.digest not in sources:
+                missing.setdefault(file.digest, []).append(file)
+        made = set()
+        for digest, data in patch.files(missing.keys()):
+            for file in missing[digest]:
+                self._fill(f"{draft}/{file.path}", file, partial(rewrite, data))
+                made.add(file.path)
+        return made
+
+    def _fill(self, path: str, file: TreeFile, bring: Callable[[Draft], None]) -> None:
+        """A file of a tree in the making, with mode and owner, not synced yet; `bring` gives it its bytes."""
         self._disk.make_folder(path.rpartition("/")[0])
         draft = self._disk.draft(path, resume=True)
         try:
             if draft.digest() != file.digest or draft.size_bytes != file.size_bytes:
-                self._bring(draft, file, sources, on_bytes)
+                bring(draft)
             draft.require(file.digest)
             draft.seal(_mode(file), sync=False)
         except (DigestMismatch, DiskFault):
@@ -291,7 +321,7 @@ class Releases:
         finally:
             draft.close()
 
-    def _bring(self, draft: Draft, file: TreeFile, sources: dict[Digest, str], on_bytes: OnBytes | None) -> None:
+    def _bring(self, file: TreeFile, sources: Mapping[Digest, str], on_bytes: OnBytes | None, draft: Draft) -> None:
         source = sources.get(file.digest)
         if source is not None:
             draft.restart()
@@ -322,7 +352,7 @@ class Releases:
         staged = self._disk.staged_name()
         draft = self._disk.draft(staged)
         try:
-            self._bring(draft, file, {file.digest: path, **sources}, None)
+            self._bring(file, {file.digest: path, **sources}, None, draft)
             draft.require(file.digest)
             draft.seal(_mode(file))
         finally:

@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from cli.deltas import apply_delta
-from control_plane.core.deltas import decode_delta
+from schemas.frames import decode_delta
 from schemas.manifest import FileTree
 from schemas.trust import read_release_list, read_root
 from tests.e2e.test_cli_online import Desk, _unpack_sample

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.deltas import Tree, apply_delta, encode_delta, make_delta, parts
-from control_plane.core.deltas import decode_delta
 from schemas.delta import MAX_PATCHED_BYTES, ReleaseDelta
+from schemas.frames import decode_delta
 from schemas.manifest import FileTree, TreeFile, encode_canonical
 from schemas.names import digest_of
 
