@@ -45,22 +45,12 @@ class Patch:
     def __init__(
         self, disk: Disk, delta: ReleaseDelta, base: FileTree, places: Places, troubles: dict[str, None]
     ) -> None:
-        """PatchUnusable for one that does not belong to `base`, or goes beyond a limit."""
         self._disk = disk
         self._delta = delta
         self._base = base
         self._places = places
         self._troubles = troubles
         self._sizes = {file.digest: file.size_bytes for file in base.files}
-        try:
-            for frame in delta.frames:
-                self._require_limits(frame)
-            if delta.listing_bytes > MAX_LISTING_BYTES:
-                raise ValueError("its listing is too large")
-            if sum(frame.length_bytes for frame in delta.frames) >= delta.pack_size_bytes:
-                raise ValueError("its frames are longer than its pack")
-        except ValueError as problem:
-            raise PatchUnusable(f"cannot use the patch: {problem}") from None
 
     def listing(self) -> bytes | None:
         """The release's listing, with the right digest; None where not all of the patch can be used."""
@@ -84,11 +74,6 @@ class Patch:
             for data in cut(content, frame.sizes):
                 if (digest := digest_of(data)) in wanted:
                     yield digest, data
-
-    def _require_limits(self, frame: DeltaFrame) -> None:
-        from_bytes = sum(self._sizes[digest] for digest in frame_bases(frame, self._base))
-        if max(from_bytes, sum(frame.sizes)) > MAX_PATCHED_BYTES or frame.length_bytes > MAX_FRAME_BYTES:
-            raise ValueError("a frame of it is too large")
 
     def _frames(self) -> Iterator[tuple[int, DeltaFrame]]:
         """Each frame behind where it begins in the pack."""
@@ -157,15 +142,16 @@ class Patches:
         if ref is None:
             return None
         try:
-            delta = self._fetch(target, ref, on_bytes)
+            delta = self._fetch(target, ref, installed[ref.base], on_bytes)
             return Patch(self._disk, delta, installed[ref.base], places, troubles)
         except (PatchUnusable, DigestMismatch, AccessDenied) as problem:
             troubles[str(problem)] = None
             return None
 
-    def _fetch(self, target: ReleaseTarget, ref: PatchRef, on_bytes: OnBytes | None) -> ReleaseDelta:
+    def _fetch(self, target: ReleaseTarget, ref: PatchRef, base: FileTree, on_bytes: OnBytes | None) -> ReleaseDelta:
         try:
             delta = self._index(target, ref)
+            _require_limits(delta, base)
             self._bring(target, delta, on_bytes)
         except NetworkTrouble as problem:
             self._failed[ref.index] += 1
@@ -203,6 +189,21 @@ class Patches:
             raise
         finally:
             draft.close()
+
+
+def _require_limits(delta: ReleaseDelta, base: FileTree) -> None:
+    """PatchUnusable for what does not belong to `base`, or would need more memory than a patch may."""
+    sizes = [file.size_bytes for file in base.files]
+    for frame in delta.frames:
+        if any(place >= len(sizes) for place in frame.bases):
+            raise PatchUnusable("cannot use the patch: it names a file that its base does not have")
+        given_bytes = max(sum(sizes[place] for place in frame.bases), sum(frame.sizes))
+        if given_bytes > MAX_PATCHED_BYTES or frame.length_bytes > MAX_FRAME_BYTES:
+            raise PatchUnusable("cannot use the patch: a frame of it is too large")
+    if delta.listing_bytes > MAX_LISTING_BYTES:
+        raise PatchUnusable("cannot use the patch: its listing is too large")
+    if sum(frame.length_bytes for frame in delta.frames) >= delta.pack_size_bytes:
+        raise PatchUnusable("cannot use the patch: its frames are longer than its pack")
 
 
 def lacks(disk: Disk, folder: str, listing: FileTree | None, places: Places) -> bool:

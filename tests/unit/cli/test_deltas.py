@@ -1,10 +1,6 @@
 """Patches between releases: they give every file back, they are small, and what is damaged is told."""
 
-import hashlib
-import io
 import random
-import tarfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -18,8 +14,7 @@ from schemas.delta import MAX_PATCHED_BYTES, ReleaseDelta
 from schemas.frames import decode_delta
 from schemas.manifest import FileTree, TreeFile, encode_canonical
 from schemas.names import digest_of
-
-Files = Mapping[str, bytes]
+from tests.support.release_pairs import Files, changed, source_files, whole_archive_patch
 
 
 def tree_of(files: Files) -> Tree:
@@ -56,63 +51,6 @@ def test_patched_files_are_the_target_whatever_the_base(
     assert listing == tree_of(target).body
     had = {digest_of(data) for data in base.values()}
     assert files == {digest_of(data): data for data in target.values() if digest_of(data) not in had}
-
-
-def source_files(seed: int, count: int, lines: int) -> dict[str, bytes]:
-    """Files that look like a program's: words that come again, across files, too."""
-    dice = random.Random(seed)
-    words = [hashlib.sha256(str(n).encode()).hexdigest()[: dice.randrange(2, 12)] for n in range(2000)]
-    return {
-        f"node_modules/module-{n // 20}/lib/file-{n}.js": "\n".join(
-            " ".join(dice.choices(words, k=dice.randrange(3, 12))) for _ in range(dice.randrange(lines // 2, lines))
-        ).encode()
-        for n in range(count)
-    }
-
-
-def edited(data: bytes, edits: int, dice: random.Random) -> bytes:
-    lines = data.split(b"\n")
-    for _ in range(edits):
-        lines[dice.randrange(len(lines))] = b"changed %d" % dice.randrange(10**9)
-    return b"\n".join(lines)
-
-
-def changed(files: Files, how: str) -> dict[str, bytes]:
-    dice = random.Random(7)
-    result = dict(files)
-    names = sorted(files)
-    if how == "few":
-        for name in dice.sample(names, len(names) // 20):
-            result[name] = edited(files[name], 3, dice)
-    elif how == "most":
-        for name in names[: len(names) * 9 // 10]:
-            result[name] = edited(files[name], 5, dice)
-    else:  # bundles whose names carry a hash, some new files, some gone
-        for name in dice.sample(names, len(names) // 4):
-            data = result.pop(name)
-            result[f"{name[:-3]}-{dice.randrange(16**8):08X}.js"] = edited(data, 3, dice)
-        result |= {f"new/{name}": edited(files[name], 30, dice) for name in names[:5]}
-    return result
-
-
-def whole_archive_patch(base: Files, target: Files) -> int:
-    """What `zstd -19 --patch-from` of the whole archive comes to."""
-    old, new = archive(base), archive(target)
-    dictionary = zstandard.ZstdCompressionDict(old, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        19, source_size=len(new), dict_size=len(old), window_log=(len(old) + len(new)).bit_length(), chain_log=26
-    )
-    return len(zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters).compress(new))
-
-
-def archive(files: Files) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for path in sorted(files):
-            entry = tarfile.TarInfo(path)
-            entry.size = len(files[path])
-            tar.addfile(entry, io.BytesIO(files[path]))
-    return out.getvalue()
 
 
 @pytest.mark.parametrize("how", ["few", "most", "bundles"])
