@@ -21,6 +21,7 @@ BENCHMARKS = {
     "agent-idle-round-cpu": "agent",
     "agent-rest-memory": "road",
     "commit-to-converged": "road",
+    "release-update-bytes": "patching",
 }
 """Name of a figure -> the module here whose `measure(names)` takes it; figures of a module share one process."""
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from reconciler_agent.services import UnitState
 from reconciler_agent.system_calls import SYSTEM, Calls
-from schemas.manifest import ManifestMaintenance, ManifestOperation
+from schemas.manifest import ManifestMaintenance, ManifestOperation, ReleaseTarget
 from tests.support.agent_world import AgentWorld, application, clip, manifest_of
 from tests.support.trust_world import DAY, NOW
 
@@ -65,9 +65,14 @@ class Scenario:
         if self.old is not None:
             central.publish(manifest_of(old, first, config={"liveScoreEnabled": True}))
             self.world.converge()
+        second = self.offer(first, second)
         config = {"liveScoreEnabled": False}
         wanted = {"config": config, "maintenance": self.maintenance, "operations": self.operations}
         central.publish(manifest_of(new, second, **wanted))
+
+    def offer(self, _first: ReleaseTarget, second: ReleaseTarget) -> ReleaseTarget:
+        """The new release as the manifest names it."""
+        return second
 
     def _walk_through(self) -> None:
         """What the update comes to when nothing disturbs it."""

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from tests.crash.matrix import SCENARIOS, Point, Scenario, matrix
+from tests.crash.patched import Patched
 
 SAMPLE = 12
 PAIRS = 3
@@ -12,7 +13,7 @@ SEED = 20261123
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("kind", SCENARIOS, ids=lambda kind: kind.name.replace(" ", "-"))
+@pytest.mark.parametrize("kind", (*SCENARIOS, Patched), ids=lambda kind: kind.name.replace(" ", "-"))
 def test_killed_at_any_call_plays_on_and_converges(
     kind: type[Scenario], long: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
