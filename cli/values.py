@@ -10,7 +10,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from cli.errors import CommandFailed
 from control_plane.core.yaml_compose import compose
 from control_plane.core.yaml_nodes import value_of
-from control_plane.core.yaml_scalars import plain_value
+from control_plane.core.yaml_scalars import objection, plain_value
 from control_plane.core.yaml_strict import AMBIGUOUS
 
 _STRUCTURED: Final = ("[", "{", '"', "'")
@@ -50,8 +50,17 @@ def typed(kind: type[Any], assignment: Assignment) -> Any:
 
 
 def free_value(key: str, text: str) -> Any:
-    """A value of a free map (`config`): JSON or YAML, and plain text where it is neither."""
-    return _read_yaml(key, text) if text.startswith(_STRUCTURED) else plain_value(text)
+    """A value of a free map (`config`): JSON or YAML, and plain text where it is neither.
+
+    CommandFailed where readers of YAML disagree what it is (`yes`, `012`), as documents refuse it, too.
+    """
+    if text.startswith(_STRUCTURED):
+        return _read_yaml(key, text)
+    value = plain_value(text)
+    if (reason := objection(text, value)) is not None:
+        in_a_shell = reason.replace(f"'{text}'", f"'\"{text}\"'")  # which takes the outer quotes away
+        raise CommandFailed(f"cannot set {key}: {in_a_shell}")
+    return value
 
 
 def as_written(value: Any) -> Any:
