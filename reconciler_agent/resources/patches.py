@@ -173,11 +173,13 @@ class Patches:
         return delta
 
     def _bring(self, target: ReleaseTarget, delta: ReleaseDelta, on_bytes: OnBytes | None) -> None:
-        """The pack, on from what an earlier try brought. DiskFull before its first byte if the release has no room."""
+        """The pack, on from what an earlier try brought. DiskFull if the release has no room beside it."""
         path = _path(self._disk, delta.tree)
         self._disk.make_folder(self._disk.partial)
-        if self._disk.stat(path) is None:
-            self._disk.require_room(target.size_bytes + delta.pack_size_bytes)
+        had = self._disk.stat(path)
+        if had is None or had.st_size < delta.pack_size_bytes:  # and so no file was made yet
+            had_bytes = had.st_blocks * 512 if had is not None else 0
+            self._disk.require_room(target.size_bytes + delta.pack_size_bytes - had_bytes)
         draft = self._disk.draft(path, resume=True)
         try:
             if draft.digest() != delta.pack:
@@ -215,6 +217,15 @@ def lacks(disk: Disk, folder: str, listing: FileTree | None, places: Places) -> 
         if file.digest not in places and (found is None or found.st_size != file.size_bytes):
             return True
     return False
+
+
+def left_bytes(disk: Disk, folder: str, listing: FileTree) -> int:
+    """What the disk must still take for a tree in the making, which an earlier try may have begun."""
+    left = 0
+    for file in listing.files:
+        found = disk.stat(f"{folder}/{file.path}")
+        left += max(0, file.size_bytes - (found.st_blocks * 512 if found is not None else 0))
+    return left
 
 
 def rewrite(data: bytes, draft: Draft) -> None:

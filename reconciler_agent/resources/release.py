@@ -22,7 +22,7 @@ from msgspec import Struct
 from reconciler_agent.durable import Disk, Draft
 from reconciler_agent.errors import AgentError, DigestMismatch, DiskFault, ReleaseNotAdopted
 from reconciler_agent.resources.content import OnBytes, Source, copy
-from reconciler_agent.resources.patches import PACK, Patch, Patches, lacks, rewrite
+from reconciler_agent.resources.patches import PACK, Patch, Patches, lacks, left_bytes, rewrite
 from reconciler_agent.state import MAX_LISTING_BYTES, Signature, Store, sign
 from schemas.manifest import FileTree, ReleaseTarget, TreeFile
 from schemas.names import Digest
@@ -119,7 +119,7 @@ class Releases:
             patch = self._patches.open(target, self._installed(), sources, troubles, on_bytes)
         listing = self._listing(target.tree, patch)
         self._disk.make_folder(draft)
-        self._disk.require_room(sum(file.size_bytes for file in listing.files))
+        self._disk.require_room(left_bytes(self._disk, draft, listing))
         made = self._make(draft, listing, patch, sources) if patch is not None else frozenset()
         for file in (file for file in listing.files if file.path not in made):
             self._fill(f"{draft}/{file.path}", file, partial(self._bring, file, sources, on_bytes))

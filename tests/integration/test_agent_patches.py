@@ -1,8 +1,10 @@
 """Releases by patches: little is fetched, nothing of a patch is trusted, what is wrong with one costs bytes alone."""
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -269,9 +271,12 @@ def unreachable(*_: Any, **__: Any) -> None:
     raise NetworkTrouble("cannot reach anybody")
 
 
-def test_tree_that_was_put_together_is_installed_without_a_control_plane(pair: Pair) -> None:
-    class Cut(RuntimeError):
-        """The process ends."""
+class Cut(RuntimeError):
+    """The process ends."""
+
+
+def die_before_the_tree_is_installed(pair: Pair) -> None:
+    """All of 2.0.0 lies in the agent's folder, and the agent ends."""
 
     def dying(src: Any, dst: Any, **folders: Any) -> None:
         if str(dst).startswith("2.0.0-"):
@@ -280,13 +285,41 @@ def test_tree_that_was_put_together_is_installed_without_a_control_plane(pair: P
 
     with pair.world.agent(SYSTEM._replace(rename=dying)) as agent, pytest.raises(Cut):
         agent.loop.reconcile_once(pair.central.envelope)
-    pair.central.blobs = {pair.delta.base: b""}
-    pair.asked.clear()
+
+
+def test_tree_that_was_put_together_is_installed_without_a_control_plane(pair: Pair) -> None:
+    die_before_the_tree_is_installed(pair)
+    pair.central.blobs.clear()
 
     pair.world.converge()
 
     pair.require_new()
     assert pair.central.fetched == [pair.delta.pack]
+
+
+def test_what_an_earlier_life_put_together_needs_no_room_again(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    die_before_the_tree_is_installed(pair)
+    tight = SimpleNamespace(f_frsize=4096, f_blocks=1000, f_bavail=101)
+    assert sum(map(len, NEW.values())) > 4096
+    monkeypatch.setattr(os, "fstatvfs", lambda _handle: tight)
+
+    pair.world.converge()
+
+    pair.require_new()
+
+
+def test_pack_on_a_disk_without_room_for_the_release_is_not_begun(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    tight = SimpleNamespace(f_frsize=4096, f_blocks=1000, f_bavail=101)
+    monkeypatch.setattr(os, "fstatvfs", lambda _handle: tight)
+
+    pair.world.converge()
+
+    assert pair.world.conditions()["Degraded"] == ("True", "DiskFull")
+    assert pair.central.fetched == []
+    assert pair.world.active() == "1.0.0"
+    monkeypatch.undo()
+    pair.world.converge()
+    pair.require_new()
 
 
 def test_pack_of_a_release_that_is_wanted_no_more_is_forgotten(pair: Pair) -> None:
@@ -308,16 +341,3 @@ def test_pack_of_a_release_that_is_wanted_no_more_is_forgotten(pair: Pair) -> No
 
     assert not list(partial.iterdir())
     assert pair.world.active() == "3.0.0"
-
-
-def test_no_room_for_the_release_is_found_out_before_the_first_byte(
-    pair: Pair,
-) -> None:
-    pair.new = replace(pair.new, size_bytes=1 << 60)
-    pair.central.publish(manifest_of([], pair.new))
-
-    pair.world.converge()
-
-    assert pair.world.conditions()["Degraded"] == ("True", "DiskFull")
-    assert pair.central.fetched == []
-    assert pair.world.active() == "1.0.0"
