@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("once", help="take news, converge, report, and end")
     shown = commands.add_parser("status", help="what the agent last found, for a technician at the box")
     shown.add_argument("--json", action="store_true", help="the same for programs")
-    commands.add_parser("identity", help="make the box's key if there is none; print the line for its file in Git")
+    commands.add_parser("identity", help="make the box's keys if there are none; print the lines for its file in Git")
     return parser
 
 
@@ -85,10 +85,12 @@ def once(settings: Settings) -> int:
 
 
 def identity(settings: Settings) -> int:
-    """Print the public line of the box's key."""
+    """Print the public lines of the box's keys: what it signs with, and what is encrypted to it."""
+    from reconciler_agent.age_key import make_recipient, path_of
     from reconciler_agent.app import make_identity
 
-    print(make_identity(settings.key))
+    print(f"identity: {make_identity(settings.key)}")
+    print(f"recipient: {make_recipient(path_of(settings.key))}")
     return CONVERGED
 
 

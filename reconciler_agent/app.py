@@ -14,8 +14,9 @@ from typing import Final, Literal, NamedTuple, Protocol
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from reconciler_agent import analytics, gate, news, operations, reporting, steps
+from reconciler_agent import age_key, analytics, backup, gate, news, operations, reporting, steps
 from reconciler_agent.analytics import Analytics, Spool
+from reconciler_agent.backup import Backup
 from reconciler_agent.box_app import BoxApp
 from reconciler_agent.client import Client
 from reconciler_agent.converge import Convergence
@@ -53,7 +54,9 @@ KEY_PRIVATE: Final = ".neopro-agent"
 MAX_KEY_BYTES: Final = 64 << 10
 
 
-class ControlPlane(reporting.Desk, operations.Desk, analytics.Desk, Heads, Source, news.ControlPlane, Protocol):
+class ControlPlane(
+    reporting.Desk, operations.Desk, analytics.Desk, backup.Desk, Heads, Source, news.ControlPlane, Protocol
+):
     """Everything that the agent asks of its control plane."""
 
 
@@ -195,6 +198,14 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         operations=Operations(_hands(settings, box, gates, outside, configuration_bytes), store, files.run),
         analytics=Analytics(
             spool=Spool(files.box, clock, doer.say), desk=control_plane, clock=clock, allowed=settings.telemetry
+        ),
+        backup=Backup(
+            configuration=box.configuration,
+            desk=control_plane,
+            store=store,
+            clock=clock,
+            say=doer.say,
+            key=age_key.path_of(settings.key),
         ),
         upkeep=Upkeep(store, box.releases),
         poller=Poller(control_plane, wake.set),

@@ -169,6 +169,11 @@ class Client:
         headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Encoding": "zstd"}
         self._require("hand over a log", self._call("POST", path, MAX_ERROR_BYTES, headers, content=packed), 204)
 
+    def backup(self, body: bytes) -> None:
+        """Leave a backup of the club's configuration, an age file; it was kept when this returns."""
+        path, headers = f"/v1/sites/{self._site}/backup", {"Content-Type": "application/octet-stream"}
+        self._require("leave a backup", self._call("PUT", path, MAX_ERROR_BYTES, headers, content=body), 204)
+
     def analytics(self, packed: bytes) -> None:
         """Hand over a batch of what was played, as zstd; again does no harm. UploadRefused: it is no batch."""
         headers = {"Content-Type": "application/json", "Content-Encoding": "zstd"}

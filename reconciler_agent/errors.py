@@ -12,6 +12,7 @@ AgentError
 ├── DiskFull              not enough room, with a tenth kept free
 ├── DiskFault             the file system failed a write, a read or an fsync
 ├── ConfigurationUnreadable  the box's configuration.json does not parse (yet)
+├── BackupUnreadable      the backup that is to be put back cannot be read here, or none can be made
 ├── ServiceFailed         the service manager could not do what was asked
 ├── ReleaseUnhealthy      a release did not pass its health check
 ├── ReleaseNotAdopted     files that no release of ours put there stand where its links belong
@@ -77,6 +78,10 @@ class DiskFault(AgentError):
 
 class ConfigurationUnreadable(AgentError):
     """The box's configuration.json does not parse (yet)."""
+
+
+class BackupUnreadable(AgentError):
+    """The backup that is to be put back cannot be read here, or none can be made."""
 
 
 class ServiceFailed(AgentError):

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from reconciler_agent.analytics import Analytics
+from reconciler_agent.backup import Backup
 from reconciler_agent.converge import Convergence, Progress
 from reconciler_agent.core import attempt
 from reconciler_agent.core.clock import backoff_s
@@ -52,6 +53,7 @@ class Parts(NamedTuple):
     reporter: Reporter
     operations: Operations
     analytics: Analytics
+    backup: Backup
     upkeep: Upkeep
     poller: Poller
     clock: SystemClock
@@ -242,6 +244,7 @@ class Loop:
             if self._stopping or self._parts.poller.envelope not in (None, self._handled):
                 raise Superseded("cannot go on: there is news to look at first")
 
+        self._parts.backup.prepare(manifest, online=connection is None)
         progress = self._parts.convergence.converge(manifest, words, on_bytes)
         self._running = progress.running.running
         self._commit(head, manifest, progress)
@@ -250,11 +253,12 @@ class Loop:
         steady = not progress.settling and not progress.superseded
         done = self._parts.operations.advance(manifest, steady=steady, online=trouble is None)
         self._parts.analytics.drain(manifest, online=trouble is None)
+        self._parts.backup.finish(manifest, online=trouble is None)
         return Round(
             state=head.state,
             manifest=manifest,
             changes=progress.changes,
-            failures=[f for f in (self._refused, *progress.failures) if f],
+            failures=[f for f in (self._refused, *progress.failures, *self._parts.backup.failures) if f],
             waiting=progress.waiting,
             operations=done.waiting,
             connection=trouble,

@@ -64,7 +64,7 @@ class State(Struct, frozen=True, kw_only=True):
     `body`: the bytes of the newest accepted manifest. `committed`: the generation that was converged on, whole.
     `deep`: where the digest check that goes round in a week stands. `restart`: units that still run what was repaired.
     `wanted`: since when (by the time floor) each change that may wait for a window has been wanted. `operations`: what
-    became of each.
+    became of each. `restored`: the backup that was put back; `backed_up`: what the last backup that was left held.
     """
 
     trust: TrustState
@@ -79,6 +79,8 @@ class State(Struct, frozen=True, kw_only=True):
     restart: tuple[str, ...] = ()
     wanted: dict[str, Instant] = {}
     operations: dict[DocumentId, Entry] = {}
+    restored: Digest | None = None
+    backed_up: Digest | None = None
 
 
 class Loaded(Struct, frozen=True, kw_only=True):

@@ -118,13 +118,17 @@ def write_conf(places: Places, site: str, ports: Ports, url: str) -> None:
     box.conf.write_text(text, encoding="utf-8")
 
 
+_IDENTITY: Final = "identity: "
+
+
 def make_identity(places: Places, site: str) -> PublicKeyLine:
     """The public key of a box, which makes the private one where it has none; CommandFailed if it cannot."""
     command = [*python("reconciler_agent"), "--conf", str(places.box(site).conf), "identity"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0 or not done.stdout.startswith("ed25519:"):
+    first = done.stdout.partition("\n")[0]
+    if done.returncode != 0 or not first.startswith(_IDENTITY):
         raise CommandFailed(f"cannot make the key of {site}: {(done.stderr or done.stdout).strip()[-300:]}")
-    return done.stdout.strip()
+    return first.removeprefix(_IDENTITY)
 
 
 def units_of(places: Places, site: str, ports: Ports) -> BoxUnits:

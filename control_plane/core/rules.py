@@ -7,7 +7,7 @@ from typing import Final
 from control_plane.core.problems import Finding, KeyPath, brief, listed, suggestion
 from control_plane.core.rules_boxes import of_hotspot, of_operation, of_recipient
 from control_plane.core.rules_fleet import of_fleet
-from control_plane.core.rules_later import FLEET, LAYER, SITE, later
+from control_plane.core.rules_later import FLEET, later, later_in_layer
 from control_plane.core.rules_windows import of_hours, of_maintenance
 from control_plane.core.select import KEYS as SELECT_KEYS
 from control_plane.core.select import is_known
@@ -62,8 +62,6 @@ def _of_site(file: str, site: Site) -> list[Finding]:
         found.append(Finding(file=file, path=("timezone",), code="BadValue", message=message))
     if site.recipient is not None:
         found += of_recipient(file, site.recipient, ("recipient",))
-    if site.restore is not None:
-        found += later(file, site, SITE)
     return found
 
 
@@ -96,7 +94,7 @@ def _of_layer(file: str, layer: Layer, at: KeyPath) -> list[Finding]:
         found.append(Finding(file=file, path=(*at, "poll", "interval"), code="BadValue", message=message))
     if layer.hotspot is not None:
         found += of_hotspot(file, layer.hotspot, (*at, "hotspot"))
-    found += later(file, layer, LAYER, at)
+    found += later_in_layer(file, layer, at)
     return found
 
 

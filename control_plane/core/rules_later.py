@@ -4,17 +4,24 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from control_plane.core.problems import Finding, KeyPath
+from schemas.desired import Layer
 
 _BOXES: Final = "it is in the manifest and in plans; no box obeys it yet"
 _SERVER: Final = "it is checked and in plans; the server does not act on it yet"
 LAYER: Final[Mapping[str, str]] = {
     "agent": _BOXES,
     "hotspot": _BOXES,
-    "backup": _BOXES,
     "rollout": _SERVER,
 }
 FLEET: Final[Mapping[str, str]] = {"rollouts": _SERVER, "alerts": "it is checked; nobody is alerted yet"}
-SITE: Final[Mapping[str, str]] = {"restore": _BOXES}
+BACKUP: Final[Mapping[str, str]] = {"videos": _BOXES}
+
+
+def later_in_layer(file: str, layer: Layer, at: KeyPath) -> Iterator[Finding]:
+    """A warning for each key of a layer that nobody obeys yet."""
+    yield from later(file, layer, LAYER, at)
+    if layer.backup is not None:
+        yield from later(file, layer.backup, BACKUP, (*at, "backup"))
 
 
 def later(file: str, holder: object, sentences: Mapping[str, str], at: KeyPath = ()) -> Iterator[Finding]:

@@ -119,6 +119,8 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
         "Counts of what was played could not be read",
         "Des comptages de diffusion sont illisibles",
     ),
+    "reason.BackupPutBack": ("The club’s configuration was put back", "La configuration du club a été rétablie"),
+    "reason.BackupUnreadable": ("The backup cannot be read", "La sauvegarde est illisible"),
     "reason.UploadRefused": ("The control plane refused an upload", "Le serveur a refusé un envoi"),
     "reason.StateDamaged": ("The agent’s state was damaged", "L’état de l’agent était abîmé"),
     "reason.StateLost": ("The agent’s state was lost", "L’état de l’agent a été perdu"),

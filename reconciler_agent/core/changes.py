@@ -56,14 +56,15 @@ def _differences(what: str, observed: Json, desired: Json) -> Iterator[Differenc
 
 def _list_differences(what: str, observed: list[Json], desired: list[Json]) -> Iterator[Difference]:
     """Items are matched by their id, video or path; items without one by value; order alone is one difference."""
-    left, right = _by_label(observed), _by_label(desired)
+    left, right = by_label(observed), by_label(desired)
     for label in left.keys() | right.keys():
         yield from _differences(_join(what, label), left.get(label, _ABSENT), right.get(label, _ABSENT))
     if left == right:
         yield Difference(kind="configuration", what=what[-300:], desired="another order", observed="")
 
 
-def _by_label(items: list[Json]) -> dict[str, Json]:
+def by_label(items: list[Json]) -> dict[str, Json]:
+    """The items of a list by their id, video, path or name, numbered where several share one."""
     found: dict[str, Json] = {}
     for item in items:
         label, number = _label(item), 2
@@ -137,8 +138,8 @@ def _carry_map(base: dict[str, Json], changed: dict[str, Json], onto: dict[str, 
 
 
 def _carry_list(base: list[Json], changed: list[Json], onto: list[Json]) -> list[Json]:
-    before, after = _by_label(base), _by_label(changed)
-    carried = {label: item for label, item in _by_label(onto).items() if label in after or label not in before}
+    before, after = by_label(base), by_label(changed)
+    carried = {label: item for label, item in by_label(onto).items() if label in after or label not in before}
     for label, item in after.items():
         if label not in before or label in carried:
             carried[label] = carry(before.get(label, _ABSENT), item, carried.get(label, _ABSENT))

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from msgspec import Struct
 
 from reconciler_agent.core.changes import carry, referenced_paths, same
+from reconciler_agent.core.club import put_back
 from reconciler_agent.core.merge import Merged, merge
 from reconciler_agent.durable import Disk
 from reconciler_agent.errors import ConfigurationUnreadable
@@ -86,12 +87,27 @@ class Configuration:
         self._computed: _Computed | None = None
         self._late: list[Late] = []
         self._notice_due = False
+        self._club: dict[str, Any] | None = None
 
     def recover(self) -> None:
         """Take up what an earlier run left undone; once, at start, under the lock."""
         record = self._file.recover()
         if record is not None:
             self._late, self._notice_due = record.late, True
+
+    @property
+    def known(self) -> dict[str, Any] | None:
+        """The configuration as it was last observed; the very same while it is the same."""
+        return self._computed.standing.value if self._computed is not None else None
+
+    def put_back(self, club: dict[str, Any] | None) -> None:
+        """Have the next `apply` unite what the club had elsewhere with what stands; None: nothing any more."""
+        self._club = club
+
+    @property
+    def restoring(self) -> bool:
+        """Whether something is still to be put back."""
+        return self._club is not None
 
     def observe(self, manifest: SiteManifest, today: date, installed: frozenset[str]) -> Observation:
         """How the file differs from what `manifest` wants on the local day `today`; nothing of the box is changed.
@@ -106,8 +122,10 @@ class Configuration:
         in_place = self._file.is_in_place(standing)
         if not in_place:
             differences.append(Difference(kind="configuration", what=NAME, observed="lost, or not where it belongs"))
+        if self.restoring:
+            differences.append(Difference(kind="configuration", what=NAME, desired="the club's backup put back"))
         return Observation(
-            settled=computed.equal and in_place and not self._late and not self._notice_due,
+            settled=computed.equal and in_place and not (self._late or self._notice_due or self.restoring),
             lost=not in_place,
             differences=differences,
             renamed=computed.merged.renamed,
@@ -127,6 +145,7 @@ class Configuration:
         merged = merge(before.value, manifest, today, installed)
         changed = self._converge(manifest, today, installed)
         self._file.link()
+        self._club = None
         self._notice_due = self._notice_due or changed
         notified = self._tell()
         return Applied(changed=changed, notified=notified, differences=merged.differences, renamed=merged.renamed)
@@ -154,7 +173,7 @@ class Configuration:
     def _carried(self, value: dict[str, Any]) -> dict[str, Any]:
         for late in self._late:
             value = carry(late.base, late.changed, value)
-        return value
+        return value if self._club is None else put_back(value, self._club)
 
     def _compute(self, standing: Standing, manifest: SiteManifest, today: date, installed: frozenset[str]) -> _Computed:
         known = self._computed

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from reconciler_agent.errors import ServiceFailed
@@ -63,10 +64,14 @@ def test_identity_is_made_once_for_its_owner_alone(box: LiveBox) -> None:
 
     assert first.returncode == 0
     assert first.stdout == second.stdout
-    dsse.load_public(first.stdout.strip())
-    key = box.folder / "etc/site.key"
-    assert key.stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in key.parent.iterdir()] == ["site.key"]
+    identity, recipient = first.stdout.splitlines()
+    dsse.load_public(identity.removeprefix("identity: "))
+    pyrage.x25519.Recipient.from_str(recipient.removeprefix("recipient: "))
+    folder = box.folder / "etc"
+    assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()} == {
+        "site.key": 0o600,
+        "site.key.age": 0o600,
+    }
 
 
 def test_status_before_the_first_run_says_so(box: LiveBox) -> None:

@@ -111,6 +111,7 @@ class Central:
         self.logs: dict[str, str] = {}
         self.batches: list[Batch] = []
         self.refuses_analytics = False
+        self.backups: list[bytes] = []
         self.fetched: list[Digest] = []
         self.throttle: Throttle | None = None
         self.on_download: Callable[[Digest], None] | None = None
@@ -205,6 +206,10 @@ class Central:
     def log(self, operation: str, packed: bytes) -> None:
         self._require_network()
         self.logs[operation] = zstandard.ZstdDecompressor().decompress(packed).decode()
+
+    def backup(self, body: bytes) -> None:
+        self._require_network()
+        self.backups.append(body)
 
     def analytics(self, packed: bytes) -> None:
         self._require_network()

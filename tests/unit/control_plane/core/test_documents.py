@@ -70,7 +70,7 @@ PLACE = "name: X\nlocation: {city: A, region: B}\n"
         (
             "sites/x.yaml",
             PLACE + "agent: 1.0.0\nbackup: {videos: true}\n",
-            [*LATE, "3:8 MissingReference", "4:1 RecoveryMissing", "4:1 " + LATER],
+            [*LATE, "3:8 MissingReference", "4:1 RecoveryMissing", "4:10 " + LATER],
         ),
         ("sites/x.yaml", PLACE + "video_sets: [national]\nwithout_video_sets: [national]\n", ["4:22 Contradiction"]),
         ("groups/x.yaml", "name: X\npriority: 1\n", ["1:1 SelectOrSites"]),

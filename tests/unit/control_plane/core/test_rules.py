@@ -308,7 +308,7 @@ def test_only_what_nobody_obeys_yet_is_warned_of() -> None:
             "rennes",
             f"tenant: kalon\nconnectivity: rare\nagent: 1.2.0\nrollout: standard\nrecipient: {RECIPIENT}\n{HOTSPOT}"
             f"restore: sha256:{'ab' * 32}\n"
-            "maintenance: {windows: [at_boot]}\nbandwidth: {limit: 1MB/s}\nbackup: {}\n",
+            "maintenance: {windows: [at_boot]}\nbandwidth: {limit: 1MB/s}\nbackup: {videos: true}\n",
         ),
         "agents/1.2.0.yaml": agent("1.2.0"),
         "operations/x.yaml": operation("site: rennes"),
@@ -316,7 +316,7 @@ def test_only_what_nobody_obeys_yet_is_warned_of() -> None:
     found = compiled(changed(small_fleet(), files)).problems
     assert {problem.code for problem in found} == {"NotYetInForce"}
     assert sorted(problem.message.split("`")[1] for problem in found) == [
-        "agent", "alerts", "backup", "hotspot", "restore", "rollout", "rollouts",
+        "agent", "alerts", "hotspot", "rollout", "rollouts", "videos",
     ]  # fmt: skip
     assert all("yet" in problem.message.partition(":")[2] for problem in found)
 

@@ -1,0 +1,80 @@
+"""The box's own age key, beside the one that it signs with: what is for this box alone is encrypted to it."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from reconciler_agent.durable import Disk, make_root
+from reconciler_agent.errors import BackupUnreadable, SettingsInvalid
+
+if TYPE_CHECKING:
+    import pyrage
+
+PRIVATE: Final = ".neopro-agent"
+MAX_KEY_BYTES: Final = 4 << 10
+_PREFIX: Final = "AGE-SECRET-KEY-1"
+
+
+def path_of(site_key: Path) -> Path:
+    """Where the age key lies: `site.key.age`."""
+    return site_key.with_name(site_key.name + ".age")
+
+
+def make_recipient(path: Path) -> str:
+    """The public line (age1…) of the key; it is made, durably and for its owner alone, if there is none."""
+    import pyrage
+
+    if not path.exists():
+        make_root(path.parent, 0o755)
+        disk = Disk(path.parent, PRIVATE, "recipient")
+        try:
+            disk.write_file(path.name, f"{pyrage.x25519.Identity.generate()}\n".encode(), 0o600)
+            disk.forget()
+        finally:
+            disk.close()
+    return str(_load(path).to_public())
+
+
+def decrypt(path: Path, data: bytes) -> bytes:
+    """What was encrypted to this box; BackupUnreadable when it was not, or when there is no key."""
+    import pyrage
+
+    try:
+        return bytes(pyrage.decrypt(data, [_load(path)]))
+    except SettingsInvalid as problem:
+        raise BackupUnreadable(f"cannot read the backup: {problem}") from None
+    except pyrage.DecryptError:
+        raise BackupUnreadable(
+            "cannot read the backup: it is not encrypted to this box; its site's file must name the `recipient` that "
+            "`neopro-agent identity` prints here"
+        ) from None
+
+
+def encrypt(data: bytes, recipient: str) -> bytes:
+    """An age file for the owner of the recipient; BackupUnreadable when that is none."""
+    import pyrage
+
+    try:
+        return bytes(pyrage.encrypt(data, [pyrage.x25519.Recipient.from_str(recipient)]))
+    except (ValueError, pyrage.RecipientError):
+        raise BackupUnreadable(f"cannot make the backup: {recipient[:80]!r} is no recipient (age1…)") from None
+
+
+def _load(path: Path) -> "pyrage.x25519.Identity":
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(MAX_KEY_BYTES).decode("ascii", "replace")
+    except FileNotFoundError:
+        raise SettingsInvalid(f"there is no {path}; make it with `neopro-agent identity`") from None
+    except OSError as problem:
+        raise SettingsInvalid(f"cannot read {path}: {problem.strerror}") from None
+    if mode & 0o077:
+        raise SettingsInvalid(f"cannot use {path}: others may read it; chmod 600 it, or make another key")
+    import pyrage
+
+    try:
+        (line,) = [line.strip() for line in text.splitlines() if line.strip().startswith(_PREFIX)]
+        return pyrage.x25519.Identity.from_str(line)
+    except (ValueError, pyrage.IdentityError):  # not `from problem`: nothing of the file is to be seen
+        raise SettingsInvalid(f"cannot use {path} as the box's age key: it must hold one line {_PREFIX}…") from None
