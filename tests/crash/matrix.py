@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, NamedTuple
 
 from reconciler_agent.services import UnitState
+from reconciler_agent.settings import Settings
 from reconciler_agent.system_calls import SYSTEM, Calls
 from schemas.manifest import ManifestMaintenance, ManifestOperation, ReleaseTarget
 from tests.support.agent_world import AgentWorld, application, clip, manifest_of
@@ -49,6 +50,7 @@ class Scenario:
     def __init__(self, folder: Path) -> None:
         self.template = folder / "template"
         self.work = folder / "work"
+        self.outside = folder / "done"
         self.world = AgentWorld(self.template)
         self.before: dict[str, Any] = {}
         self.after: dict[str, Any] = {}
@@ -86,7 +88,7 @@ class Scenario:
     def update(self, calls: Calls = SYSTEM) -> None:
         """One life of an agent: the update, and after the grace the removal of what left."""
         world = self.world
-        world.root, world.settings = self.work / "neopro", self._settings()
+        world.root, world.settings = self.work / "neopro", self.settings()
         self.begin()
         with world.agent(calls) as agent:
             world.settle(agent)
@@ -96,11 +98,16 @@ class Scenario:
     def begin(self) -> None:
         """What is special about the surroundings."""
 
-    def _settings(self) -> Any:
+    def settings(self) -> Settings:
+        """Of the box in `work`."""
         self.world.folder, self.world.root = self.work, self.work / "neopro"
         return self.world.read_settings()
 
     # What must be true
+
+    def done(self) -> list[str]:
+        """What was done to the world, and cannot be taken back."""
+        return self.outside.read_text().split() if self.outside.exists() else []
 
     def look(self) -> dict[str, Any]:
         """What the box plays from; AssertionError if it is not one whole."""
@@ -139,6 +146,16 @@ class Scenario:
         assert names == {Path(clip(name, data)[0].path).name for name, data in NEW_CLIPS.items()}
         left = [path for path in (root / "data/agent").rglob("*") if path.is_file() and "partial" in path.parts]
         assert not left, f"left behind: {left}"
+
+    def require_rest(self) -> None:
+        """A further life changes nothing but its lock, which it only opens."""
+
+        def rest() -> None:
+            names: list[str] = []
+            self.update(counting(lambda _n, name, _a: names.append(name), lambda _n: None))
+            assert names == ["create"], f"the box was not at rest: {names}"
+
+        assert in_child(rest) == 0, "it was not at rest"
 
 
 class Update(Scenario):
@@ -181,18 +198,17 @@ class Operated(Scenario):
         units.restart, units.on_reboot = counted, reboot  # type: ignore[method-assign]
 
     def _count(self, what: str) -> Callable[[], object]:
-        """Keeps a line for each, where every life of a point finds it."""
+        """Keeps a line for each, where every life of a point finds it, whatever becomes of the disk."""
 
         def count() -> None:
-            with (self.work / "done").open("a") as file:
+            with self.outside.open("a") as file:
                 file.write(f"{what}\n")
 
         return count
 
     def require_converged(self) -> None:
         super().require_converged()
-        done = (self.work / "done").read_text().split() if (self.work / "done").exists() else []
-        assert done in ([], ["restart"]), f"done more than once, or too late: {done}"
+        assert self.done() in ([], ["restart"]), f"done more than once, or too late: {self.done()}"
         assert not list((self.work / "state/texts").glob("*")), "a text was left behind"
 
 
@@ -349,6 +365,7 @@ class Matrix:
 
     def _reset(self) -> None:
         shutil.rmtree(self.scenario.work, ignore_errors=True)
+        self.scenario.outside.unlink(missing_ok=True)
         shutil.copytree(self.scenario.template, self.scenario.work, symlinks=True)
 
     def all_points(self) -> list[Point]:
@@ -375,19 +392,9 @@ class Matrix:
                 self.scenario.require_playable()
             assert in_child(self.scenario.update) == 0, "the next life failed"
             self.scenario.require_converged()
-            self._require_rest()
+            self.scenario.require_rest()
         except (AssertionError, OSError, ValueError) as problem:
             self.failures.append(f"{what}: {type(problem).__name__}: {problem}")
-
-    def _require_rest(self) -> None:
-        """A further life changes nothing but its lock, which it only opens."""
-
-        def rest() -> None:
-            names: list[str] = []
-            self.scenario.update(counting(lambda _n, name, _a: names.append(name), lambda _n: None))
-            assert names == ["create"], f"the box was not at rest: {names}"
-
-        assert in_child(rest) == 0, "it was not at rest"
 
 
 @contextmanager
