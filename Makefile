@@ -51,7 +51,7 @@ bench: $(VENV)/.dev ## measure beside floors and peers; writes bench.json
 fuzz: $(VENV)/.dev ## a million hostile inputs, none may crash or hang (SEED=1 INPUTS=1000000)
 	@$(BIN)/python -m tests.fuzz --seed $(SEED) --inputs $(INPUTS) --workers $(JOBS)
 
-test-crash: $(VENV)/.dev ## kill the agent at every mutating system call of an update (needs strace)
+test-crash: $(VENV)/.dev ## kill the agent, and cut its power, at every mutating system call (root for the power; needs strace)
 	@$(BIN)/pytest tests/crash --long
 
 test-systemd: $(VENV)/.dev ## the agent's unit under a real systemd (root; says what is missing where it cannot)

@@ -164,7 +164,7 @@ class PowerMatrix:
         self.disks = 0
         self._boots = 0
         self._folder = folder
-        self._tried: set[tuple[bytes, Told]] = set()
+        self._tried: set[tuple[bytes, Told, bool]] = set()
         self.machine = Machine(folder)
         scenario.work = self.machine.mount / "work"
         shutil.copytree(scenario.template, scenario.work, symlinks=True)
@@ -183,29 +183,33 @@ class PowerMatrix:
         assert status == 0, f"{self.scenario.name}: an undisturbed life failed"
         return list(read_cuts(kept))
 
-    def try_cut(self, kernel: Kernel, cut: Cut) -> None:
-        """Power off there, on again, and see that it did no harm."""
+    def try_cut(self, kernel: Kernel, cut: Cut, live: bool = True) -> None:
+        """Power off there, on again, and see that it did no harm: at once and, with `live`, after another life."""
         self.cuts += 1
-        if (cut.disk, cut.told) in self._tried:
+        if (cut.disk, cut.told, live) in self._tried:
             return
-        self._tried.add((cut.disk, cut.told))
+        self._tried.add((cut.disk, cut.told, live))
         self.disks += 1
         try:
             self._start(cut.disk, cut.told)
             self._require_told(cut.told)
             self.scenario.require_playable()
-            assert in_child(self.scenario.update) == 0, "the next life failed"
-            self._require_told(cut.told)
-            self.scenario.require_converged()
-            self.scenario.require_rest()
+            if live:
+                self._live_on(cut.told)
         except (AssertionError, OSError, ValueError) as problem:
             where = f"{self.scenario.name}: cut before call {cut.number} ({cut.kind}), {kernel} kernel"
             self.failures.append(f"{where}: {type(problem).__name__}: {problem}")
 
+    def _live_on(self, told: Told) -> None:
+        assert in_child(self.scenario.update) == 0, "the next life failed"
+        self._require_told(told)
+        self.scenario.require_converged()
+        self.scenario.require_rest()
+
     def _start(self, disk: bytes, told: Told) -> None:
         """Boot with this disk, in a world where what was done stays done."""
         self.machine.restart(disk)
-        self.scenario.outside.write_text(" ".join(told.done))
+        self.scenario.outside.write_text("".join(f"{what}\n" for what in told.done))
         self._boots += 1
         self.scenario.world.clock.life = f"life {self._boots}"
 
