@@ -1,4 +1,4 @@
-"""`neopro-agent`: run, once, status, identity. Exit status 0 converged, 1 not converged, 2 cannot run."""
+"""`neopro-agent` and its commands. Exit status 0 converged (or done), 1 not converged, 2 cannot run."""
 
 import argparse
 import logging
@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
+        if chosen.command in ("install", "uninstall"):
+            return change_machine(chosen)
         settings = load_settings(chosen.conf)
         if chosen.command == "identity":
             return identity(settings)
@@ -53,7 +55,36 @@ def _parser() -> argparse.ArgumentParser:
     shown = commands.add_parser("status", help="what the agent last found, for a technician at the box")
     shown.add_argument("--json", action="store_true", help="the same for programs")
     commands.add_parser("identity", help="make the box's keys if there are none; print the lines for its file in Git")
+    put = commands.add_parser("install", help="put the agent on this box, in the place of the one that was there")
+    put.add_argument(
+        "--trust", type=Path, metavar="FILE", help="the fleet's first trust root, trust/root-1.json in Git"
+    )
+    put.add_argument("--site", help="the id of this box in Git, where site.conf does not say it (or says an old one)")
+    put.add_argument("--central", metavar="URL", help="where the control plane is, likewise")
+    put.add_argument("--ca", metavar="FILE", help="the control plane's own certificate authority, if it has one")
+    undo = commands.add_parser("uninstall", help="put back what install replaced")
+    for command in (put, undo):
+        command.add_argument("--dry-run", action="store_true", help="say every step and change nothing")
+        command.add_argument(
+            "--root", type=Path, default=Path("/"), metavar="DIR", help="of an image that is not running, say"
+        )
     return parser
+
+
+def change_machine(chosen: argparse.Namespace) -> int:
+    """Put the agent on the box, or take it off."""
+    from reconciler_agent.install import command
+    from reconciler_agent.install.installer import Wish
+
+    if chosen.command == "uninstall":
+        command.uninstall(chosen.root, chosen.dry_run)
+        return CONVERGED
+    central = {name: value for name, value in (("url", chosen.central), ("ca", chosen.ca)) if value}
+    site = {"id": chosen.site} if chosen.site else {}
+    given = {name: keys for name, keys in (("site", site), ("central", central)) if keys}
+    wish = Wish(conf=chosen.conf, program=command.program(), trust=chosen.trust, given=given)
+    command.install(wish, chosen.root, chosen.dry_run)
+    return CONVERGED
 
 
 def run(settings: Settings) -> int:

@@ -1,6 +1,7 @@
 """The box's own age key, beside the one that it signs with: what is for this box alone is encrypted to it."""
 
 import os
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +27,7 @@ def make_recipient(path: Path) -> str:
 
     if not path.exists():
         make_root(path.parent, 0o755)
-        disk = Disk(path.parent, PRIVATE, "recipient")
+        disk = Disk(path.parent, PRIVATE, secrets.token_hex(16))
         try:
             disk.write_file(path.name, f"{pyrage.x25519.Identity.generate()}\n".encode(), 0o600)
             disk.forget()

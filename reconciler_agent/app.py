@@ -310,7 +310,7 @@ def make_identity(path: Path) -> PublicKeyLine:
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        disk = Disk(path.parent, KEY_PRIVATE, "identity")
+        disk = Disk(path.parent, KEY_PRIVATE, secrets.token_hex(16))
         try:
             disk.write_file(path.name, pem, 0o600)
             disk.forget()

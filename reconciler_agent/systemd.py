@@ -6,11 +6,11 @@ from typing import Final
 
 from reconciler_agent.core.operations import AGENT
 from reconciler_agent.errors import ServiceFailed
-from reconciler_agent.services import MACHINE, TIMEOUT_S, UNITS, UnitState
+from reconciler_agent.services import MACHINE, UNITS, UnitState
 
 COMMAND: Final = ("/usr/bin/systemctl",)
-WITHIN_S: Final = 2 * TIMEOUT_S
-"""A unit is given this long to start or to stop; systemd itself gives it 90 s."""
+WITHIN_S: Final = 100.0
+"""systemd gives a unit 90 s to start or to stop."""
 
 
 class Systemd:
@@ -48,8 +48,13 @@ class Systemd:
         """See ServiceManager."""
         self._run("start anew", MACHINE, "--no-block", "reboot")
 
+    def reload(self) -> None:
+        """Have systemd read its unit files anew."""
+        self._run("read the units of", MACHINE, "daemon-reload")
+
     def _do(self, verb: str, unit: str) -> UnitState:
-        queued = ["--no-block"] if unit == AGENT else []  # who waits for its own restart waits for its own end
+        # Who waits for its own restart waits for its own end.
+        queued = ["--no-block"] if (verb, unit) == ("restart", AGENT) else []
         self._run(verb, unit, *queued, verb, "--", _name(verb, unit))
         return self.state(unit)
 
