@@ -184,7 +184,7 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
     convergence.recover()
     for event in said:
         doer.say(*event)
-    meter = Meter(settings.root) if settings.telemetry else None
+    meter = Meter(settings.root, lambda: health.restarts, clock.error_s) if settings.telemetry else None
     wake = threading.Event()
     parts = Parts(
         store=store,

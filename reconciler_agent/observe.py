@@ -3,6 +3,7 @@
 import ctypes
 import json
 import ssl
+import struct
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,8 @@ APP: Final = {"status": "ok", "service": "Neopro Socket.IO Server"}
 TIME_ERROR: Final = 5
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _TIMEX_BYTES: Final = 512
+_TIMEX: Final = struct.Struct("@Illl")
+"""The beginning of `struct timex`: modes, offset, freq, maxerror (microseconds)."""
 
 
 class SystemClock:
@@ -76,6 +79,13 @@ class SystemClock:
         answer = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
         return bool(0 <= answer < TIME_ERROR)
 
+    def error_s(self) -> float | None:
+        """How far the wall clock may be off at most, by the kernel; None while it follows no time server."""
+        timex = ctypes.create_string_buffer(_TIMEX_BYTES)
+        if not 0 <= ctypes.CDLL(None, use_errno=True).adjtimex(timex) < TIME_ERROR:
+            return None
+        return float(_TIMEX.unpack_from(timex)[3]) / 1e6
+
 
 class Look(Struct, frozen=True, kw_only=True):
     """`problems`: what is wrong, in words; empty is healthy. `restarts`: of each unit, by the service manager."""
@@ -97,6 +107,8 @@ class Health:
         self._page_url = page_url
         self._configuration = configuration
         self._client: httpx.Client | None = None
+        self.restarts: dict[str, int] = {}
+        """Of each unit, when it was last looked at."""
 
     def close(self) -> None:
         """End the connections."""
@@ -117,6 +129,7 @@ class Health:
                 problems.append(f"{unit} does not run")
         problems += [said for said in self.answers().values() if said]
         problems += [said for check in checks if (said := self.own(check))]
+        self.restarts |= restarts
         return Look(problems=tuple(problems), restarts=restarts)
 
     def answers(self) -> dict[str, str]:

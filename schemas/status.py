@@ -42,8 +42,26 @@ class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
     until: Instant | None = None
 
 
+Strain = Literal["under_voltage", "frequency_capped", "throttled", "soft_temperature_limit"]
+"""What the Pi's firmware says of its power and its heat."""
+
+
+class Link(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The way out of the box: the interface of its default route; `speed_mbit` of a cable, `signal_dbm` of a radio."""
+
+    interface: Short
+    kind: Literal["cable", "wifi"]
+    speed_mbit: int | None = None
+    signal_dbm: int | None = None
+
+
 class Metrics(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Measured on the box; what it cannot tell is absent."""
+    """Measured on the box; what it cannot tell is absent.
+
+    `strain`: now; `past_strain`: at some time before, as far back as the firmware remembers. `service_restarts`: those
+    that the service manager made by itself, by unit. `clock_error_s`: the kernel's bound while the clock is
+    synchronised.
+    """
 
     cpu_percent: float | None = None
     memory_percent: float | None = None
@@ -52,6 +70,11 @@ class Metrics(Struct, frozen=True, kw_only=True, omit_defaults=True):
     disk_free_bytes: int | None = None
     uptime_s: int | None = None
     agent_memory_bytes: int | None = None
+    strain: list[Strain] | None = None
+    past_strain: list[Strain] | None = None
+    link: Link | None = None
+    service_restarts: dict[Short, int] | None = None
+    clock_error_s: float | None = None
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):

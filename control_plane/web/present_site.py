@@ -9,10 +9,11 @@ from msgspec import Struct
 from control_plane.store.views import SiteView
 from control_plane.web.present import SiteRow, fact, short, site_row
 from control_plane.web.words import Words, spaced
-from schemas.status import Condition, Difference, Event, Metrics, StatusReport, Waiting
+from schemas.status import Condition, Difference, Event, Link, Metrics, StatusReport, Waiting
 
 FACTS: Final = ("club", "city", "region", "country", "sports", "groups")
 _BAD_WHEN: Final = {"Synced": "False", "Degraded": "True", "Connected": "False", "ReleaseHealthy": "False"}
+WEAK_SIGNAL_DBM: Final = -75
 _BUSY_WHEN: Final = {"Progressing": "True"}
 
 
@@ -207,11 +208,39 @@ def _meters(metrics: Metrics, words: Words) -> Iterable[Meter]:
     if metrics.temperature_celsius is not None:
         degrees = metrics.temperature_celsius
         yield Meter(label=words("metric.temperature"), text=f"{words.decimal(degrees)} °C", high=degrees >= 75)
+    yield from _power(metrics, words)
+    if metrics.link is not None:
+        yield _link(metrics.link, words)
+    if metrics.service_restarts:
+        found = [f"{unit} {count}" for unit, count in sorted(metrics.service_restarts.items()) if count]
+        if found:
+            yield Meter(label=words("metric.restarts"), text=" · ".join(found)[:200], high=True)
     if metrics.uptime_s is not None:
         started = words.span(timedelta(seconds=min(metrics.uptime_s, 10**9)))
         yield Meter(label=words("metric.uptime"), text=started)
     if metrics.agent_memory_bytes is not None:
         yield Meter(label=words("metric.agent"), text=words.size(metrics.agent_memory_bytes))
+
+
+def _power(metrics: Metrics, words: Words) -> Iterable[Meter]:
+    """Most boxes that misbehave have a weak power supply: it is said as such."""
+    if metrics.strain is None:
+        return
+    weak, past = "under_voltage" in metrics.strain, "under_voltage" in (metrics.past_strain or ())
+    said = "weak" if weak else "past" if past else "good"
+    yield Meter(label=words("metric.power"), text=words(f"metric.power.{said}"), high=weak or past)
+    if {"throttled", "frequency_capped", "soft_temperature_limit"} & {*metrics.strain}:
+        yield Meter(label=words("metric.throttled"), text=words("metric.throttled.now"), high=True)
+
+
+def _link(link: Link, words: Words) -> Meter:
+    more = ""
+    if link.signal_dbm is not None:
+        more = f" · {link.signal_dbm} dBm"
+    elif link.speed_mbit is not None:
+        more = f" · {link.speed_mbit} Mbit/s"
+    weak = link.signal_dbm is not None and link.signal_dbm <= WEAK_SIGNAL_DBM
+    return Meter(label=words("metric.link"), text=words(f"metric.link.{link.kind}") + more, high=weak)
 
 
 def _share(label: str, percent: float, text: str, words: Words) -> Meter:

@@ -4,13 +4,14 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reconciler_agent.observe import Health
 from schemas.desired import HttpCheck
-from tests.support.agent_world import Units
+from tests.support.agent_world import AgentWorld, Units, application, manifest_of
 
 APP = {"status": "ok", "service": "Neopro Socket.IO Server", "uptime": 3}
 CONFIGURATION = {"sponsors": [], "categories": []}
@@ -129,3 +130,11 @@ def test_unit_that_does_not_run_is_a_problem_and_restarts_are_counted(services: 
 
     assert seen.problems == ("neopro-admin does not run",)
     assert seen.restarts == {"neopro-app": 3, "neopro-admin": 3}
+
+
+def test_restarts_of_services_are_measured_from_the_last_look(tmp_path: Path) -> None:
+    world = AgentWorld(tmp_path)
+    world.central.publish(manifest_of([], world.central.add_release("1.0.0", application("1.0.0"))))
+    world.units.restarts = 3
+    world.converge()
+    assert world.central.reports[-1].metrics.service_restarts == {"neopro-app": 3, "neopro-admin": 3}

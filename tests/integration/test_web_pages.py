@@ -13,7 +13,7 @@ import pytest
 from control_plane.store import publications, remotes
 from control_plane.store.publications import CommitLook
 from schemas.api import ChangeImpact
-from schemas.status import Condition, Difference, Event, Metrics, RunningRelease, Waiting
+from schemas.status import Condition, Difference, Event, Link, Metrics, RunningRelease, Waiting
 from tests.support.api import Api, open_api
 from tests.support.published import NOW, Box, Wanted, report
 
@@ -171,7 +171,16 @@ async def test_site_shows_what_its_box_said(api: Api) -> None:
         ],
         differences=[Difference(kind="content", what="videos/A/a.mp4", desired="there", observed="missing")],
         waiting=[Waiting(step="Activate 2.1.3", reason="MatchInProgress", message="12-9", until=NOW)],
-        metrics=Metrics(cpu_percent=12, disk_total_bytes=32_000_000_000, disk_free_bytes=1_000_000_000, uptime_s=7200),
+        metrics=Metrics(
+            cpu_percent=12,
+            disk_total_bytes=32_000_000_000,
+            disk_free_bytes=1_000_000_000,
+            uptime_s=7200,
+            strain=["under_voltage", "throttled"],
+            past_strain=[],
+            link=Link(interface="wlan0", kind="wifi", signal_dbm=-80),
+            service_restarts={"neopro-app": 3, "nginx": 0},
+        ),
         events=[Event(number=1, at=NOW, severity="error", reason="RolledBack", message="2.2.0 did not answer.")],
     )
     await api.report("brest", said)
@@ -185,6 +194,10 @@ async def test_site_shows_what_its_box_said(api: Api) -> None:
         "Activate 2.1.3 A match is on the screen · 12-9 · until 1 Mar 2026, 12:00 UTC",
         "1.0\u202fGB free of 32.0\u202fGB",
         "Up for 2 h",
+        "Power Too weak: change the power supply",
+        "Slowed down Now, by heat or power",
+        "Network Wi-Fi · -80 dBm",
+        "Restarts by themselves neopro-app 3",
         "Rolled back to the last good release Error 2.2.0 did not answer.",
         "bretagne, beta",
         f"accepted {second}, not converged",
