@@ -54,6 +54,12 @@ class Machine:
             ["nsenter", "-t", manager, "-a", *words], capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )
 
+    def write(self, path: str, text: str) -> None:
+        """Write a file while it is up."""
+        script = 'mkdir -p "$(dirname "$1")" && printf %s "$2" > "$1"'
+        done = self.run("sh", "-c", script, "sh", path, text)
+        assert done.returncode == 0, done.stderr
+
     def property(self, unit: str, name: str) -> str:
         """What `systemctl show` says of a unit."""
         return self.run("systemctl", "show", "--value", f"--property={name}", unit).stdout.strip()

@@ -15,7 +15,7 @@ WHY_NOT = why_not()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]
 
 PROGRAM = Path(sys.executable).parent / "neopro-agent"
-CONF, ROOT, STATE = Path("/etc/neopro/site.conf"), Path("/srv/neopro"), Path("/var/lib/neopro-agent")
+CONF, ROOT, STATE = Path("/etc/neopro/site.conf"), Path("/home/pi/neopro"), Path("/var/lib/neopro-agent")
 SETTINGS = f"""\
 [site]
 id = brest
@@ -69,27 +69,26 @@ def test_agent_is_kept_to_its_folders_and_capabilities(machine: Machine) -> None
     }  # fmt: skip
 
 
-def test_agent_asks_for_the_boxes_units_from_within_its_walls(machine: Machine) -> None:
-    machine.run("systemctl", "start", UNIT)
-    process = machine.property(UNIT, "MainPID")
-    asked = (
-        "from reconciler_agent.systemd import Systemd; s = Systemd();"
-        "print(s.restart('neopro-app').active, s.stop('neopro-app').active)"
+def test_agent_can_do_within_its_walls_all_that_it_does(machine: Machine) -> None:
+    unit = unit_text(program=PROGRAM, conf=CONF, root=ROOT, state=STATE)
+    walls = f"ExecStart={sys.executable} -m tests.systemd.walls {ROOT}\nWorkingDirectory={Path.cwd()}"
+    lines = [walls if line.startswith("ExecStart=") else line for line in unit.splitlines()]
+    unwatched = ("Type=", "Restart=", "WatchdogSec=", "NotifyAccess=")
+    text = "\n".join(line for line in lines if not line.startswith(unwatched)).replace(
+        "[Service]", "[Service]\nType=oneshot"
     )
-    bounded = ["setpriv", "--bounding-set=-all,+chown,+dac_override,+fowner", "--no-new-privs"]
-    done = machine.run(
-        "nsenter", "-t", process, "-m", *bounded, "env", f"PYTHONPATH={Path.cwd()}", sys.executable, "-c", asked
-    )
+    machine.write("/run/systemd/system/walls.service", text)
+    machine.run("systemctl", "daemon-reload")
 
-    assert done.stdout == "True False\n", done.stderr
+    done = machine.run("systemctl", "start", "walls")
+
+    assert done.returncode == 0, machine.run("journalctl", "--no-pager", "--output=cat", "--unit=walls").stdout
+    assert machine.run("stat", "--format=%u %g", f"{ROOT}/videos/MATCH/a.mp4").stdout == "1000 1000\n"
 
 
 def test_agent_that_stands_still_is_started_anew(machine: Machine) -> None:
-    drop_in = f"/run/systemd/system/{UNIT}.service.d"
-    machine.run("mkdir", "-p", drop_in)
-    machine.run(
-        "sh", "-c", f"printf '[Service]\\nWatchdogSec=2\\nRestartSec=0\\nTimeoutAbortSec=1\\n' > {drop_in}/soon.conf"
-    )
+    soon = "[Service]\nWatchdogSec=2\nRestartSec=0\nTimeoutAbortSec=1\n"
+    machine.write(f"/run/systemd/system/{UNIT}.service.d/soon.conf", soon)
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "restart", UNIT)
     first = machine.property(UNIT, "MainPID")
