@@ -1,0 +1,139 @@
+"""A disk that fails: an error, or a short write, at one call of a life, or at that call and every one that follows.
+
+Reads do not go through `system_calls`; the child of a point puts its own `os.read` in the place of the real one.
+"""
+
+import errno
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, NamedTuple
+
+from reconciler_agent.errors import AgentError
+from reconciler_agent.system_calls import SYSTEM, Calls
+from tests.crash.matrix import Scenario, in_child
+
+LIFE_S: Final = 120
+"""A life that has not ended by then never will."""
+TAKES_ROOM: Final = frozenset({"create", "write", "allocate", "mkdir", "rename", "exchange", "symlink"})
+"""What a full disk refuses; what gives room back goes on."""
+DISK_ERRORS: Final = frozenset({"write", "fsync", "truncate", "rename", "exchange"})
+
+
+class Fault(NamedTuple):
+    """From the `number`th of the calls that can meet it (from 1); `lasting`: at all that follow, too."""
+
+    kind: str
+    number: int
+    lasting: bool
+
+
+class Kind(NamedTuple):
+    """An error, and at which calls it is met; without an error: a write that takes only a part."""
+
+    error: int
+    met_by: frozenset[str]
+
+
+KINDS: Final[dict[str, Kind]] = {
+    "ENOSPC": Kind(errno.ENOSPC, TAKES_ROOM),
+    "EIO": Kind(errno.EIO, DISK_ERRORS),
+    "EROFS": Kind(errno.EROFS, frozenset(Calls._fields) - {"fsync"}),
+    "short write": Kind(0, frozenset({"write"})),
+    "EIO on read": Kind(errno.EIO, frozenset({"read"})),
+}
+
+
+class FaultyDisk:
+    """The calls of one life, which count those that can meet the fault; `fault` None: counted only."""
+
+    def __init__(self, kind: str, fault: Fault | None = None) -> None:
+        self.count = 0
+        self._kind = KINDS[kind]
+        self._fault = fault
+        self.calls = Calls(*(self._wrap(name, call) for name, call in SYSTEM._asdict().items()))
+
+    @contextmanager
+    def reads(self) -> Iterator[None]:
+        """With `os.read` wrapped as well."""
+        real = os.read
+        os.read = self._wrap("read", real)  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            os.read = real
+
+    def _wrap(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*arguments: Any, **named: Any) -> Any:
+            if name not in self._kind.met_by or not self._strikes():
+                return call(*arguments, **named)
+            if self._kind.error:
+                raise OSError(self._kind.error, os.strerror(self._kind.error))
+            handle, data = arguments
+            return call(handle, data[: max(1, len(data) // 2)])
+
+        return made
+
+    def _strikes(self) -> bool:
+        self.count += 1
+        fault = self._fault
+        return fault is not None and (self.count == fault.number or (fault.lasting and self.count > fault.number))
+
+
+class FaultMatrix:
+    """Every fault in a life of a scenario, and what came of it."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.points = 0
+        self.failures: list[str] = []
+
+    def all_faults(self, kind: str) -> list[Fault]:
+        """At each call of an undisturbed life that can meet it: once, and from there on."""
+        disk = FaultyDisk(kind)
+        self._reset()
+        with disk.reads():
+            self.scenario.update(disk.calls)
+        return [Fault(kind, number, lasting) for number in range(1, disk.count + 1) for lasting in (False, True)]
+
+    def try_fault(self, fault: Fault) -> None:
+        """A life in which the disk fails, and one in which it does not."""
+        self._reset()
+        self.points += 1
+        try:
+            assert in_child(lambda: self._live_with(fault)) == 0, "the agent did not live with it"
+            self.scenario.require_playable()
+            assert in_child(self.scenario.update) == 0, "the next life failed"
+            self.scenario.require_converged()
+            self.scenario.require_rest()
+        except (AssertionError, OSError, ValueError) as problem:
+            lasting = " and from there on" if fault.lasting else ""
+            where = f"{self.scenario.name}: {fault.kind} at call {fault.number}{lasting}"
+            self.failures.append(f"{where}: {type(problem).__name__}: {problem}")
+
+    def _live_with(self, fault: Fault) -> None:
+        """In a child: an AgentError may end a life, since it has said what is wrong; nothing else may."""
+        signal.alarm(LIFE_S)
+        disk = FaultyDisk(fault.kind, fault)
+        try:
+            with disk.reads():
+                self.scenario.update(disk.calls)
+        except AgentError as problem:
+            assert str(problem).startswith("cannot "), problem
+
+    def _reset(self) -> None:
+        shutil.rmtree(self.scenario.work, ignore_errors=True)
+        self.scenario.outside.unlink(missing_ok=True)
+        shutil.copytree(self.scenario.template, self.scenario.work, symlinks=True)
+
+
+@contextmanager
+def fault_matrix(kind: type[Scenario]) -> Iterator[FaultMatrix]:
+    """A matrix in memory, where there is such a file system."""
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(dir=memory if memory.is_dir() else None, prefix="neopro-faults-") as folder:
+        yield FaultMatrix(kind(Path(folder)))
