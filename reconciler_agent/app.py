@@ -142,7 +142,7 @@ def open_files(settings: Settings, calls: Calls = SYSTEM) -> Iterator[Files]:
     owner = find_owner(settings.owner)
     make_root(settings.state, 0o700, calls)
     with ExitStack() as stack:
-        stack.callback(os.close, take_lock(settings.state, calls))
+        stack.callback(os.close, take_lock(settings.state))
         state = Disk(settings.state, "", run, calls=calls)
         stack.callback(state.close)
         box = Disk(settings.root, BOX_PRIVATE, run, owner=owner, calls=calls)

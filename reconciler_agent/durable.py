@@ -43,10 +43,13 @@ def make_root(folder: Path, mode: int, calls: Calls = SYSTEM) -> None:
             os.close(above)
 
 
-def take_lock(folder: Path, calls: Calls = SYSTEM) -> int:
-    """The handle that holds `folder/lock` for this process; AlreadyRunning when another has it. The kernel frees it."""
+def take_lock(folder: Path) -> int:
+    """The handle that holds `folder` for this process; AlreadyRunning when another has it. The kernel frees it.
+
+    The folder itself is locked: a file for it could be damaged or replaced.
+    """
     with faults("lock", str(folder)):
-        handle = calls.create(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        handle = os.open(folder, _FOLDER & ~os.O_NOFOLLOW)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

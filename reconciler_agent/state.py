@@ -7,6 +7,7 @@ nothing. When both are lost, the box starts again from the trust root that it wa
 
 import hashlib
 import os
+import stat
 from collections.abc import Set
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -106,7 +107,7 @@ class Store:
         damaged = []
         found: list[tuple[int, str, bytes]] = []
         for name in COPIES:
-            data = self._read(name)
+            data = self._read(name, MAX_STATE_BYTES)
             opened = None if data is None else _open(data)
             if opened is not None:
                 found.append((opened[0], name, opened[1]))
@@ -152,12 +153,12 @@ class Store:
     def keep_listing(self, body: bytes) -> None:
         """Keep a release's listing under its digest."""
         path = f"listings/{digest_of(body).partition(':')[2]}"
-        if self._disk.read(path, MAX_LISTING_BYTES) != body:
-            self._disk.write_file(path, body, 0o600)
+        if self._read(path, MAX_LISTING_BYTES) != body:
+            self._put(path, body)
 
     def listing(self, digest: Digest) -> FileTree | None:
         """A kept listing, checked again; None when there is none, or its bytes are not those any more."""
-        body = self._disk.read(f"listings/{digest.partition(':')[2]}", MAX_LISTING_BYTES)
+        body = self._read(f"listings/{digest.partition(':')[2]}", MAX_LISTING_BYTES)
         if body is None or digest_of(body) != digest:
             return None
         return msgspec.json.decode(body, type=FileTree)
@@ -173,13 +174,11 @@ class Store:
 
     def keep_signatures(self, digest: Digest, signatures: list[Signature]) -> None:
         """Keep what `stat` said of a tree's files, in the order of its listing, when their digests were checked."""
-        self._disk.write_file(
-            f"signatures/{digest.partition(':')[2]}", _close(0, msgspec.json.encode(signatures)), 0o600
-        )
+        self._put(f"signatures/{digest.partition(':')[2]}", _close(0, msgspec.json.encode(signatures)))
 
     def signatures(self, digest: Digest) -> list[Signature] | None:
         """What was kept of a tree; None: check every file again."""
-        data = self._disk.read(f"signatures/{digest.partition(':')[2]}", MAX_LISTING_BYTES)
+        data = self._read(f"signatures/{digest.partition(':')[2]}", MAX_LISTING_BYTES)
         opened = None if data is None else _open(data)
         try:
             return None if opened is None else msgspec.json.decode(opened[1], type=list[Signature])
@@ -188,11 +187,11 @@ class Store:
 
     def keep_text(self, operation: DocumentId, packed: bytes) -> None:
         """Keep what an operation fetched until it is handed over."""
-        self._disk.write_file(f"texts/{operation}", packed, 0o600)
+        self._put(f"texts/{operation}", packed)
 
     def text(self, operation: DocumentId) -> bytes | None:
         """What is kept of an operation, or None."""
-        return self._disk.read(f"texts/{operation}", MAX_TEXT_BYTES)
+        return self._read(f"texts/{operation}", MAX_TEXT_BYTES) or None
 
     def drop_texts(self, kept: Set[DocumentId]) -> None:
         """Forget every text but these."""
@@ -200,16 +199,23 @@ class Store:
             if name not in kept:
                 self._disk.remove(f"texts/{name}")
 
-    def _read(self, name: str) -> bytes | None:
-        """A copy's bytes; one that cannot be read counts as damaged, so that its twin is used."""
+    def _read(self, path: str, max_bytes: int) -> bytes | None:
+        """A file's bytes; one that cannot be read counts as damaged: its twin is used, or it is made anew."""
         try:
-            return self._disk.read(name, MAX_STATE_BYTES)
+            return self._disk.read(path, max_bytes)
         except DiskFault:
             return b""
 
+    def _put(self, path: str, data: bytes) -> None:
+        """Write a file; a folder in its place, which no rename would replace, is taken away before."""
+        found = self._disk.stat(path)
+        if found is not None and stat.S_ISDIR(found.st_mode):
+            self._disk.remove(path)
+        self._disk.write_file(path, data, 0o600)
+
     def _write(self, body: bytes) -> None:
         name = self._name(self._serial + 1)
-        self._disk.write_file(name, _close(self._serial + 1, body), 0o600)
+        self._put(name, _close(self._serial + 1, body))
         self._serial += 1
         self._bodies[name] = body
 

@@ -71,7 +71,7 @@ def test_damage_to_either_copy_at_rest_loses_nothing(tmp_path: Path, copy: str, 
     assert loaded.damaged == (() if damage == "gone" else (copy,))
 
 
-@pytest.mark.parametrize("damage", [d for d in DAMAGE if d != "folder"])
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_damaged_copy_is_made_whole_again(tmp_path: Path, damage: str) -> None:
     store = opened(tmp_path)
     store.keep(first())
@@ -131,6 +131,20 @@ def test_listing_whose_bytes_changed_is_not_believed(tmp_path: Path) -> None:
     (tmp_path / "listings" / digest.partition(":")[2]).write_bytes(b'{"schema":1,"files":[{}]}')
 
     assert store.listing(digest) is None
+
+
+@pytest.mark.parametrize("damage", ["empty", "garbage", "folder"])
+def test_damaged_listing_and_signatures_are_missing_and_can_be_kept_again(tmp_path: Path, damage: str) -> None:
+    store = opened(tmp_path)
+    body = b'{"schema":1,"files":[]}'
+    digest = digest_of(body)
+    for _ in range(2):
+        store.keep_listing(body)
+        store.keep_signatures(digest, [Signature(1, 2, 3, 4)])
+        for folder in ("listings", "signatures"):
+            DAMAGE[damage](tmp_path / folder / digest.partition(":")[2])
+
+        assert (store.listing(digest), store.signatures(digest)) == (None, None)
 
 
 def test_signatures_of_an_agent_that_writes_them_otherwise_are_forgotten(tmp_path: Path) -> None:
