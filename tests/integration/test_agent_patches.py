@@ -216,6 +216,7 @@ def test_bad_pack_or_base_costs_bytes_and_is_told(pair: Pair, what: str) -> None
 
     pair.require_new()
     assert len(pair.told()) == 1
+    assert ("base" in what) == (base_of_first_frame(pair) in pair.told()[0]), "the file that is to blame is named"
 
 
 def test_pack_that_broke_off_goes_on_in_the_next_life(pair: Pair) -> None:
