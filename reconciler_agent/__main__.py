@@ -61,12 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     put.add_argument("--site", help="the id of this box in Git, where site.conf does not say it (or says an old one)")
     put.add_argument("--central", metavar="URL", help="where the control plane is, likewise")
-    put.add_argument("--ca", metavar="FILE", help="the control plane's own certificate authority, if it has one")
+    put.add_argument(
+        "--ca", type=Path, metavar="FILE", help="the control plane's own certificate authority, if it has one"
+    )
     undo = commands.add_parser("uninstall", help="put back what install replaced")
     for command in (put, undo):
         command.add_argument("--dry-run", action="store_true", help="say every step and change nothing")
         command.add_argument(
-            "--root", type=Path, default=Path("/"), metavar="DIR", help="of an image that is not running, say"
+            "--root", type=Path, default=Path("/"), metavar="DIR", help="the root of an image, where nothing runs"
         )
     return parser
 
@@ -79,7 +81,11 @@ def change_machine(chosen: argparse.Namespace) -> int:
     if chosen.command == "uninstall":
         command.uninstall(chosen.root, chosen.dry_run)
         return CONVERGED
-    central = {name: value for name, value in (("url", chosen.central), ("ca", chosen.ca)) if value}
+    central = {
+        name: value
+        for name, value in (("url", chosen.central), ("ca", chosen.ca and str(chosen.ca.absolute())))
+        if value
+    }
     site = {"id": chosen.site} if chosen.site else {}
     given = {name: keys for name, keys in (("site", site), ("central", central)) if keys}
     wish = Wish(conf=chosen.conf, program=command.program(), trust=chosen.trust, given=given)

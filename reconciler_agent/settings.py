@@ -126,7 +126,7 @@ def _read(sections: Sections) -> Settings:
         owner=box.get("owner", "pi"),
         clock=_clock(box.get("clock", "auto")),
         central_url=_central(central.get("url", "")),
-        ca=Path(central["ca"]) if central.get("ca") else None,
+        ca=_absolute(central, "ca", "", "central") if central.get("ca") else None,
         report_s=_seconds(agent, "report_s", 300),
         heal_s=_seconds(agent, "heal_s", 60),
         auto_update=_switch(features, "auto_update"),
@@ -141,10 +141,10 @@ def _site(text: str) -> SiteId:
     return text
 
 
-def _absolute(section: Mapping[str, str], key: str, default: str) -> Path:
+def _absolute(section: Mapping[str, str], key: str, default: str, name: str = "site") -> Path:
     path = Path(section.get(key, default))
     if not path.is_absolute():
-        raise ValueError(f"[site] {key} is {str(path)!r}; write an absolute path")
+        raise ValueError(f"[{name}] {key} is {str(path)!r}; write an absolute path")
     return path
 
 

@@ -30,6 +30,8 @@ def problems(target: Target, settings: Settings, program: Path) -> Iterator[str]
         yield f"there is no folder {settings.root}; [site] root in site.conf names the one of the box's applications"
     if settings.owner and settings.owner not in _users(target):
         yield f"there is no user {settings.owner!r}; [box] owner in site.conf says whose the box's files are"
+    if settings.ca is not None and not target.at(settings.ca).is_file():
+        yield f"there is no file {settings.ca}; [central] ca names that of the control plane's certificate authority"
     if settings.admin_url:
         yield from _admin(target, settings.root)
 

@@ -311,6 +311,7 @@ REFUSED: dict[str, tuple[Callable[[Box], dict[str, Any]], str]] = {
         "neopro-admin has NEOPRO_DIR=/home/pi; write",
     ),
     "no program": (lambda _box: {"program": Path("/none/neopro-agent")}, "there is no program /none/neopro-agent"),
+    "no such authority": (lambda _box: {"given": {"central": {"ca": "/etc/ca.pem"}}}, "there is no file /etc/ca.pem"),
     "no trust root": (lambda _box: {"trust": None}, "give trust/root-1.json of the fleet with --trust"),
     "no such trust root": (lambda _box: {"trust": Path("/none")}, "cannot read the trust root /none"),
 }  # fmt: skip

@@ -144,6 +144,10 @@ def test_broken_file_of_the_field_is_told_in_a_sentence(text: str, words: str) -
         ({"central": {"url": "http://fleet.example"}}, "https://HOST"),
         ({"central": {"url": "ftp://fleet.example"}}, "https://HOST"),
         ({"central": {"url": ""}}, "https://HOST"),
+        (
+            {"central": {"url": "https://fleet.example", "ca": "ca.pem"}},
+            "[central] ca is 'ca.pem'; write an absolute path",
+        ),
         ({"central": {"url": "https://ada:hunter2@fleet.example"}}, "holds a user's name"),
         ({"agent": {"heal_s": "soon"}}, "seconds"),
         ({"agent": {"report_s": "0"}}, "seconds"),
