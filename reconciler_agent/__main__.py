@@ -4,7 +4,7 @@ import argparse
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -97,11 +97,16 @@ def run(settings: Settings) -> int:
     """Converge until SIGTERM or SIGINT."""
     from reconciler_agent.app import open_agent
 
+    _on_end(lambda: sys.exit(CONVERGED))  # while it starts there is nothing yet to bring to an end
     with open_agent(settings) as agent:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: agent.loop.stop())
+        _on_end(agent.loop.stop)
         agent.loop.run_forever()
     return CONVERGED
+
+
+def _on_end(act: Callable[[], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: act())
 
 
 def once(settings: Settings) -> int:
