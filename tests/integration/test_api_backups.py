@@ -1,5 +1,6 @@
 """Backups over HTTP: a box leaves its own, an operator fetches it, nobody else anything."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,10 @@ import pyrage
 import pytest
 
 from control_plane.api.backups import MAX_A_DAY, MAX_BACKUP_BYTES
+from reconciler_agent import age_key
+from reconciler_agent.client import Client
 from schemas.names import digest_of
+from tests.support.agent_world import FastClock
 from tests.support.api import Api, open_api
 from tests.support.published import Box, Wanted, manifest
 
@@ -54,6 +58,15 @@ async def test_operator_gets_the_newest_backup_that_the_box_left(api: Api, box: 
     assert pyrage.decrypt(answer.content, [RECOVERY]) == b"new"
     assert answer.headers["etag"].strip('"') == digest_of(answer.content).removeprefix("sha256:")
     assert answer.headers["last-modified"] == "Sun, 01 Mar 2026 12:00:00 GMT"
+
+
+async def test_backup_that_the_agent_leaves_is_what_the_operator_gets(api: Api, box: Box) -> None:
+    recovery, clock = str(RECOVERY.to_public()), FastClock(api.now)
+    async with api.serve() as url:
+        client = Client(url=url, site=box.site, key=box.key, clock=clock)
+        await asyncio.to_thread(client.backup, age_key.encrypt(b'{"auth": {}}', recovery))
+        client.close()
+    assert pyrage.decrypt((await fetch(api)).content, [RECOVERY]) == b'{"auth": {}}'
 
 
 async def test_same_backup_again_changes_nothing(api: Api, box: Box) -> None:
