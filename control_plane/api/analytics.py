@@ -1,47 +1,52 @@
-"""What was played on the screens: a box hands over batches of what its application counted."""
+"""What was played on the screens: a box hands over batches of what its application counted, operators read it."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import Request, post
+from litestar import Request, Response, get, post
 from litestar.exceptions import ClientException
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 
 from control_plane.api.access import Access, bearer
 from control_plane.api.bodies import IDENTITY, ZSTD, encoding, read_body, unpacked
 from control_plane.api.budget import DailyBudget
 from control_plane.store import playbacks
 from control_plane.store.pool import Pool, connection
-from schemas.analytics import MAX_BATCH_BYTES, Batch
+from schemas.analytics import MAX_BATCH_BYTES, Batch, Kind, Playback
 
 MAX_A_DAY: Final = 500_000
 """Of one site, repeated ones as well: a screen plays some 3,000 clips in a day, a box comes back after months, and one
 gone wild must not fill the disk."""
+MAX_PAGE: Final = 10_000
+Limit = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="At most so many.")]
+Wanted = Annotated[Kind, QueryParameter(description="Events of playing, or impressions of sponsors.")]
 _BATCH: Final = msgspec.json.Decoder(Batch)
 Asked = Request[Any, Any, Any]
 
 
 class Analytics:
-    """The route of analytics."""
+    """The routes of analytics."""
 
     def __init__(self, access: Access, pool: Pool, clock: Callable[[], datetime]) -> None:
         self._access, self._pool, self._clock = access, pool, clock
         self._budget = DailyBudget(clock, MAX_A_DAY, "events of playing")
 
     def routes(self) -> Sequence[HTTPRouteHandler]:
-        """The handler, bound to this object."""
+        """The handlers, bound to this object."""
+        path = "/v1/sites/{site:str}/analytics"
         return [
             post(
-                "/v1/sites/{site:str}/analytics",
+                path,
                 status_code=204,
                 operation_id="postAnalytics",
                 tags=["box"],
                 request_max_body_size=MAX_BATCH_BYTES,
-            )(self.keep)
+            )(self.keep),
+            get(path, operation_id="listAnalytics", tags=["operator"])(self.read),
         ]
 
     async def keep(self, request: Asked, site: FromPath[str]) -> None:
@@ -60,3 +65,12 @@ class Analytics:
         self._budget.take(head.site, len(batch.playbacks))
         async with connection(self._pool) as conn:
             await playbacks.keep(conn, head.site, batch, self._clock())
+
+    async def read(
+        self, request: Asked, site: FromPath[str], kind: Wanted = "event", limit: Limit = 1_000
+    ) -> Response[list[Playback]]:
+        """What was played on a site, newest first; empty for a site that never sent any."""
+        await self._access.operator(request, "read")
+        async with connection(self._pool) as conn:
+            found = await playbacks.playbacks_of(conn, site, kind, limit)
+        return Response(found, headers={"Cache-Control": "no-store"})

@@ -1,6 +1,5 @@
 """What was played on the screens, each event and impression once."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -27,7 +26,7 @@ def _row(played: Playback) -> tuple[object, ...]:
     return (*key, played.video_id, played.sponsor_id, msgspec.json.encode(played).decode())
 
 
-async def playbacks_of(conn: Connection, site: SiteId, kind: Kind, limit: int = 1000) -> Sequence[Playback]:
+async def playbacks_of(conn: Connection, site: SiteId, kind: Kind, limit: int) -> list[Playback]:
     """What was played on a site, newest first."""
     rows = await conn.execute(
         "select body::text from playbacks where site = %s and kind = %s"

@@ -80,7 +80,7 @@ def batch(*playbacks: Playback, kind: Any = "event") -> bytes:
 
 async def kept(api: Api, kind: Any = "event", site: str = "brest") -> list[Playback]:
     async with api.connection() as conn:
-        return list(await playbacks_of(conn, site, kind, 10_000))
+        return await playbacks_of(conn, site, kind, 10_000)
 
 
 @pytest.mark.parametrize("encoding", ["identity", "zstd"])
@@ -90,6 +90,19 @@ async def test_batch_is_kept_as_it_came_and_the_same_again_changes_nothing(api: 
     assert [await leave(api, box, body, encoding) for _ in range(2)] == [204, 204]
     assert await kept(api) == given[::-1]
     assert await kept(api, "impression") == []
+
+
+async def test_operators_read_what_was_played_newest_first_and_nobody_else_does(api: Api, box: Box) -> None:
+    given = [played(n) for n in range(3)]
+    await leave(api, box, batch(*given))
+    await leave(api, box, batch(given[0], kind="impression"))
+    reader = await api.operator("read")
+    answers = [await api.http.get(PATH + query, headers=reader) for query in ("", "?limit=1", "?kind=impression")]
+    found = [msgspec.json.decode(answer.content, type=list[Playback]) for answer in answers]
+    assert found == [given[::-1], [given[2]], [given[0]]]
+    wrong = [await api.http.get(PATH + query, headers=reader) for query in ("?kind=other", "?limit=0", "?limit=10001")]
+    others = [await api.http.get(PATH, headers=h) for h in (box.headers(api.now), await api.operator("write"), {})]
+    assert [a.status_code for a in (*wrong, *others)] == [400, 400, 400, 401, 403, 401]
 
 
 async def test_same_file_time_session_and_duration_of_the_other_kind_is_another(api: Api, box: Box) -> None:
