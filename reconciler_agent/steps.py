@@ -27,7 +27,7 @@ from reconciler_agent.core.plan import (
 from reconciler_agent.core.report import enqueue, numbered
 from reconciler_agent.core.screen import ScreenState
 from reconciler_agent.core.trust import require_release_allowed
-from reconciler_agent.errors import AgentError
+from reconciler_agent.errors import AgentError, DiskFault, DiskFull
 from reconciler_agent.observe import Health, SystemClock
 from reconciler_agent.resources.configuration import Configuration
 from reconciler_agent.resources.content import Content
@@ -166,10 +166,14 @@ class Steps:
         try:
             self._box.releases.activate(target)
         except AgentError as problem:
-            if back or self._box.releases.observe().active == target.tree:
-                self._fail(problem.reason, str(problem), now)
+            known = self._store.state.releases
+            again = attempt.hindered(known) if isinstance(problem, DiskFault | DiskFull) else None
+            if not back and self._box.releases.observe().active != target.tree:
+                self._remember(attempt.give_up(known))
+            elif again is not None:
+                self._remember(again)
             else:
-                self._remember(attempt.give_up(self._store.state.releases))
+                self._fail(problem.reason, str(problem), now)
             raise
         self._restart(target.services, now)
         self._remember(attempt.switched(self._store.state.releases))

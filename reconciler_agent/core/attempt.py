@@ -2,8 +2,9 @@
 
     fetch · verify · download · stage | activate · test | commit · clean up
     left of the first bar nothing is kept: start over
-    between the bars the attempt is on disk before it is made. Interrupted (a boot, a kill): again, three times in all;
-    an error, the deadline or the third interruption: go back to the last good release, by the same two steps
+    between the bars the attempt is on disk before it is made. Interrupted (a boot, a kill, a disk that fails in the
+    middle of the switch): again, three times in all; another error, the deadline or the third interruption: go back to
+    the last good release, by the same two steps
     the way back fails too: hold, until the manifest names another release, or what plays proves to be well after all
 
 A release that failed is remembered as bad and not tried again until the manifest names another.
@@ -99,6 +100,14 @@ def begin(known: Releases, target: ReleaseTarget, run: RunId) -> Releases:
 def give_up(known: Releases) -> Releases:
     """The switch was not made: nothing changed, nothing is to be held against the release."""
     return replace(known, attempt=None)
+
+
+def hindered(known: Releases) -> Releases | None:
+    """The disk failed in the middle of the switch, which is not the release's fault: again; None after three times."""
+    attempt = known.attempt
+    if attempt is None or attempt.back or attempt.tries >= MAX_TRIES:
+        return None
+    return replace(known, attempt=replace(attempt, tries=attempt.tries + 1))
 
 
 def switched(known: Releases) -> Releases:

@@ -77,3 +77,38 @@ def test_disk_that_takes_nothing_is_reported_by_name_and_overcome(world: AgentWo
     world.converge()
     assert world.conditions()["Synced"] == ("True", "Converged")
     assert (world.root / B[0].path).exists()
+
+
+class FailingSwitch:
+    """fsync fails the next `times` times that it follows a switch of `current`."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+        self._switched = False
+        self.calls = SYSTEM._replace(rename=self._rename, fsync=self._fsync)
+
+    def _rename(self, name: str, final: str, **folders: int) -> None:
+        SYSTEM.rename(name, final, **folders)
+        self._switched = final == "current"
+
+    def _fsync(self, handle: int) -> None:
+        if self._switched and self.left:
+            self.left -= 1
+            raise OSError(errno.EIO, "as the test has it")
+        SYSTEM.fsync(handle)
+
+
+def test_disk_that_fails_in_the_middle_of_a_switch_is_not_held_against_the_release(world: AgentWorld) -> None:
+    world.central.publish(manifest_of([A], world.central.add_release("1.0.0", application("1.0.0"))))
+    world.converge()
+    world.central.publish(manifest_of([A], world.central.add_release("2.0.0", application("2.0.0"))))
+    switch = FailingSwitch(times=1)
+
+    with world.agent(switch.calls) as agent:
+        world.settle(agent)
+    world.converge()
+
+    assert switch.left == 0
+    assert world.active() == "2.0.0"
+    assert world.conditions()["Synced"] == ("True", "Converged")
+    assert agent.store.state.releases.bad is None
