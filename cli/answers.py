@@ -1,5 +1,6 @@
 """What a control plane answered, read; what went wrong, in one sentence."""
 
+import re
 from contextlib import suppress
 from typing import Final, TypeVar
 
@@ -12,6 +13,8 @@ from schemas.api import ProblemDetails
 T = TypeVar("T")
 
 MAX_ANSWER_BYTES: Final = 64 << 20
+_NOT_KNOWN: Final = "; have a new one made, on the server: neopro token add NAME"
+_ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
 
 
 def read(url: str, what: str, answer: httpx.Response, kind: type[T]) -> T:
@@ -28,11 +31,12 @@ def why(answer: httpx.Response) -> str:
     with suppress(msgspec.DecodeError):
         details = msgspec.json.decode(answer.content, type=ProblemDetails)
         detail = details.detail or details.title
-        return f"the control plane {detail}" if detail.startswith("cannot ") else detail
+        remedy = _NOT_KNOWN if answer.status_code == httpx.codes.UNAUTHORIZED else ""
+        return (f"the control plane {detail}" if detail.startswith("cannot ") else detail) + remedy
     return f"it answered {answer.status_code} {answer.reason_phrase}"
 
 
 def unreachable(url: str, problem: Exception) -> CommandFailed:
     """Nothing answered."""
-    what = str(problem) or type(problem).__name__
+    what = _ERRNO.sub("", str(problem)) or type(problem).__name__
     return CommandFailed(f"cannot reach the control plane at {url}: {what}; is it running, is the URL right?")

@@ -82,8 +82,6 @@ def show(output: Output, progress: Progress, now: datetime) -> None:
 def _lines(change: "Change") -> Iterator[str]:
     yield f"{change.commit[:7]} {change.subject!r}, {change.author}: {_verdict(change)}"
     yield from (f"  {problem}" for problem in change.problems[:10])
-    if change.verdict == "held" and change.impact and change.impact.trailer:
-        yield f"  to let it go, push a commit whose message ends with: {change.impact.trailer}"
 
 
 def _verdict(change: "Change") -> str:

@@ -17,6 +17,7 @@ from cli.checkout import Checkout
 from cli.errors import CommandFailed
 from cli.new_repository import schema_files, with_schema_line
 from cli.trust_folder import newest_release_list, newest_root
+from cli.words import count
 from control_plane.errors import KeyUnusable
 from schemas.desired import KINDS
 from schemas.trust import TrustRoot, role_keys
@@ -96,7 +97,9 @@ def release_key(checkout: Checkout, root: TrustRoot, env: Mapping[str, str]) -> 
     try:
         key = read_private_key(Path(named).expanduser())
     except KeyUnusable as problem:
-        yield Check("release key", "fault", str(problem), f"chmod 600 {named}, or name another: NEOPRO_RELEASE_KEY")
+        sentence, _, remedy = str(problem).partition("; run: ")
+        another = "name another: NEOPRO_RELEASE_KEY, or git config neopro.releasekey PATH"
+        yield Check("release key", "fault", sentence, f"{remedy}, or {another}" if remedy else another)
         return
     keys, _ = role_keys(root, "release")
     if key_id(public_line(key.public_key())) in keys:
@@ -120,7 +123,9 @@ def _state(checkout: Checkout) -> Iterator[Check]:
     changed = _git(checkout.root, "status", "--porcelain", "--", ".").splitlines()
     here = f"{checkout.root}, {f'branch {branch}' if branch else 'no branch (a commit was checked out)'}"
     if changed:
-        yield Check("repository", "warning", f"{here}: {len(changed)} files are not committed", "git diff; git commit")
+        yield Check(
+            "repository", "warning", f"{here}: not committed: {count(len(changed), 'file')}", "git diff; git commit"
+        )
     else:
         yield Check("repository", "ok", f"{here}: all is committed")
     counts = _git(checkout.root, "rev-list", "--left-right", "--count", "@{upstream}...HEAD").split()
@@ -130,9 +135,9 @@ def _state(checkout: Checkout) -> Iterator[Check]:
         return
     behind, ahead = map(int, counts)
     if behind:
-        yield Check("repository", "warning", f"{behind} commits behind the remote", "git pull --rebase")
+        yield Check("repository", "warning", f"{count(behind, 'commit')} behind the remote", "git pull --rebase")
     if ahead:
-        yield Check("repository", "warning", f"{ahead} commits that were not pushed", "git push")
+        yield Check("repository", "warning", f"not pushed: {count(ahead, 'commit')}", "git push")
     if not behind and not ahead:
         yield Check("repository", "ok", "as the remote was when it was last fetched")
 
@@ -141,8 +146,9 @@ def _schemas(checkout: Checkout) -> Iterator[Check]:
     stale = [path for path, data in schema_files().items() if _bytes(checkout, path) != data]
     lost = [path for path in _documents(checkout) if with_schema_line(checkout.read(path), path) != checkout.read(path)]
     if stale or lost:
-        what = f"{len(stale)} schemas for editors are missing or old, {len(lost)} documents point elsewhere"
-        yield Check("repository", "warning", what, f"neopro init {checkout.root}")
+        what = [f"{count(len(stale), 'schema')} missing or old"] if stale else []
+        what += [f"{count(len(lost), 'document')} pointing elsewhere"] if lost else []
+        yield Check("repository", "warning", f"for editors: {', '.join(what)}", f"neopro init {checkout.root}")
     else:
         yield Check("repository", "ok", "editors find the schemas of this version")
 

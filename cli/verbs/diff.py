@@ -95,8 +95,8 @@ def _tell(output: Output, found: "SiteDetail", rows: list[Row]) -> None:
         until = f" until {waiting.until:%Y-%m-%d %H:%M} UTC" if waiting.until else ""
         output.say(f"waits: {waiting.step}: {waiting.message or waiting.reason}{until}")
     for condition in found.conditions:
-        why = condition.message or condition.reason
-        output.say(f"{condition.type} is {condition.status}: {why}")
+        why = condition.message or (condition.reason if condition.reason != condition.type else "")
+        output.say(f"{condition.type} is {condition.status}" + (f": {why}" if why else ""))
     output.say(CLUB)
 
 

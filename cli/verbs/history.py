@@ -63,7 +63,7 @@ def _tell_published(output: Output, target: "Target", site: str, everything: boo
         ("COMMIT", "PUBLISHED", "BOX", "AUTHOR", "SUBJECT"),
         [
             (
-                one.commit[:8],
+                one.commit[:7],
                 f"{one.published_at:%Y-%m-%d %H:%M}",
                 "there" if one.converged else "not yet",
                 one.author.partition("<")[0].strip(),
@@ -84,7 +84,7 @@ def _tell_git(output: Output, checkout: Checkout, site: str, everything: bool) -
     shown = found if everything else found[:SHOWN]
     output.data([one._asdict() for one in shown])
     output.table(
-        ("COMMIT", "DATE", "AUTHOR", "SUBJECT"), [(one.commit[:8], one.date, one.author, one.subject) for one in shown]
+        ("COMMIT", "DATE", "AUTHOR", "SUBJECT"), [(one.commit[:7], one.date, one.author, one.subject) for one in shown]
     )
     _tell_rest(output, len(found) - len(shown))
     output.note("by Git alone: commits that touched its file, layers, sets or release; some may have changed nothing")

@@ -46,6 +46,11 @@ def keys_init(
         Print the public keys as JSON.
     """
     output = Output(json)
+    if not (directory / "fleet.yaml").exists():
+        raise CommandFailed(
+            f"cannot make keys for {directory}: it is no fleet-state repository; begin one, with its keys: "
+            f"neopro init {directory} --keys {keys}"
+        )
     made = init(Checkout.find(directory), keys)
     lines = {role: public_line(key.public_key()) for role, key in made.items()}
     output.data({"keys": {role: {"file": str(keys / f"{role}.key"), "public": lines[role]} for role in ROLES}})

@@ -3,18 +3,17 @@
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cli.checkout import Checkout
 from cli.errors import CommandFailed
 from cli.flags import Flag
 from cli.output import Output
 from cli.sites_table import age_of
+from cli.words import size
 
 if TYPE_CHECKING:
     from cli.remote import Remote
-
-_KIBIBYTE: Final = 1024
 
 
 def logs(
@@ -64,8 +63,7 @@ def _list(output: Output, remote: "Remote", operation: str) -> int:
     output.data(found)
     now = datetime.now(UTC)
     rows = [
-        (log.site, f"{age_of((now - log.received_at).total_seconds())} ago", f"{log.stored_bytes / _KIBIBYTE:.0f} KiB")
-        for log in found
+        (log.site, f"{age_of((now - log.received_at).total_seconds())} ago", size(log.stored_bytes)) for log in found
     ]
     output.table(("SITE", "RECEIVED", "COMPRESSED"), rows)
     output.say(f"to read one: neopro logs {operation} --site {found[0].site}")

@@ -78,7 +78,12 @@ def _check_keys(site: SiteId, record: SiteRecord, identity: str, recipient: str 
     """CommandFailed for keys that no new box has."""
     try:
         load_public(msgspec.convert(identity, PublicKeyLine))
-    except (msgspec.ValidationError, Refused) as problem:
+    except msgspec.ValidationError:
+        raise CommandFailed(
+            f"cannot replace the box of {site}: --identity is no ed25519:… with a key in base64; "
+            "neopro-agent identity prints it on the box"
+        ) from None
+    except Refused as problem:
         raise CommandFailed(f"cannot replace the box of {site}: --identity: {problem}") from None
     if identity == record.document.identity:
         raise CommandFailed(

@@ -8,6 +8,7 @@ from cli.database import with_database
 from cli.errors import CommandFailed
 from cli.flags import Flag
 from cli.output import Output
+from cli.words import count
 from control_plane.store.pool import Connection
 from control_plane.store.tokens import revoke_token
 
@@ -37,4 +38,4 @@ def token_revoke(name: str, /, *, config: Path | None = None, json: Flag = False
         raise CommandFailed(f"cannot revoke tokens of {name}: no live one has that name", status=1)
     output = Output(json)
     output.data({"name": name, "revoked": revoked})
-    output.say(f"revoked {revoked} of {name}")
+    output.say(f"revoked {count(revoked, 'token')} of {name}")

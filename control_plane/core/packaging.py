@@ -155,7 +155,7 @@ def _inconsistent(kept: Mapping[str, KeptFile], release: ReleaseKind) -> list[Dr
         if parent in kept
     ]
     missing = [
-        Dropped(path=need, why="a release must have it; is this the folder of a release?")
+        Dropped(path=need, why="a release must have it")
         for need in NEEDED[release]
         if not any(path == need or (need.endswith("/") and path.startswith(need)) for path in kept)
     ]

@@ -67,9 +67,9 @@ def test_every_fault_of_a_checkout_is_found_with_its_remedy(fleet: Path) -> None
         ("trust", "cannot trust trust/release-list-1.json"),
     ]
     said = " ".join(check["says"] for check in found["warning"])
-    assert "3 files are not committed" in said
-    assert "1 commits that were not pushed" in said
-    assert "1 schemas for editors are missing or old, 1 documents point elsewhere" in said
+    assert "not committed: 3 files" in said
+    assert "not pushed: 1 commit" in said
+    assert "for editors: 1 schema missing or old, 1 document pointing elsewhere" in said
 
 
 def test_release_key_that_others_may_read_or_that_the_root_does_not_list_is_told(fleet: Path) -> None:
