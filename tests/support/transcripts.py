@@ -12,6 +12,10 @@ A line after `$ ` is run by bash in the fixture's folder; `neopro` and `git` are
 COMMIT1, COMMIT2 … as they appear, folders FLEET and HOME, ports PORT. To add one: write the fixture's line and the
 commands into tests/golden/cli/VERB.txt, run `pytest tests/golden --update-golden`, and read what was answered before
 you commit it.
+
+The fixture `served` has a control plane (tests/support/served_fleet.py tells who reported what). What it makes anew in
+each run is called the same: a personal token TOKEN, a generation 1700000000000, today 2026-03-01 (at noon), and the
+days that are counted from today after that. What else is new, a transcript takes out itself, by sed.
 """
 
 import os
@@ -37,6 +41,11 @@ PERSON: Final = {
 }
 _TOOK: Final = re.compile(r"\b\d+\.\d s\b")
 _PORT: Final = re.compile(r"(127\.0\.0\.1|localhost):\d+")
+_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT)\d\d:\d\d:\d\d\.\d+Z|(2026-03-01 )\d\d:\d\d")
+"""An instant that nobody rounded, or of the day that every day is called."""
+_GENERATION: Final = re.compile(r"\b1[789]\d{11}\b")
+"""Milliseconds of Unix time, which is what the control plane numbers generations by."""
+_TOKEN: Final = re.compile(r"\bneopro_[\w-]{43}(?![\w-])")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,17 +98,37 @@ FIXTURES: Final[Mapping[str, Callable[[Path], None]]] = {"empty": empty, "export
 def played(path: Path, folder: Path, env: Mapping[str, str] | None = None) -> str:
     """The file as it should be: its commands run in `folder` (parent: HOME), with what they answer now."""
     transcript = Transcript.read(path)
-    home = folder.parent
     folder.mkdir(exist_ok=True)
     FIXTURES[transcript.fixture](folder)
-    given = environment(home, PYTHONPATH=str(ROOT), **PERSON) | dict(env or {})
+    return _played(transcript, folder, env or {}, _Steady(folder))
+
+
+def played_served(path: Path, folder: Path, database: str) -> str:
+    """The same on the fleet that a control plane publishes, from this database."""
+    from tests.support.served_fleet import served_fleet
+
+    with served_fleet(folder, database) as given:
+        return _played(Transcript.read(path), folder, given.env, _Steady(folder, given.names), given.look)
+
+
+def _played(
+    transcript: Transcript,
+    folder: Path,
+    env: Mapping[str, str],
+    steady: "_Steady",
+    look: Callable[[], object] | None = None,
+) -> str:
+    """`look` is called after each command."""
+    home = folder.parent
+    given = environment(home, PYTHONPATH=str(ROOT), **PERSON) | dict(env)
     given["PATH"] = f"{command_folder(home)}{os.pathsep}{given['PATH']}"
-    steady = _Steady(folder)
     parts = [f"fixture: {transcript.fixture}"]
     for before, command in transcript.commands:
         done = _run(command, folder, given)
         steady.look_for_commits()
         parts.append("\n".join([*before, f"$ {command}", *_answer(done, steady)]))
+        if look:
+            look()
     return "\n\n".join(parts) + "\n"
 
 
@@ -138,9 +167,9 @@ def _answer(done: subprocess.CompletedProcess[str], steady: "_Steady") -> Iterat
 class _Steady:
     """Takes out of a line what differs from run to run: folders, commits, ports, how long something took."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: Mapping[str, str] | None = None) -> None:
         self._folder = folder
-        self._names = {str(folder): "FLEET", str(folder.parent): "HOME"}
+        self._names = {str(folder): "FLEET", str(folder.parent): "HOME", **(names or {})}
         self._commits: list[str] = []
 
     def look_for_commits(self) -> None:
@@ -156,4 +185,6 @@ class _Steady:
         for number, commit in enumerate(self._commits, 1):
             # Whole, or shortened to any length that people use.
             line = re.sub(rf"\b{commit[:7]}[0-9a-f]*\b", f"COMMIT{number}", line)
+        line = _TIME.sub(lambda found: f"{found[1]}12:00:00Z" if found[1] else f"{found[2]}12:00", line)
+        line = _GENERATION.sub("1700000000000", _TOKEN.sub("TOKEN", line))
         return _PORT.sub(r"\1:PORT", _TOOK.sub("0.0 s", line))

@@ -13,7 +13,7 @@ Tests of synchronous programs take `served_world`, which runs all of it in a thr
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -253,17 +253,24 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(folder: Path, database: str, *, first: bool = True, **settings: Any) -> AsyncIterator[World]:
+async def open_world(
+    folder: Path,
+    database: str,
+    *,
+    first: bool = True,
+    files: Callable[[World], Changes] = World.first_files,
+    **settings: Any,
+) -> AsyncIterator[World]:
     """A world in `folder` on the database with this connection string; `settings` go over the usual ones.
 
-    With `first`, the first commit is made and the blobs are uploaded; nothing was ingested yet.
+    With `first`, the first commit, of `files`, is made and the blobs are uploaded; nothing was ingested yet.
     """
     world = make_world(folder)
     usual = world.usual_settings() | {"database_url": database}
     async with open_app(Settings(**usual | settings), world.clock) as services:
         world.services = services
         if first:
-            world.commit(world.first_files(), "Start the fleet")
+            world.commit(files(world), "Start the fleet")
         yield world
 
 

@@ -69,7 +69,8 @@ def test_control_plane_that_cannot_be_asked_is_one_sentence(
     [
         (
             Say(401, PROBLEM, b'{"title":"Unauthorized","status":401,"detail":"cannot take the token: it is revoked"}'),
-            "neopro: cannot read the fleet: the control plane cannot take the token: it is revoked\n",
+            "neopro: cannot read the fleet: the control plane cannot take the token: it is revoked; "
+            "have a new one made, on the server: neopro token add NAME\n",
         ),
         (
             Say(502, {}, b"<html>"),
