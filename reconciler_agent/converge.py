@@ -150,7 +150,7 @@ class Convergence:
             wanted = Wanted(manifest=manifest, today=today, installed=frozenset(observed.sound))
             self._do(planned, wanted, gathered, on_work, on_bytes)
             stopped = ()
-        self._rest(manifest, changes)
+        self._rest(changes)
         return Progress(
             changes=changes,
             failures=tuple(gathered.failures.values()),
@@ -285,10 +285,10 @@ class Convergence:
             if entry.unneeded_at is not None and latest - entry.unneeded_at >= REMOVAL_GRACE
         )
 
-    def _rest(self, manifest: SiteManifest, changes: Changes) -> None:
+    def _rest(self, changes: Changes) -> None:
         """Keep what was held; forget downloads that nothing wants any more."""
         self._store.keep(self._store.state)
-        wanted: list[Digest] = [file.digest for file in manifest.content]
+        wanted: list[Digest] = [file.digest for file in changes.fetch]
         self._box.content.prune(wanted)
         self._box.releases.prune(changes.stage)
         self._box.releases.checkpoint()

@@ -5,6 +5,7 @@ are ours: it names a file before the file is put there, and nothing that it does
 """
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
@@ -89,8 +90,15 @@ class Content:
         return placed
 
     def remove(self, path: str, entry: Installed) -> None:
-        """Take a file away if it is still the one that we put there; what somebody put in its place stays."""
-        if self._check(path, entry.digest) is not None:
+        """Take a file away if it is still the one that we put there; what somebody put in its place stays.
+
+        DiskFault when it cannot be read: whose it is will be seen when it can.
+        """
+        before = self._disk.stat(path)
+        if before is None or not stat.S_ISREG(before.st_mode) or self._disk.digest(path) != entry.digest:
+            return
+        after = self._disk.stat(path)
+        if after is not None and sign(before) == sign(after):
             self._disk.remove(path)
 
     def prune(self, wanted: Iterable[Digest]) -> None:
