@@ -93,8 +93,11 @@ class Machine:
             self._mounted = False
 
     def copy(self) -> bytes:
-        """What the disk holds, and the kernel does not hold back; packed."""
-        return zstandard.compress(self.image.read_bytes(), 1)
+        """What the disk holds, and the kernel does not hold back, at one instant: none was half written; packed."""
+        before, data = b"", self.image.read_bytes()
+        while before != data:
+            before, data = data, self.image.read_bytes()
+        return zstandard.compress(data, 1)
 
     def restart(self, disk: bytes) -> None:
         """Begin again with this disk."""
