@@ -1,6 +1,11 @@
 """Fixtures that every test may ask for; each lives in the module of its topic. `--long`: what takes minutes as well."""
 
 import pytest
+from hypothesis import settings
+
+# No example has a deadline: how long one takes says more of the machine than of the code.
+settings.register_profile("neopro", deadline=None)
+settings.load_profile("neopro")
 
 pytest_plugins = ["tests.support.git_servers", "tests.support.postgres", "tests.support.s3_server"]
 
