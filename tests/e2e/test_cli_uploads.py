@@ -134,7 +134,7 @@ def test_gc_shows_what_would_go_and_deletes_only_what_is_old_and_not_named(desk:
     assert (shown.returncode, shown.stderr) == (0, "")
     lines = shown.stdout.splitlines()
     assert lines[-2] == "would delete 0 files, 0 B"
-    assert re.fullmatch(r"\d+ files looked at: 5 needed, [1-9]\d* younger than 30 days", lines[-1])
+    assert re.fullmatch(r"\d+ files looked at: [1-9]\d* needed, [1-9]\d* younger than 30 days", lines[-1])
     try:
         desk.served.world.clock.offset += timedelta(days=31)
         env = desk.env(NEOPRO_TOKEN=desk.new_token("read", "write", now=desk.served.world.clock()))
