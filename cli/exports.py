@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from cli.errors import CommandFailed
-from control_plane.core.yaml_strict import INVISIBLE
+from control_plane.core.yaml_strict import INVISIBLE, MAX_JSON_INTEGER
 
 TABLES: Final = ("sites", "groups", "site_groups", "videos")
 MAX_BYTES: Final = 256 << 20
@@ -45,11 +45,12 @@ class Row(NamedTuple):
         return [text for item in found if not isinstance(item, list | dict) and (text := clean(item))]
 
     def number(self, *names: str) -> float | None:
-        """The same as a number; None where it is none."""
+        """The same as a number; None where it is none, or beyond what a document may hold."""
         try:
-            return float(self.text(*names).replace(",", "."))
+            number = float(self.text(*names).replace(",", "."))
         except ValueError:
             return None
+        return number if abs(number) <= MAX_JSON_INTEGER else None  # which neither infinity nor NaN is
 
 
 def clean(value: object) -> str:

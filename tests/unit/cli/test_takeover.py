@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cli.exports import Row
@@ -35,6 +35,8 @@ def table(name: str, found: list[dict[str, Any]]) -> list[Row]:
     return [Row(f"{name}[{number}]", cells, asked) for number, cells in enumerate(found)]
 
 
+@example(sites=[{}], groups=[], videos=[{"size": 2.0**64, "checksum": "0" * 64}])
+@example(sites=[{"lat": "inf"}], groups=[], videos=[{"size": "1e999", "width": "inf", "checksum": "0" * 64}])
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=200)  # the first text draws slowly
 @given(rows(SITE, least=1), rows(GROUP), rows(VIDEO))
 def test_whatever_an_export_holds_becomes_a_valid_fleet(
