@@ -1,13 +1,12 @@
 """The only code of the agent that writes files: what is under its name is whole, whatever moment the power goes.
 
 The protocol, measured on ext4 by power cuts at every system call: create exclusively in staging on the same file
-system, write all, fchmod, fsync, rename, fsync the directory (and its parent when it is new). An error from fsync is
-never retried on the same file: the draft is dropped, and the next try makes a new one. What is removed is renamed away
-first.
+system, write all, fchmod, fsync, rename, fsync the directory (and its parent when it is new). After an error from fsync
+the draft is dropped, never synced again. What is removed is renamed away first.
 
-Every path is relative to the root of a `Disk` and is walked from a directory handle, following no link: the folders of
-the box are writable by its local applications. Every call that changes the file system goes through `Calls`, so that a
-test can end the process at any of them. OSErrors leave as DiskFull or DiskFault; a missing file is `None`, no error.
+Every path is relative to the root of a `Disk` and is walked from a directory handle, following no link: local
+applications may write there. Every call that changes the file system goes through `Calls`, so that tests can end the
+process at any of them. OSErrors leave as DiskFull or DiskFault; a missing file is `None`, no error.
 """
 
 import fcntl
@@ -64,9 +63,7 @@ class Draft:
     def __init__(self, handle: int, path: str, owner: Owner | None, calls: Calls) -> None:
         self.path = path
         self.size_bytes = 0
-        self._handle = handle
-        self._owner = owner
-        self._calls = calls
+        self._handle, self._owner, self._calls = handle, owner, calls
         self._sha256 = hashlib.sha256()
 
     def write(self, data: bytes | memoryview) -> None:

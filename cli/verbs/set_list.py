@@ -7,8 +7,8 @@ import msgspec
 from cli.checkout import Checkout
 from cli.flags import Flag
 from cli.fleet_view import read_fleet
-from cli.library import read_library, sites_wanting
 from cli.output import Output
+from cli.video_library import read_library, sites_wanting
 from cli.words import count
 from schemas.desired import VideoSet
 

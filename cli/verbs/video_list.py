@@ -10,8 +10,8 @@ from cli.checkout import Checkout
 from cli.errors import CommandFailed
 from cli.flags import Flag
 from cli.fleet_view import read_fleet
-from cli.library import Placed, read_library
 from cli.output import Output
+from cli.video_library import Placed, read_library
 from cli.words import count, duration, size
 from schemas.desired import Video
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from cli.checkout import Checkout
 from cli.flags import Flag
 from cli.fleet_view import read_fleet
-from cli.library import layers_naming, read_library, sites_wanting
 from cli.output import Output
+from cli.video_library import layers_naming, read_library, sites_wanting
 from cli.words import size
 from schemas.names import Digest, SiteId
 
