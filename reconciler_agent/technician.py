@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from reconciler_agent.core.trust import current_head
 from reconciler_agent.state import State
 from schemas.names import SiteId
+from schemas.reasons import REASONS
 from schemas.status import Condition, Difference, Waiting
 
 
@@ -58,6 +59,7 @@ def _lines(made: Description) -> list[str]:
     if made.failed_release:
         lines.append(f"  release {made.failed_release} failed here and is not tried again")
     lines += [f"  {c.type} is {c.status} ({c.reason}){': ' if c.message else ''}{c.message}" for c in made.conditions]
+    lines += _remedies(made.conditions)
     for d in made.differences[:20]:
         lines.append(f"  differs: {d.kind} {d.what}: {d.observed or 'as it is'}, wanted: {d.desired or 'otherwise'}")
     for w in made.waiting:
@@ -66,6 +68,12 @@ def _lines(made: Description) -> list[str]:
     if made.unsent_events:
         lines.append(f"  {made.unsent_events} events wait to be reported")
     return lines
+
+
+def _remedies(conditions: list[Condition]) -> list[str]:
+    """What to do about each reason that waits for a person, once."""
+    reasons = dict.fromkeys(c.reason for c in conditions)
+    return [f"  do: {REASONS[r].remedy} ({r})" for r in reasons if r in REASONS and REASONS[r].person]
 
 
 def _verdict(made: Description) -> str:

@@ -1,4 +1,4 @@
-"""Every reason that the agent may give has words on the page, in both languages."""
+"""Every reason that may be given has words on the page, in both languages, and a meaning with what to do."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import reconciler_agent
 from control_plane.web.catalog import CATALOG
 from reconciler_agent import errors
+from schemas.reasons import CHAPTERS, REASONS
 
 LITERAL = re.compile(r'"([A-Z][a-z]+(?:[A-Z][a-z]+)*)"')
 """A CamelCase word between quotes is a reason, but for those that are something else."""
@@ -35,3 +36,15 @@ def test_every_reason_of_the_agent_has_words_on_the_page() -> None:
     found = reasons()
     assert {"OutsideWindow", "OperationFailed", "StateLost", "AtRest", "ReleaseHealthy", "DiskFull"} <= found
     assert {reason for reason in found if f"reason.{reason}" not in CATALOG} == set()
+
+
+def test_every_reason_of_the_agent_has_a_meaning() -> None:
+    assert reasons() - set(REASONS) == set()
+
+
+def test_every_reason_that_the_server_gives_has_a_meaning() -> None:
+    assert {key.removeprefix("why.") for key in CATALOG if key.startswith("why.")} - set(REASONS) == set()
+
+
+def test_a_reason_is_told_in_one_chapter() -> None:
+    assert len(REASONS) == sum(len(chapter) for chapter in CHAPTERS.values())
