@@ -14,6 +14,7 @@ from control_plane.api.backups import Backups
 from control_plane.api.blobs import Blobs
 from control_plane.api.boxes import Boxes
 from control_plane.api.description import Description
+from control_plane.api.enrolments import Enrolments
 from control_plane.api.gc import Gc
 from control_plane.api.grants import Grants
 from control_plane.api.heads import Heads
@@ -64,6 +65,7 @@ def make_api(
     boxes = Boxes(heads=heads, access=access, inbox=Inbox(pool), pool=pool, clock=clock, metrics=metrics)
     logs = Logs(access, pool, clock)
     analytics = Analytics(access, pool, clock)
+    enrolments = Enrolments(access, pool, clock)
     operators = Operators(access, pool, lookout, clock)
     operations = Operations(
         heads=heads, pool=pool, objects=objects, lookout=lookout, perimeter=perimeter, metrics=metrics
@@ -77,7 +79,7 @@ def make_api(
         async with heads.following():
             yield
 
-    rooms = (boxes, blobs, backups, logs, analytics, operators, operations)
+    rooms = (boxes, blobs, backups, logs, analytics, enrolments, operators, operations)
     calls = [route for room in rooms for route in room.routes()]
     if sweeper is not None:
         calls += Gc(access, sweeper).routes()

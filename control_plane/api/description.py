@@ -12,6 +12,7 @@ from msgspec.json import schema_components
 
 from schemas.analytics import Batch
 from schemas.api import ProblemDetails
+from schemas.enrolment import EnrolmentRequest
 from schemas.status import StatusReport
 
 _REFERENCE: Final = "#/components/schemas/{name}"
@@ -20,6 +21,7 @@ _BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
         "application/json": {"schema": {"$ref": _REFERENCE.format(name="StatusReport")}}
     },
     ("/v1/sites/{site}/analytics", "post"): {"application/json": {"schema": {"$ref": _REFERENCE.format(name="Batch")}}},
+    ("/v1/enrolments", "post"): {"application/json": {"schema": {"$ref": _REFERENCE.format(name="EnrolmentRequest")}}},
     ("/v1/sites/{site}/backup", "put"): {
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
     },
@@ -61,7 +63,7 @@ def _describe(handlers: Sequence[HTTPRouteHandler]) -> dict[str, Any]:
         logging_config=None,
     )
     document = described.openapi_schema.to_schema()
-    _, schemas = schema_components([StatusReport, Batch, ProblemDetails], ref_template=_REFERENCE)
+    _, schemas = schema_components([StatusReport, Batch, EnrolmentRequest, ProblemDetails], ref_template=_REFERENCE)
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(schemas)
     components["securitySchemes"] = _SECURITY

@@ -20,6 +20,7 @@ from tests.support.api import Api, open_api
 from tests.support.published import NOW, Box, Wanted
 
 pytestmark = pytest.mark.anyio
+ENROLMENT = "/v1/sites/brest/enrolment"
 
 
 @pytest.fixture
@@ -142,6 +143,8 @@ async def test_box_is_no_operator_and_operator_is_no_box(api: Api, box: Box) -> 
         assert (await api.http.get(path, headers=box.headers())).status_code == 401, path
     put = await api.http.put("/v1/blobs/" + "0" * 64, headers=box.headers(), content=b"x")
     assert put.status_code == 401
+    for method, path in (("GET", "/v1/enrolments"), *(("POST", ENROLMENT), ("DELETE", ENROLMENT))):
+        assert (await api.http.request(method, path, headers=box.headers())).status_code == 401, method
     everything = await api.operator("read", "write")
     assert (await api.http.post("/v1/sites/brest/status", headers=everything, content=b"{}")).status_code == 401
 
@@ -153,6 +156,9 @@ async def test_operator_needs_the_scope(api: Api) -> None:
     assert (await api.http.put(path, headers=writer, content=b"x")).status_code == 201
     assert (await api.http.get(path, headers=writer)).status_code == 403
     assert (await api.http.get("/v1/fleet", headers=writer)).status_code == 403
+    assert (await api.http.get("/v1/enrolments", headers=writer)).status_code == 403
+    for method in ("POST", "DELETE"):
+        assert (await api.http.request(method, ENROLMENT, headers=reader)).status_code == 403
 
 
 async def test_token_of_an_operator_ends_when_it_expires_or_is_revoked(api: Api) -> None:
