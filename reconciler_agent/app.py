@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from reconciler_agent import age_key, analytics, backup, gate, news, operations, reporting, steps
+from reconciler_agent import age_key, analytics, backup, gate, mirror, news, operations, reporting, steps
 from reconciler_agent.analytics import Analytics, Spool
 from reconciler_agent.backup import Backup
 from reconciler_agent.box_app import BoxApp
@@ -28,6 +28,7 @@ from reconciler_agent.gate import Gatekeeper
 from reconciler_agent.journal import Journal
 from reconciler_agent.loop import Loop, Parts
 from reconciler_agent.metrics import Meter
+from reconciler_agent.mirror import Mirror
 from reconciler_agent.notify import Notifier
 from reconciler_agent.observe import Health, SystemClock
 from reconciler_agent.operations import Hands, Operations
@@ -55,7 +56,15 @@ MAX_KEY_BYTES: Final = 64 << 10
 
 
 class ControlPlane(
-    reporting.Desk, operations.Desk, analytics.Desk, backup.Desk, Heads, Source, news.ControlPlane, Protocol
+    reporting.Desk,
+    operations.Desk,
+    analytics.Desk,
+    backup.Desk,
+    mirror.Desk,
+    Heads,
+    Source,
+    news.ControlPlane,
+    Protocol,
 ):
     """Everything that the agent asks of its control plane."""
 
@@ -206,6 +215,14 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
             clock=clock,
             say=doer.say,
             key=age_key.path_of(settings.key),
+        ),
+        mirror=Mirror(
+            disk=files.box,
+            configuration=box.configuration,
+            desk=control_plane,
+            store=store,
+            clock=clock,
+            allowed=settings.telemetry,
         ),
         upkeep=Upkeep(store, box.releases),
         poller=Poller(control_plane, wake.set),

@@ -46,6 +46,8 @@ PROBLEM: Final = "application/problem+json"
 MAX_DETAIL: Final = 300
 NEVER: Final = frozenset({400, 413, 422})
 """What is answered to a body that will not be better the next time."""
+UNKNOWN: Final = frozenset({404, 405})
+"""What is answered where the call came later than the control plane."""
 
 
 class Clock(Protocol):
@@ -173,6 +175,15 @@ class Client:
         """Leave a backup of the club's configuration, an age file; it was kept when this returns."""
         path, headers = f"/v1/sites/{self._site}/backup", {"Content-Type": "application/octet-stream"}
         self._require("leave a backup", self._call("PUT", path, MAX_ERROR_BYTES, headers, content=body), 204)
+
+    def mirror(self, packed: bytes) -> None:
+        """Leave what the club owns, as zstd; again does no harm. UploadRefused: this control plane takes none."""
+        path = f"/v1/sites/{self._site}/club"
+        headers = {"Content-Type": "application/json", "Content-Encoding": "zstd"}
+        answer = self._call("PUT", path, MAX_ERROR_BYTES, headers, content=packed)
+        if answer.status in NEVER | UNKNOWN and media_type(answer.headers) == PROBLEM:
+            raise UploadRefused(f"cannot tell what the club owns: the control plane says: {_detail(answer.body)}")
+        self._require("tell what the club owns", answer, 204)
 
     def analytics(self, packed: bytes) -> None:
         """Hand over a batch of what was played, as zstd; again does no harm. UploadRefused: it is no batch."""

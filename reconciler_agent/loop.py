@@ -22,6 +22,7 @@ from reconciler_agent.core.diff import Changes
 from reconciler_agent.core.report import Failure, Round, tell
 from reconciler_agent.core.trust import TrustState, accept_manifest, current_head, is_stale, pass_time
 from reconciler_agent.errors import AccessDenied, AgentError, NetworkTrouble, Superseded
+from reconciler_agent.mirror import Mirror
 from reconciler_agent.news import News
 from reconciler_agent.notify import Notifier
 from reconciler_agent.observe import Health, SystemClock
@@ -54,6 +55,7 @@ class Parts(NamedTuple):
     operations: Operations
     analytics: Analytics
     backup: Backup
+    mirror: Mirror
     upkeep: Upkeep
     poller: Poller
     clock: SystemClock
@@ -254,6 +256,7 @@ class Loop:
         done = self._parts.operations.advance(manifest, steady=steady, online=trouble is None)
         self._parts.analytics.drain(manifest, online=trouble is None)
         self._parts.backup.finish(manifest, online=trouble is None)
+        self._parts.mirror.tell(manifest, online=trouble is None)
         return Round(
             state=head.state,
             manifest=manifest,

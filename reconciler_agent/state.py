@@ -59,6 +59,13 @@ class Installed(Struct, frozen=True, kw_only=True):
     unneeded_at: Instant | None = None
 
 
+class Mirrored(Struct, frozen=True, kw_only=True):
+    """The last mirror of what the club owns that was left at the control plane, and when by the time floor."""
+
+    digest: Digest
+    at: Instant
+
+
 class State(Struct, frozen=True, kw_only=True):
     """Everything that a restart must know. Changed only by replacing it; see `Store.keep`.
 
@@ -82,6 +89,7 @@ class State(Struct, frozen=True, kw_only=True):
     operations: dict[DocumentId, Entry] = {}
     restored: Digest | None = None
     backed_up: Digest | None = None
+    mirrored: Mirrored | None = None
 
 
 class Loaded(Struct, frozen=True, kw_only=True):

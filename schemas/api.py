@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from schemas.club import ClubMirror
 from schemas.manifest import Instant
 from schemas.names import Digest, Revision, SiteId
 from schemas.status import Condition, Difference, Event, Metrics, RunningRelease, Waiting
@@ -116,6 +117,25 @@ class Observations(Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: Instant
     commit: Revision | None = None
     sites: list[SiteObservation] = []
+
+
+class ClubState(Struct, frozen=True, kw_only=True):
+    """What the club of a site owns, and when its box last told it."""
+
+    site: SiteId
+    received_at: Instant
+    club: ClubMirror
+
+
+class ClubNames(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a plan asks of a club: the ids of its categories, and its files under `videos/` (the largest, if many)."""
+
+    site: SiteId
+    received_at: Instant
+    categories: list[str] = []
+    paths: list[str] = []
+    file_count: int = 0
+    file_bytes: int = 0
 
 
 class SiteGeneration(Struct, frozen=True, kw_only=True, omit_defaults=True):

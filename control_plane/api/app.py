@@ -13,6 +13,7 @@ from control_plane.api.analytics import Analytics
 from control_plane.api.backups import Backups
 from control_plane.api.blobs import Blobs
 from control_plane.api.boxes import Boxes
+from control_plane.api.clubs import Clubs
 from control_plane.api.description import Description
 from control_plane.api.enrolments import Enrolments
 from control_plane.api.gc import Gc
@@ -66,6 +67,7 @@ def make_api(
     logs = Logs(access, pool, clock)
     analytics = Analytics(access, pool, clock)
     enrolments = Enrolments(access, pool, clock)
+    clubs = Clubs(access, pool, clock)
     operators = Operators(access, pool, lookout, clock)
     operations = Operations(
         heads=heads, pool=pool, objects=objects, lookout=lookout, perimeter=perimeter, metrics=metrics
@@ -79,7 +81,7 @@ def make_api(
         async with heads.following():
             yield
 
-    rooms = (boxes, blobs, backups, logs, analytics, enrolments, operators, operations)
+    rooms = (boxes, blobs, backups, logs, analytics, clubs, enrolments, operators, operations)
     calls = [route for room in rooms for route in room.routes()]
     if sweeper is not None:
         calls += Gc(access, sweeper).routes()

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas import delta, desired, manifest, status, trust
+from schemas import club, delta, desired, manifest, status, trust
 from schemas.explained import EXPLAINED, explained
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -28,6 +28,7 @@ DOCUMENTS: Final[dict[str, type[msgspec.Struct]]] = {
     "file-tree": manifest.FileTree,
     "release-delta": delta.ReleaseDelta,
     "status-report": status.StatusReport,
+    "club-mirror": club.ClubMirror,
     "trust-root": trust.TrustRoot,
     "release-list": trust.ReleaseList,
 }

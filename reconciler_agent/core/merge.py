@@ -138,7 +138,12 @@ def _standing(configuration: Item) -> dict[Json, list[Item]]:
 
 def _items(value: Json) -> list[Item]:
     """The objects in what should be a list of objects."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    return [item for item in _list(value) if isinstance(item, dict)]
+
+
+def _list(value: Json) -> list[Json]:
+    """What should be a list, or none."""
+    return value if isinstance(value, list) else []
 
 
 def _wanted(
@@ -277,7 +282,7 @@ def _free_id(wanted: str, taken: set[Json]) -> str:
 def _club_part(category: Json, paths: frozenset[str]) -> Item:
     """What of a central category is the club's: its videos, each in the subcategory where it was; empty if nothing."""
     part: Item = {}
-    videos = [e for e in category.get("videos") or [] if not _is_ours_inside(e, paths)]
+    videos = [e for e in _list(category.get("videos")) if not _is_ours_inside(e, paths)]
     if videos:
         part["videos"] = videos
     subs = [{**sub, "videos": _club_part(sub, paths)["videos"]} for sub in _subs(category) if _club_part(sub, paths)]
@@ -315,7 +320,7 @@ def _united(local: Sequence[Json], wanted: Sequence[Item]) -> list[Json]:
 def _merge_blocks(local: Sequence[Json], wanted: _Wanted, categories: _Categories) -> list[Json]:
     """The time blocks, those that are needed and missing made; ours go again when nobody has anything in them."""
     needed = [b for b in BLOCKS if wanted.blocks[b] or wanted.loops[b]]
-    there = {block.get("id") for block in _items(local)}
+    there = {_id(block) for block in _items(local)}
     missing = [b for b in (needed if local else BLOCKS if needed else ()) if b not in there]
     made = [{"id": b, **BLOCKS[b], "owner": "neopro", "categoryIds": []} for b in missing]
     merged = [_merge_block(block, wanted, categories) for block in [*local, *made]]
@@ -346,7 +351,7 @@ def _merge_block(block: Json, wanted: _Wanted, categories: _Categories) -> Json:
 def _category_ids(block: Item, wanted: Sequence[str], categories: _Categories) -> list[Json]:
     """Which categories a block shows: the club's in its order under their ids of now, ours where they are wanted."""
     ids: list[Json] = []
-    for found in block.get("categoryIds") or []:
+    for found in _list(block.get("categoryIds")):
         key = found if isinstance(found, str | int) else None
         if key in categories.club_ids:
             ids.append(categories.club_ids[key])

@@ -31,6 +31,7 @@ from reconciler_agent.settings import Settings, parse_settings
 from reconciler_agent.state import Store
 from reconciler_agent.system_calls import SYSTEM, Calls
 from schemas.analytics import Batch, Playback
+from schemas.club import ClubMirror
 from schemas.manifest import (
     Category,
     CategoryVideo,
@@ -112,6 +113,8 @@ class Central:
         self.batches: list[Batch] = []
         self.refuses_analytics = False
         self.backups: list[bytes] = []
+        self.mirrors: list[ClubMirror] = []
+        self.takes_mirrors = True
         self.fetched: list[Digest] = []
         self.throttle: Throttle | None = None
         self.on_download: Callable[[Digest], None] | None = None
@@ -210,6 +213,12 @@ class Central:
     def backup(self, body: bytes) -> None:
         self._require_network()
         self.backups.append(body)
+
+    def mirror(self, packed: bytes) -> None:
+        self._require_network()
+        if not self.takes_mirrors:
+            raise UploadRefused("cannot tell what the club owns: as the test has it")
+        self.mirrors.append(msgspec.json.decode(zstandard.ZstdDecompressor().decompress(packed), type=ClubMirror))
 
     def analytics(self, packed: bytes) -> None:
         self._require_network()
