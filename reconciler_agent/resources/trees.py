@@ -1,0 +1,103 @@
+"""The trees under `releases/`: which of them are known, where they lie, and whether a file of one is as it is listed.
+
+    releases/<version>-<digest8>/      a copy of the listed files, verified and synced before it gets this name
+    current -> releases/<…>            activation: one link renamed over the other
+    webapp -> current/webapp …         the names at which the box's services look; they never change again
+
+In each tree `webapp/configuration.json` is a link to `data/configuration.json`; what the local applications make of it
+is the configuration's business.
+"""
+
+import re
+import stat
+from collections.abc import Iterable
+from typing import Final
+
+from reconciler_agent.durable import Disk
+from reconciler_agent.errors import DiskFault
+from reconciler_agent.state import Signature, Store, sign
+from schemas.manifest import FileTree, ReleaseTarget, TreeFile
+from schemas.names import Digest
+
+FOLDER: Final = "releases"
+CURRENT: Final = "current"
+LINKS: Final = ("webapp", "server", "admin", "scripts", "VERSION", "release.json")
+CONFIGURATION: Final = "webapp/configuration.json"
+CONFIGURATION_TARGET: Final = "../../../data/configuration.json"
+NAME: Final = re.compile(r"(.+)-([0-9a-f]{8})")
+
+
+class Trees:
+    """The trees of the box whose root is that of `disk`; their listings are kept in `store`."""
+
+    def __init__(self, disk: Disk, store: Store) -> None:
+        self._disk = disk
+        self._store = store
+
+    def names(self) -> dict[Digest, str]:
+        """Digest and folder of every tree under `releases/` whose listing is kept."""
+        found = {match[2]: name for name in self._disk.names(FOLDER) if (match := NAME.fullmatch(name))}
+        listings = self._store.listings() if found else []
+        return {d: found[d[7:15]] for d in listings if d[7:15] in found}
+
+    def listings(self) -> dict[Digest, FileTree]:
+        """The listings of the trees under `releases/`."""
+        found = {digest: self._store.listing(digest) for digest in self.names()}
+        return {digest: listing for digest, listing in found.items() if listing is not None}
+
+    def active_name(self) -> str | None:
+        """The folder that `current` leads to; None where that is no tree."""
+        target = self._disk.link_target(CURRENT)
+        folder, _, name = (target or "").partition("/")
+        found = self._disk.stat(f"{FOLDER}/{name}") if folder == FOLDER and name and "/" not in name else None
+        return name if found is not None and stat.S_ISDIR(found.st_mode) else None
+
+    def sources(self, except_for: Digest) -> dict[Digest, str]:
+        """Where an installed tree has a file with this digest; it is to be checked when it is copied."""
+        sources: dict[Digest, str] = {}
+        for digest, name in self.names().items():
+            listing = self._store.listing(digest) if digest != except_for else None
+            for file in listing.files if listing is not None else []:
+                sources[file.digest] = f"{FOLDER}/{name}/{file.path}"
+        return sources
+
+    def check(self, folder: str, file: TreeFile) -> Signature | None:
+        """The signature of a file that is as listed; None of one that is not, or is not a file."""
+        path = f"{folder}/{file.path}"
+        try:
+            found = self._disk.stat(path)
+            if found is None or found.st_size != file.size_bytes or stat.S_IMODE(found.st_mode) != mode_of(file):
+                return None
+            return sign(found) if self._disk.digest(path) == file.digest else None
+        except DiskFault:
+            return None
+
+    def sign_all(self, folder: str, listing: FileTree) -> list[Signature]:
+        """What `stat` says of the files of a tree, those that are there."""
+        found = [self._disk.stat(f"{folder}/{file.path}") for file in listing.files]
+        return [sign(one) for one in found if one is not None]
+
+    def link_configuration(self, folder: str, files: Iterable[TreeFile]) -> None:
+        """The link to the configuration in a tree that has a page, where nothing is.
+
+        A file there is newer truth and the configuration's.
+        """
+        path = f"{folder}/{CONFIGURATION}"
+        if any(file.path.startswith("webapp/") for file in files) and self._disk.stat(path) is None:
+            self._disk.symlink(CONFIGURATION_TARGET, path)
+
+
+def folder_of(target: ReleaseTarget) -> str:
+    """The name of a release's folder under `releases/`."""
+    return f"{target.version}-{target.tree[7:15]}"
+
+
+def mode_of(file: TreeFile) -> int:
+    """The bits that `chmod` takes."""
+    return int(file.mode, 8)
+
+
+def tops_of(files: Iterable[TreeFile]) -> list[str]:
+    """The names at the root that lead into a tree with these files."""
+    tops = {file.path.partition("/")[0] for file in files}
+    return [name for name in LINKS if name in tops]
