@@ -57,6 +57,9 @@ test-crash: $(VENV)/.dev ## kill the agent, and cut its power, at every mutating
 test-systemd: $(VENV)/.dev ## the agent's unit under a real systemd (root; says what is missing where it cannot)
 	@$(BIN)/pytest tests/systemd --long -rs
 
+agent-bundle: $(VENV)/.dev ## the agent's release as one file, to install from without a network and for `neopro release add --agent`
+	@$(BIN)/python -m cli.agent_bundle
+
 lock: ## compile the requirement files anew (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml --extra agent -o requirements/agent.txt
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in --extra demo -o requirements/demo.txt
@@ -65,4 +68,4 @@ lock: ## compile the requirement files anew (needs uv)
 clean: ## remove the environment and what was built
 	@rm -rf $(VENV) build *.egg-info bench.json
 
-.PHONY: help demo demo-clean test test-long check format schema docs bench fuzz test-crash test-systemd lock clean
+.PHONY: help demo demo-clean test test-long check format schema docs bench fuzz test-crash test-systemd agent-bundle lock clean

@@ -25,6 +25,8 @@ NEEDED: Final[Mapping[ReleaseKind, tuple[str, ...]]] = {"app": ("webapp/index.ht
 """What a release of the box's applications must have; an agent's package is its builder's to shape."""
 VERSION_SOURCES: Final = ("release.json", "webapp/version.json", "VERSION")
 _PATH: Final = re.compile(RELATIVE_PATH)
+_PACKAGE_FOLDER: Final = re.compile(r"(deploy|neopro-agent-[^/]+)/")
+"""What packages put all their files into: those of the applications, and the bundle of the agent."""
 
 
 class PackageEntry(Struct, frozen=True, kw_only=True):
@@ -96,12 +98,13 @@ def declared_version(sources: Mapping[str, bytes]) -> str | None:
 
 
 def _relative(entries: Iterable[PackageEntry]) -> Sequence[tuple[PackageEntry, str]]:
-    """Each entry with its path on the box: without `./`, and without `deploy/` where all of the package is in it."""
+    """Each entry with its path on the box: without `./`, and without the folder of the package where all is in it."""
     named = [(entry, re.sub(r"^(\./)+", "", entry.path).rstrip("/")) for entry in entries]
     named = [(entry, path) for entry, path in named if path not in ("", ".")]
     files = [path for entry, path in named if entry.kind != "folder" and not _apple_double(path)]
-    if files and all(path.startswith("deploy/") for path in files):
-        return [(entry, path.removeprefix("deploy/")) for entry, path in named if path != "deploy"]
+    top = _PACKAGE_FOLDER.match(files[0]) if files else None
+    if top is not None and all(path.startswith(top[0]) for path in files):
+        return [(entry, path.removeprefix(top[0])) for entry, path in named if path != top[0][:-1]]
     return named
 
 
