@@ -209,6 +209,7 @@ class Pipeline:
                 rows=numbering.rows,
                 trust=[TrustRow(d.kind, d.version, d.envelope) for d in compiled.trust_documents],
                 revoked=compiled.revoked.identities,
+                documents=compiled.library(),
                 seen=self._presence.seen,
             )
         marks = known.marks.copy()

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from control_plane.core.fixtures import Calendar
 from control_plane.core.identities import NO_IDENTITIES, Identities, check_identities, take_identities
 from control_plane.core.layout import TreeEntry
 from control_plane.core.operations import NO_OPERATIONS, Operations, check_operations, take_operations
@@ -30,7 +31,7 @@ from control_plane.core.validate import (
     check_releases,
     revoked_of,
 )
-from schemas.desired import Release, Revoked, Site
+from schemas.desired import KINDS, Document, Release, Revoked, Site
 from schemas.names import Digest, SiteId
 from schemas.trust import ReleaseList, TrustRoot
 
@@ -80,6 +81,17 @@ class CompiledFleet(Struct, frozen=True, kw_only=True):
     def blobs(self) -> Set[Digest]:
         """Every blob that a manifest names: content, listings of releases and agents, patches, backups to put back."""
         return self.state.rendering.naming.keys() if self.sites else frozenset()
+
+    def library(self) -> dict[tuple[str, str], tuple[str, Document]]:
+        """Every document but the sites, by folder and id, with the Git object id of its bytes; calendars are none."""
+        reading = self.state.reading
+        found: dict[tuple[str, str], tuple[str, Document]] = {}
+        for folder in ("", *KINDS.keys() - {"sites"}):
+            for name, paths in reading.named(folder).items():
+                file = reading.files[paths[0]]
+                if file.document is not None and not isinstance(file.document, Calendar):
+                    found[folder, name] = (file.blob, file.document)
+        return found
 
     @property
     def patches(self) -> frozenset[Digest]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -218,7 +219,17 @@ def _facts(record: SiteRecord) -> dict[str, Any]:
         "country": place.country,
         "sports": document.sports,
         "groups": [group for _, group in record.groups],
+        "video_sets": list(record.resolved.video_sets),
+        "timezone": document.timezone,
     }
+    if place.lat is not None and place.lon is not None:
+        facts["at"] = [place.lat, place.lon]
+    if document.hardware is not None:
+        facts["hardware"] = document.hardware
+    if document.labels:
+        facts["labels"] = document.labels
+    if document.contact is not None:
+        facts["contact"] = {key: said for key, said in msgspec.to_builtins(document.contact).items() if said}
     if document.tenant is not None:
         facts["tenant"] = document.tenant
     if record.resolved.connectivity is not None:

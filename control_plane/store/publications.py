@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 
 from control_plane.core.number import Mark
 from control_plane.errors import Superseded
+from control_plane.store import library, revocations
 from control_plane.store.pool import Connection
 from schemas.api import ChangeImpact
 from schemas.desired import SiteState
@@ -168,6 +169,7 @@ async def publish(
     rows: Mapping[SiteId, Mark],
     trust: Sequence[TrustRow],
     revoked: Sequence[PublicKeyLine],
+    documents: Mapping[library.Name, library.Entry] | None = None,
     seen: int | None = None,
 ) -> Published:
     """Serve `commit` from now on, in one transaction; Superseded if the publication is not `base` any more.
@@ -175,7 +177,8 @@ async def publish(
     `seen`: the `condemnations` as of which its blobs were seen in the object store; Superseded if there are more.
 
     `heads` are the sites with a new generation, `rows` those with new facts only, `bodies` at least the manifests that
-    the heads name and that are new. Can be run again from any point: before the commit nothing of it is to be seen.
+    the heads name and that are new, `documents` all but the sites (None: as they were). Can be run again from any
+    point: before the commit nothing of it is to be seen.
     """
     async with _writing(conn, base) as serial:
         if seen is not None and await condemnations(conn) != seen:
@@ -185,7 +188,9 @@ async def publish(
         await _put_heads(conn, commit.revision, heads, serial, now)
         await _put_rows(conn, rows, serial)
         await _put_trust(conn, trust)
-        await _set_revoked(conn, revoked, serial)
+        await revocations.replace(conn, revoked, serial)
+        if documents is not None:
+            await library.replace(conn, documents)
         await conn.execute(
             "insert into publication (revision, serial, published_at) values (%s, %s, %s) on conflict (only_row)"
             " do update set revision = excluded.revision, serial = excluded.serial,"
@@ -211,7 +216,7 @@ async def refuse(
     """
     async with _writing(conn, base) as serial:
         await _record(conn, commit, verdict, now, sites=0)
-        if not await _add_revoked(conn, revoked, serial) or base is None:
+        if not await revocations.add(conn, revoked, serial) or base is None:
             return base
         await conn.execute("update publication set serial = %s", (serial,))
         await _notify(conn, serial)
@@ -366,31 +371,6 @@ async def _put_trust(conn: Connection, documents: Sequence[TrustRow]) -> None:
             " do update set envelope = excluded.envelope where trust_documents.envelope <> excluded.envelope",
             document,
         )
-
-
-async def _set_revoked(conn: Connection, revoked: Sequence[PublicKeyLine], serial: int) -> None:
-    """Exactly these identities are revoked; the sites of those that no longer are get the serial, too."""
-    freed = await conn.execute(
-        "delete from revoked_identities where not identity = any(%s) returning identity", (list(revoked),)
-    )
-    await _touch(conn, [identity for (identity,) in await freed.fetchall()], serial)
-    await _add_revoked(conn, revoked, serial)
-
-
-async def _add_revoked(conn: Connection, revoked: Sequence[PublicKeyLine], serial: int) -> bool:
-    """Revoke these too; whether any of them is new."""
-    added = await conn.execute(
-        "insert into revoked_identities (identity) select unnest(%s::text[]) on conflict do nothing returning identity",
-        (list(revoked),),
-    )
-    new = [identity for (identity,) in await added.fetchall()]
-    await _touch(conn, new, serial)
-    return bool(new)
-
-
-async def _touch(conn: Connection, identities: list[PublicKeyLine], serial: int) -> None:
-    if identities:
-        await conn.execute("update sites set serial = %s where identity = any(%s)", (serial, identities))
 
 
 async def _copy(conn: Connection, statement: LiteralString, types: list[str], rows: Iterable[Sequence[object]]) -> None:

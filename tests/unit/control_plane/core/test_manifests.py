@@ -172,6 +172,8 @@ def test_facts_and_state_are_the_site_s() -> None:
         "country": "France",
         "sports": ["rugby"],
         "groups": ["rugby"],
+        "video_sets": ["national"],
+        "timezone": "Europe/Paris",
     }
 
 
