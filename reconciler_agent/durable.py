@@ -18,11 +18,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from reconciler_agent.errors import AgentError, AlreadyRunning, DigestMismatch, DiskFault, DiskFull
+from reconciler_agent.draft import CHUNK_BYTES, Draft
+from reconciler_agent.errors import AgentError, AlreadyRunning, DiskFault, DiskFull
 from reconciler_agent.system_calls import SYSTEM, Calls, MissingIsNone, Owner, faults
 from schemas.names import Digest
 
-CHUNK_BYTES: Final = 1 << 20
 RESERVE_SHARE: Final = 0.1
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FOLDER: Final = _READ | os.O_DIRECTORY
@@ -55,71 +55,6 @@ def take_lock(folder: Path) -> int:
             os.close(handle)
             raise AlreadyRunning(f"cannot lock {folder}: another agent runs on it; stop that one first") from None
     return handle
-
-
-class Draft:
-    """A file that is being written and that nobody reads before it is sealed; made by `Disk.draft`."""
-
-    def __init__(self, handle: int, path: str, owner: Owner | None, calls: Calls) -> None:
-        self.path = path
-        self.size_bytes = 0
-        self._handle, self._owner, self._calls = handle, owner, calls
-        self._sha256 = hashlib.sha256()
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Append all of `data`."""
-        self._sha256.update(data)
-        rest = memoryview(data)
-        with faults("write", self.path):
-            while rest:
-                rest = rest[self._calls.write(self._handle, rest) :]
-        self.size_bytes += len(data)
-
-    def restart(self) -> None:
-        """Forget what is there: a server that cannot resume, or bytes that are not the right ones."""
-        with faults("truncate", self.path):
-            self._calls.truncate(self._handle, 0)
-            os.lseek(self._handle, 0, os.SEEK_SET)
-        self.size_bytes = 0
-        self._sha256 = hashlib.sha256()
-
-    def reserve(self, size_bytes: int) -> None:
-        """Take the room for `size_bytes` in all before the first byte; DiskFull when there is not so much."""
-        if size_bytes:
-            with faults("reserve room for", self.path):
-                self._calls.allocate(self._handle, size_bytes)
-
-    def digest(self) -> Digest:
-        """Of the bytes so far."""
-        return "sha256:" + self._sha256.hexdigest()
-
-    def require(self, digest: Digest) -> None:
-        """DigestMismatch unless the bytes so far are `digest`'s."""
-        if self.digest() != digest:
-            raise DigestMismatch(f"cannot accept {self.path}: it is {self.digest()[:19]}…, not {digest[:19]}…")
-
-    def seal(self, mode: int, sync: bool = True) -> None:
-        """Give it its mode and owner, fsync, close. `sync=False`: in a tree that is synced whole later."""
-        with faults("seal", self.path):
-            self._calls.chmod(self._handle, mode)
-            if self._owner:
-                self._calls.chown(self._handle, *self._owner)
-            if sync:
-                self._calls.fsync(self._handle)
-        self.close()
-
-    def close(self) -> None:
-        """Let go; what was written may stay for another day."""
-        if (handle := self._handle) >= 0:
-            self._handle = -1
-            os.close(handle)
-
-    def _take_up(self) -> None:
-        """Hash what an earlier run wrote, and stand at its end."""
-        with faults("read", self.path):
-            while chunk := os.read(self._handle, CHUNK_BYTES):
-                self._sha256.update(chunk)
-                self.size_bytes += len(chunk)
 
 
 class Disk:
@@ -264,7 +199,7 @@ class Disk:
         with faults("create", path), self._parent(path) as (folder, name):
             draft = Draft(self.calls.create(name, flags, 0o600, dir_fd=folder), path, self._owner, self.calls)
         if resume:
-            draft._take_up()
+            draft.take_up()
         return draft
 
     def install(self, staged: str, path: str) -> None:

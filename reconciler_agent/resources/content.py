@@ -11,7 +11,8 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from reconciler_agent.durable import CHUNK_BYTES, Disk, Draft
+from reconciler_agent.draft import CHUNK_BYTES, Draft
+from reconciler_agent.durable import Disk
 from reconciler_agent.errors import AgentError, ContentNotOurs, DigestMismatch, DiskFault, DiskFull
 from reconciler_agent.state import Installed, sign
 from reconciler_agent.system_calls import faults

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 from typing import Final
 
-from reconciler_agent.durable import Disk, Draft
+from reconciler_agent.draft import Draft
+from reconciler_agent.durable import Disk
 from reconciler_agent.errors import AccessDenied, DigestMismatch, DiskFault, DiskFull, NetworkTrouble, PatchUnusable
 from reconciler_agent.resources.content import OnBytes, Source
 from reconciler_agent.state import MAX_LISTING_BYTES

@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-from reconciler_agent.durable import Disk, Draft
+from reconciler_agent.draft import Draft
+from reconciler_agent.durable import Disk
 from reconciler_agent.errors import AgentError, DigestMismatch, DiskFault
 from reconciler_agent.resources.content import OnBytes, Source, copy
 from reconciler_agent.resources.patches import PACK, Patch, Patches, lacks, left_bytes, rewrite
