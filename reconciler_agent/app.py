@@ -36,6 +36,7 @@ from reconciler_agent.poll import Heads, Poller
 from reconciler_agent.reporting import Reporter
 from reconciler_agent.resources import configuration, configuration_file
 from reconciler_agent.resources.content import Content, Source
+from reconciler_agent.resources.downloads import Downloads
 from reconciler_agent.resources.release import Releases
 from reconciler_agent.self_test import Examined
 from reconciler_agent.services import ServiceManager, SupervisorSocket
@@ -176,8 +177,10 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         page_url=settings.page_url,
         configuration=configuration_bytes,
     )
+    content = Content(files.box, control_plane)
     box = steps.Box(
-        content=Content(files.box, control_plane),
+        content=content,
+        downloads=Downloads(content, settings.downloads),
         configuration=configuration.Configuration(files.box, screen, clock),
         releases=Releases(files.box, store, control_plane),
         services=services,

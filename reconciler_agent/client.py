@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Final, NamedTuple, Protocol
 
 import httpx
@@ -101,6 +102,7 @@ class Client:
         certificates = load_certificates(ca, floor_at) if base.startswith("https:") else trust_nobody()
         self._own = open_client(certificates, base)
         self._store: httpx.Client | None = None
+        self._store_lock = Lock()
 
     def close(self) -> None:
         """End every connection; a request that is under way fails with NetworkTrouble."""
@@ -245,8 +247,9 @@ class Client:
 
     def _object_store(self) -> httpx.Client:
         """The client for where blobs may be: without our token, and with the public authorities beside our own."""
-        if self._store is None:
-            self._store = open_client(load_certificates(self._ca, self._floor_at, public=True))
+        with self._store_lock:
+            if self._store is None:
+                self._store = open_client(load_certificates(self._ca, self._floor_at, public=True))
         return self._store
 
     def _authorization(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ in the next round; what does not depend on it goes on.
 """
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -229,25 +230,22 @@ class Convergence:
         on_bytes: Callable[[int], None] | None,
     ) -> None:
         """Each step of a plan; those that follow a failed one were possible without it."""
-        self._steps.intend(planned.steps)
-        for step in planned.steps:
-            on_work(describe(step))
-            gathered.worked = True
-            try:
-                outcome = self._steps.run(step, wanted, on_bytes)
-            except AgentError as problem:
-                gathered.failed(name(step), problem)
-                if gathered.superseded:
-                    return
-                continue
-            if isinstance(step, WriteConfiguration):
-                self._configured = wanted.manifest
-            if outcome == "settling":
-                gathered.settling = describe(step) + "."
-            if outcome == "untold":
-                gathered.untried.add(name(step))
-                message = "The screen was not told yet: the box's application does not answer."
-                gathered.untold.append(Waiting(step=name(step), reason="ScreenNotTold", message=message))
+        gathered.worked = True
+        running = self._steps.run_all(planned.steps, wanted, lambda step: on_work(describe(step)), on_bytes)
+        with closing(running):
+            for step, outcome in running:
+                if isinstance(outcome, AgentError):
+                    gathered.failed(name(step), outcome)
+                    if gathered.superseded:
+                        return
+                elif isinstance(step, WriteConfiguration):
+                    self._configured = wanted.manifest
+                if outcome == "settling":
+                    gathered.settling = describe(step) + "."
+                if outcome == "untold":
+                    gathered.untried.add(name(step))
+                    message = "The screen was not told yet: the box's application does not answer."
+                    gathered.untold.append(Waiting(step=name(step), reason="ScreenNotTold", message=message))
 
     def _stopped(self, wanted: ReleaseTarget | None, gathered: _Round) -> tuple[str, ...]:
         """Units of the release that is in force which do not run."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, tzinfo
+from threading import Lock
 from typing import Final, Protocol
 
 import httpx
@@ -22,6 +23,8 @@ MAX_RESTARTS: Final = 2
 SLOWEST_BYTES_S: Final = 16_000
 """Below this rate, over the whole of a blob and fifteen minutes more, a download is given up until the next round."""
 PATIENCE_S: Final = 900.0
+LEAST_SHARE: Final = 1 / 16
+"""Of a limit, half of what one of eight downloads at once gets."""
 BURST_S: Final = 0.25
 LOOK_S: Final = 1.0
 """How often a download that is held back looks whether it still is to be, and is."""
@@ -66,7 +69,8 @@ class SiteClock(Clock, Protocol):
 class Throttle:
     """A token bucket: at most what is allowed now, on average over all downloads; a quarter of a second comes at once.
 
-    What is allowed follows the manifest (`obey`) and the hours of the site.
+    What is allowed follows the manifest (`obey`) and the hours of the site. For any number of threads: what one takes
+    is not there for the others.
     """
 
     def __init__(self, clock: SiteClock) -> None:
@@ -77,6 +81,7 @@ class Throttle:
         self._looked_s = float("-inf")
         self._tokens = 0.0
         self._at_s = clock.monotonic()
+        self._lock = Lock()
 
     @property
     def slowest_bytes_s(self) -> float:
@@ -91,20 +96,25 @@ class Throttle:
 
     def take(self, size_bytes: int, check: Callable[[int], None] | None = None) -> None:
         """Wait until `size_bytes` more are allowed; `check` is called while waiting, and may raise to stop it."""
-        now_s = self._clock.monotonic()
-        rate_bytes_s = self._rate(now_s)
-        if rate_bytes_s is None:
-            self._tokens, self._at_s = 0.0, now_s
-            return
-        allowed = self._tokens + (now_s - self._at_s) * rate_bytes_s
-        self._tokens = min(allowed, rate_bytes_s * BURST_S) - size_bytes
-        self._at_s = now_s
-        left_s = -self._tokens / rate_bytes_s
+        with self._lock:
+            left_s = self._owed_s(size_bytes)
         while left_s > 0:
             self._clock.sleep(min(left_s, LOOK_S))
             left_s -= LOOK_S
             if check is not None:
                 check(0)
+
+    def _owed_s(self, size_bytes: int) -> float:
+        """Take tokens, also some that are not there yet; the seconds until they are."""
+        now_s = self._clock.monotonic()
+        rate_bytes_s = self._rate(now_s)
+        if rate_bytes_s is None:
+            self._tokens, self._at_s = 0.0, now_s
+            return 0.0
+        allowed = self._tokens + (now_s - self._at_s) * rate_bytes_s
+        self._tokens = min(allowed, rate_bytes_s * BURST_S) - size_bytes
+        self._at_s = now_s
+        return -self._tokens / rate_bytes_s
 
     def _rate(self, now_s: float) -> int | None:
         """What is allowed, looked at once a second."""
@@ -137,7 +147,7 @@ class Download:
         forgotten and fetched anew once, what was fetched whole is forgotten.
         """
         limit_bytes_s = self._throttle.slowest_bytes_s if self._throttle is not None else float("inf")
-        rate_bytes_s = min(SLOWEST_BYTES_S, limit_bytes_s / 2)
+        rate_bytes_s = min(SLOWEST_BYTES_S, limit_bytes_s * LEAST_SHARE)
         deadline_s = self._clock.monotonic() + PATIENCE_S + self._size_bytes / rate_bytes_s
         if self._sink.size_bytes > self._size_bytes:
             self._sink.restart()

@@ -28,7 +28,7 @@ class Draft:
         self.size_bytes = 0
         self._handle, self._owner, self._calls = handle, owner, calls
         self._sha256 = hashlib.sha256()
-        self._handed_bytes = 0
+        self._handed_bytes = self._reserved_bytes = 0
 
     def write(self, data: bytes | memoryview) -> None:
         """Append all of `data`."""
@@ -49,9 +49,11 @@ class Draft:
             os.lseek(self._handle, 0, os.SEEK_SET)
         self.size_bytes = self._handed_bytes = 0
         self._sha256 = hashlib.sha256()
+        self.reserve(self._reserved_bytes)
 
     def reserve(self, size_bytes: int) -> None:
         """Take the room for `size_bytes` in all before the first byte; DiskFull when there is not so much."""
+        self._reserved_bytes = size_bytes
         if size_bytes:
             with faults("reserve room for", self.path):
                 self._calls.allocate(self._handle, size_bytes)

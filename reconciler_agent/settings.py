@@ -24,7 +24,7 @@ _KEYS: Final = {
     "site": {"id", "root", "state", "key", "trust"},
     "box": {"app_url", "admin_url", "page_url", "services", "owner", "clock"},
     "central": {"url", "ca"},
-    "agent": {"report_s", "heal_s"},
+    "agent": {"report_s", "heal_s", "downloads"},
 }
 
 
@@ -34,7 +34,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     `owner`: the user that the box's files belong to, empty to leave them to whoever runs the agent. `clock`: `auto`
     asks the kernel whether the clock is synchronised, `trusted` says that it always is. An empty `admin_url` or
     `page_url`: there is none on this box. `services`: `systemd`, or `unix:/PATH` of a supervisor's socket. `heal_s`:
-    seconds between two rounds without news; `report_s`: between two reports. What a site may switch off:
+    seconds between two rounds without news; `report_s`: between two reports. `downloads`: how many videos may be on
+    their way at once. What a site may switch off:
     `remote_commands`, that operations are done; `auto_update`, that another release follows the one that runs;
     `telemetry`, that reports hold measurements and that what was played is handed over.
     """
@@ -54,6 +55,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ca: Path | None
     report_s: float
     heal_s: float
+    downloads: int
     auto_update: bool
     remote_commands: bool
     telemetry: bool
@@ -129,6 +131,7 @@ def _read(sections: Sections) -> Settings:
         ca=_absolute(central, "ca", "", "central") if central.get("ca") else None,
         report_s=_seconds(agent, "report_s", 300),
         heal_s=_seconds(agent, "heal_s", 60),
+        downloads=_few(agent, "downloads", 2),
         auto_update=_switch(features, "auto_update"),
         remote_commands=_switch(features, "remote_commands"),
         telemetry=_switch(features, "telemetry"),
@@ -169,6 +172,13 @@ def _seconds(section: Mapping[str, str], key: str, default: float) -> float:
     if not 0.1 <= value <= 86_400:
         raise ValueError(f"[agent] {key} is {text!r}; write seconds, from 0.1 to 86400")
     return value
+
+
+def _few(section: Mapping[str, str], key: str, default: int) -> int:
+    text = section.get(key, str(default))
+    if not re.fullmatch("[1-8]", text):
+        raise ValueError(f"[agent] {key} is {text!r}; write a number from 1 to 8")
+    return int(text)
 
 
 def _switch(section: Mapping[str, str], key: str) -> bool:

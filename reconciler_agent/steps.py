@@ -3,8 +3,10 @@
 A step that cannot be done raises the AgentError that says why; it is tried again in a later round.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from datetime import date, datetime
+from itertools import groupby
 from typing import Final, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -31,11 +33,12 @@ from reconciler_agent.errors import AgentError, DiskFault, DiskFull
 from reconciler_agent.observe import Health, SystemClock
 from reconciler_agent.resources.configuration import Configuration
 from reconciler_agent.resources.content import Content
+from reconciler_agent.resources.downloads import Downloads
 from reconciler_agent.resources.release import Releases
 from reconciler_agent.services import ServiceManager
 from reconciler_agent.state import Installed, Store
 from schemas.desired import AppService
-from schemas.manifest import ReleaseTarget, SiteManifest
+from schemas.manifest import ContentFile, ReleaseTarget, SiteManifest
 from schemas.names import Digest
 from schemas.status import Reason, RunId
 
@@ -55,6 +58,7 @@ class Box(NamedTuple):
     """The parts of the box that steps act on."""
 
     content: Content
+    downloads: Downloads
     configuration: Configuration
     releases: Releases
     services: ServiceManager
@@ -86,13 +90,35 @@ class Steps:
         new = numbered(state.last_event, now, (severity, reason, message))
         self._store.keep(replace(state, events=enqueue(state.events, new), last_event=state.last_event + 1))
 
-    def run(self, step: Step, wanted: Wanted, on_bytes: Callable[[int], None] | None) -> Outcome:
-        """Do one step."""
+    def run_all(
+        self,
+        steps: Sequence[Step],
+        wanted: Wanted,
+        on_begin: Callable[[Step], None],
+        on_bytes: Callable[[int], None] | None,
+    ) -> Generator[tuple[Step, Outcome | AgentError], None, None]:
+        """Do the steps in their order, files that follow one another several at a time; what each came to.
+
+        `on_bytes` may be called in other threads. Close the iterator to do no more.
+        """
+        self._intend(steps)
+        for fetching, group in groupby(steps, lambda step: isinstance(step, FetchContent)):
+            if fetching:
+                yield from self._fetch(
+                    {step.file: step for step in group if isinstance(step, FetchContent)}, on_begin, on_bytes
+                )
+                continue
+            for step in group:
+                on_begin(step)
+                try:
+                    outcome: Outcome | AgentError = self._run(step, wanted, on_bytes)
+                except AgentError as problem:
+                    outcome = problem
+                yield step, outcome
+
+    def _run(self, step: Step, wanted: Wanted, on_bytes: Callable[[int], None] | None) -> Outcome:
         outcome: Outcome = "done"
         match step:
-            case FetchContent(file=file):
-                entry = self._box.content.fetch(file, self._store.state.ledger, on_bytes)
-                self._enter(file.path, entry)
             case StageRelease(target=target):
                 self._stage(target, on_bytes)
             case WriteConfiguration():
@@ -109,9 +135,23 @@ class Steps:
                 self._remove(path)
             case RemoveRelease(tree=tree):
                 self._box.releases.remove(tree)
+            case FetchContent():
+                raise AssertionError("files are fetched by `_fetch`, several at once")
         return outcome
 
-    def intend(self, steps: tuple[Step, ...]) -> None:
+    def _fetch(
+        self, steps: dict[ContentFile, Step], on_begin: Callable[[Step], None], on_bytes: Callable[[int], None] | None
+    ) -> Generator[tuple[Step, Outcome | AgentError], None, None]:
+        fetching = self._box.downloads.fetch(
+            list(steps), lambda: self._store.state.ledger, lambda file: on_begin(steps[file]), on_bytes
+        )
+        with closing(fetching):
+            for file, found in fetching:
+                if isinstance(found, Installed):
+                    self._enter(file.path, found)
+                yield steps[file], "done" if isinstance(found, Installed) else found
+
+    def _intend(self, steps: Sequence[Step]) -> None:
         """Name what is about to be installed in the ledger, so that it is known for ours whatever happens then.
 
         A file of the club's is never named there, and so neither written over nor removed.

@@ -110,7 +110,7 @@ def open_client(certificates: ssl.SSLContext, base_url: str = "") -> httpx.Clien
         headers={"Accept-Encoding": "identity", "User-Agent": "neopro-agent"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
-        limits=httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=120.0),
+        limits=httpx.Limits(max_connections=16, max_keepalive_connections=2, keepalive_expiry=120.0),
     )
 
 

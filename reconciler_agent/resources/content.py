@@ -7,6 +7,7 @@ are ours: it names a file before the file is put there, and nothing that it does
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -67,11 +68,12 @@ class Content:
         except DiskFault:  # whoever tries will be told why
             return False
 
-    def fetch(self, file: ContentFile, ledger: Ledger, on_bytes: OnBytes | None = None) -> Installed:
-        """Put a file in its place: found there already, copied from a twin of other name, or downloaded.
+    def begin(self, file: ContentFile, ledger: Ledger) -> Installed | Draft:
+        """The entry of a file that is there, whole, already; else a draft with room for it, to be brought (`bring`).
 
-        The caller has named it in the ledger, durably, before; ContentNotOurs where it could not (`is_ours`). What a
-        download that broke has brought is kept.
+        The draft has what an earlier download brought, or all of it where the same bytes lie here under another name.
+        The caller has named the file in the ledger, durably, before; ContentNotOurs where it could not (`is_ours`).
+        DiskFull when it would not leave a tenth of the disk free.
         """
         if there := self._check(file.path, file.digest):
             return there
@@ -83,12 +85,37 @@ class Content:
         self._disk.make_folder(self._disk.partial)
         had = self._disk.stat(partial)
         self._disk.require_room(file.size_bytes - (had.st_blocks * 512 if had else 0))
-        self._fill(partial, file, ledger, on_bytes)
-        self._disk.install(partial, file.path)
-        placed = self._check(file.path, file.digest)
-        if placed is None:
-            raise DigestMismatch(f"cannot install {file.path}: it was changed at once by somebody else")
-        return placed
+        draft = self._disk.draft(partial, resume=True)
+        try:
+            draft.reserve(file.size_bytes)
+            if draft.digest() != file.digest:
+                self._copy_twin(draft, file, ledger)
+        except AgentError as problem:
+            self.give_up(draft, problem)
+            raise
+        return draft
+
+    def bring(self, file: ContentFile, draft: Draft, on_bytes: OnBytes | None = None) -> None:
+        """Download what the draft lacks; in any thread, several at once. Then it is for `place`, or `give_up`."""
+        if draft.digest() != file.digest:
+            self._source.download(file.digest, file.size_bytes, draft, on_bytes)
+        draft.require(file.digest)
+
+    def place(self, file: ContentFile, draft: Draft) -> Installed:
+        """Put a draft that is whole where the box looks for it, durably; its entry."""
+        draft.seal(0o644)
+        sealed = self._disk.stat(draft.path)
+        self._disk.install(draft.path, file.path)
+        placed = self._disk.stat(file.path)
+        if sealed is not None and placed is not None and sign(sealed)[:3] == sign(placed)[:3]:
+            return Installed(digest=file.digest, signature=sign(placed))  # the rename alone changed its ctime
+        raise DigestMismatch(f"cannot install {file.path}: it was changed at once by somebody else")
+
+    def give_up(self, draft: Draft, problem: AgentError) -> None:
+        """Let go of a draft. Where its bytes are wrong, or the disk would not take them, the next try has another."""
+        draft.close()
+        if isinstance(problem, DigestMismatch | DiskFull | DiskFault):
+            self._disk.remove(draft.path)
 
     def remove(self, path: str, entry: Installed) -> None:
         """Take a file away if it is still the one that we put there; what somebody put in its place stays.
@@ -112,35 +139,16 @@ class Content:
     def _partial(self, digest: Digest) -> str:
         return f"{self._disk.partial}/content-{digest.partition(':')[2]}"
 
-    def _fill(self, partial: str, file: ContentFile, ledger: Ledger, on_bytes: OnBytes | None) -> None:
-        draft = self._disk.draft(partial, resume=True)
-        try:
-            draft.reserve(file.size_bytes)
-            if draft.digest() != file.digest and not self._copy_twin(draft, file, ledger):
-                self._source.download(file.digest, file.size_bytes, draft, on_bytes)
-            draft.require(file.digest)
-            draft.seal(0o644)
-        except (DigestMismatch, DiskFull, DiskFault):
-            # The bytes are wrong, or the disk would not take them: the next try begins with another file.
-            draft.close()
-            self._disk.remove(partial)
-            raise
-        finally:
-            draft.close()
-
-    def _copy_twin(self, draft: Draft, file: ContentFile, ledger: Ledger) -> bool:
-        """Whether the same bytes lie under another name here, and are in the draft now."""
+    def _copy_twin(self, draft: Draft, file: ContentFile, ledger: Ledger) -> None:
+        """Have the draft filled, if the same bytes lie under another name here."""
         for path in (p for p, entry in ledger.items() if entry.digest == file.digest and p != file.path):
-            draft.restart()
-            try:
-                copy(self._disk, path, draft)
-            except AgentError:
+            if draft.size_bytes:
                 draft.restart()
-                continue
-            if draft.digest() == file.digest:
-                return True
+            with suppress(AgentError):
+                copy(self._disk, path, draft)
+                if draft.digest() == file.digest:
+                    return
             draft.restart()
-        return False
 
     def _check(self, path: str, digest: Digest) -> Installed | None:
         """The entry for a file whose bytes are right, taken while nobody changed it; None otherwise."""

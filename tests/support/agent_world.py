@@ -316,7 +316,7 @@ class AgentWorld:
             f"[site]\nid = {SITE}\nroot = {self.root}\nstate = {self.folder / 'state'}\n"
             f"key = {self.folder / 'site.key'}\n"
             f"trust = {self.folder / 'root.json'}\n[box]\nservices = unix:/nowhere\nowner =\nadmin_url =\npage_url =\n"
-            "clock = trusted\n[central]\nurl = http://127.0.0.1:1\n"
+            "clock = trusted\n[central]\nurl = http://127.0.0.1:1\n[agent]\ndownloads = 1\n"
         )
         return msgspec.structs.replace(parse_settings(text, Path("site.conf")), app_url="")
 
