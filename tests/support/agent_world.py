@@ -16,13 +16,13 @@ from typing import Any
 import msgspec
 import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from reconciler_agent.draft import Draft
 
 from reconciler_agent.app import Agent, Outside, assemble, open_files
 from reconciler_agent.client import HeadAnswer
 from reconciler_agent.core.report import Round
 from reconciler_agent.core.screen import ScreenState, Signal
 from reconciler_agent.download import Throttle
+from reconciler_agent.draft import Draft
 from reconciler_agent.errors import NetworkTrouble, ServiceFailed, UploadRefused
 from reconciler_agent.journal import Journal
 from reconciler_agent.observe import SystemClock
