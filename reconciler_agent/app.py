@@ -25,6 +25,7 @@ from reconciler_agent.download import Throttle
 from reconciler_agent.durable import Disk, make_root, take_lock
 from reconciler_agent.errors import SettingsInvalid
 from reconciler_agent.gate import Gatekeeper
+from reconciler_agent.history import History
 from reconciler_agent.journal import Journal
 from reconciler_agent.loop import Loop, Parts
 from reconciler_agent.metrics import Meter
@@ -194,9 +195,12 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         box, store, doer, gates=gates, throttle=throttle, run=files.run, updates=settings.auto_update
     )
     convergence.recover()
+    meter = Meter(settings.root, lambda: health.restarts, clock.error_s) if settings.telemetry else None
+    history = History(store, clock, lambda: _latest(store, clock), meter)
+    if not history.load():
+        said.append(("warning", "StateDamaged", "What was measured and not handed over yet was damaged and is lost."))
     for event in said:
         doer.say(*event)
-    meter = Meter(settings.root, lambda: health.restarts, clock.error_s) if settings.telemetry else None
     wake = threading.Event()
     parts = Parts(
         store=store,
@@ -205,7 +209,7 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         news=news.News(control_plane, settings.site, clock),
         health=health,
         reporter=Reporter(
-            desk=control_plane, store=store, meter=meter, clock=clock, run=files.run, report_s=settings.report_s
+            desk=control_plane, store=store, history=history, clock=clock, run=files.run, report_s=settings.report_s
         ),
         operations=Operations(_hands(settings, box, gates, outside, configuration_bytes), store, files.run),
         analytics=Analytics(
@@ -227,7 +231,8 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
             clock=clock,
             allowed=settings.telemetry,
         ),
-        upkeep=Upkeep(store, box.releases),
+        history=history,
+        upkeep=Upkeep(store, box.releases, history),
         poller=Poller(control_plane, wake.set),
         clock=clock,
         notifier=Notifier(),

@@ -19,9 +19,10 @@ from reconciler_agent.converge import Convergence, Progress
 from reconciler_agent.core import attempt
 from reconciler_agent.core.clock import backoff_s
 from reconciler_agent.core.diff import Changes
-from reconciler_agent.core.report import Failure, Round, tell
+from reconciler_agent.core.report import Failure, Round, enqueue, tell, transitions
 from reconciler_agent.core.trust import TrustState, accept_manifest, current_head, is_stale, pass_time
 from reconciler_agent.errors import AccessDenied, AgentError, NetworkTrouble, Superseded
+from reconciler_agent.history import History
 from reconciler_agent.mirror import Mirror
 from reconciler_agent.news import News
 from reconciler_agent.notify import Notifier
@@ -29,7 +30,7 @@ from reconciler_agent.observe import Health, SystemClock
 from reconciler_agent.operations import Operations
 from reconciler_agent.poll import Poller
 from reconciler_agent.reporting import Content, Reporter
-from reconciler_agent.state import Store
+from reconciler_agent.state import State, Store
 from reconciler_agent.steps import Steps
 from reconciler_agent.upkeep import Upkeep
 from schemas.manifest import SiteHead, SiteManifest
@@ -56,6 +57,7 @@ class Parts(NamedTuple):
     analytics: Analytics
     backup: Backup
     mirror: Mirror
+    history: History
     upkeep: Upkeep
     poller: Poller
     clock: SystemClock
@@ -149,7 +151,7 @@ class Loop:
             head, manifest = self._current()
             state = head.state if head is not None else None
             content = self._content(Round(state=state, manifest=manifest, failures=[failure]), head)
-            self._store.hold(replace(self._store.state, told=content.told))
+            self._store.hold(self._with_told(content))
             self._parts.reporter.tell(content)
         except AgentError as problem:
             log.error("%s", problem)
@@ -300,12 +302,17 @@ class Loop:
 
     def _conclude(self, found: Round, head: SiteHead | None) -> None:
         content = self._content(found, head)
-        self._store.keep(replace(self._store.state, told=content.told))
+        self._store.keep(self._with_told(content))
         synced = next(c for c in content.told.conditions if c.type == "Synced")
         self._parts.notifier.status(f"{synced.reason}: {synced.message}")
         self._parts.upkeep.pass_hour()
         self._parts.reporter.tell(content)
         self._store.settle()
+
+    def _with_told(self, content: Content) -> State:
+        state, uptime_s = self._store.state, self._parts.clock.uptime()
+        turned = transitions(state.told, content.told, self._parts.history.boot(), uptime_s)
+        return replace(state, told=content.told, transitions=enqueue(state.transitions, turned))
 
     def _content(self, found: Round, head: SiteHead | None) -> Content:
         state = self._store.state

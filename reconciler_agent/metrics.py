@@ -20,7 +20,7 @@ _ANYWHERE: Final = "00000000"
 
 
 class Meter:
-    """Measures; the share of the processors is taken between two calls.
+    """Measures; the share of the processors is taken since the last call that was to `mark` the time.
 
     `restarts` and `clock_error_s` are what others know: of each unit by the service manager, and of the clock.
     """
@@ -40,12 +40,12 @@ class Meter:
         self._sys = sys
         self._busy: tuple[float, float] | None = None
 
-    def measure(self) -> Metrics:
+    def measure(self, *, mark: bool = True) -> Metrics:
         """The figures of now."""
         disk = os.statvfs(self._disk)
         throttled = _throttled(self._sys)
         return Metrics(
-            cpu_percent=self._cpu_percent(),
+            cpu_percent=self._cpu_percent(mark),
             memory_percent=_memory_percent(self._proc),
             temperature_celsius=_temperature_celsius(self._sys),
             disk_total_bytes=disk.f_blocks * disk.f_frsize,
@@ -59,14 +59,16 @@ class Meter:
             clock_error_s=self._clock_error_s(),
         )
 
-    def _cpu_percent(self) -> float | None:
-        """Of all processors, since the last call."""
+    def _cpu_percent(self, mark: bool) -> float | None:
+        """Of all processors, since the last mark."""
         words = _read(self._proc / "stat").partition("\n")[0].split()[1:9]
         if len(words) < 5:
             return None
         ticks = [float(word) for word in words]
         total, busy = sum(ticks), sum(ticks) - ticks[3] - ticks[4]
-        before, self._busy = self._busy, (total, busy)
+        before = self._busy
+        if mark:
+            self._busy = (total, busy)
         if before is None or total <= before[0]:
             return None
         return round(100 * (busy - before[1]) / (total - before[0]), 1)

@@ -10,14 +10,16 @@ from reconciler_agent import __version__
 from reconciler_agent.core.clock import backoff_s
 from reconciler_agent.core.report import Told, acknowledge
 from reconciler_agent.errors import AccessDenied, AgentError, NetworkTrouble
-from reconciler_agent.metrics import Meter
+from reconciler_agent.history import History
 from reconciler_agent.observe import SystemClock
 from reconciler_agent.state import Store
-from schemas.status import Metrics, RunId, RunningRelease, StatusReport
+from schemas.status import RunId, RunningRelease, StatusReport
 
 WORDS_S: Final = 2.0
 """The least time between two reports about work that goes on."""
 REFUSED_S: Final = 3600.0
+CATCH_UP_S: Final = 5.0
+"""Between two reports while more was measured, with nobody taking it, than one of them holds."""
 
 log = logging.getLogger("neopro-agent")
 
@@ -40,17 +42,14 @@ class Content(NamedTuple):
 
 
 class Reporter:
-    """Makes and sends the reports of one run; a report that could not be sent is made anew when its time has come.
-
-    Without a `meter` they hold no measurements.
-    """
+    """Makes and sends the reports of one run; a report that could not be sent is made anew when its time has come."""
 
     def __init__(
-        self, *, desk: Desk, store: Store, meter: Meter | None, clock: SystemClock, run: RunId, report_s: float
+        self, *, desk: Desk, store: Store, history: History, clock: SystemClock, run: RunId, report_s: float
     ) -> None:
         self._desk = desk
         self._store = store
-        self._meter = meter
+        self._history = history
         self._clock = clock
         self._run_id = run
         self._report_s = report_s
@@ -62,23 +61,29 @@ class Reporter:
 
     def wait_s(self) -> float:
         """Seconds until a report is due though nothing changes."""
-        return max(self._not_before_s, self._sent_s + self._report_s) - self._clock.monotonic()
+        return max(self._not_before_s, self._due_s()) - self._clock.monotonic()
+
+    def _due_s(self) -> float:
+        return self._sent_s + (CATCH_UP_S if self._history.has_more() else self._report_s)
 
     def tell(self, content: Content) -> AgentError | None:
         """Send what changed, or what is due; what kept the control plane from taking it."""
+        self._history.measure()
         now_s = self._clock.monotonic()
-        if now_s < self._not_before_s or (content == self._sent and now_s - self._sent_s < self._report_s):
+        if now_s < self._not_before_s or (content == self._sent and now_s < self._due_s()):
             return None
         return self._send(content)
 
     def mention(self, content: Content) -> None:
         """Send words about work in progress, if the control plane was there last and has had a moment of rest."""
+        self._history.measure()
         if not self._failures and content != self._sent and self._clock.monotonic() - self._sent_s >= WORDS_S:
             self._send(content)
 
     def _send(self, content: Content) -> AgentError | None:
+        report = self._make(content)
         try:
-            self._desk.report(self._make(content))
+            self._desk.report(report)
         except (NetworkTrouble, AccessDenied) as problem:
             self._failures += 1
             asked_s = problem.retry_after_s if isinstance(problem, NetworkTrouble) else None
@@ -89,9 +94,10 @@ class Reporter:
             return problem
         self._failures, self._not_before_s = 0, float("-inf")
         self._sent, self._sent_s = content, self._clock.monotonic()
+        self._history.taken(report.history)
         state = self._store.state
-        if state.events:
-            self._store.keep(replace(state, events=acknowledge(state.events, content.last_event)))
+        if state.events or state.transitions:
+            self._store.keep(replace(state, events=acknowledge(state.events, content.last_event), transitions=[]))
         return None
 
     def _make(self, content: Content) -> StatusReport:
@@ -108,6 +114,8 @@ class Reporter:
             conditions=content.told.conditions,
             differences=content.told.differences,
             waiting=content.told.waiting,
-            metrics=self._meter.measure() if self._meter is not None else Metrics(),
+            metrics=self._history.now(),
+            transitions=self._store.state.transitions,
+            history=self._history.batch(),
             events=self._store.state.events,
         )

@@ -24,7 +24,7 @@ from reconciler_agent.durable import Disk
 from reconciler_agent.errors import DiskFault
 from schemas.manifest import FileTree, Generation, Instant
 from schemas.names import Digest, DocumentId, digest_of
-from schemas.status import Event
+from schemas.status import Event, Transition
 
 MAX_STATE_BYTES: Final = 16 << 20
 MAX_LISTING_BYTES: Final = 16 << 20
@@ -82,6 +82,7 @@ class State(Struct, frozen=True, kw_only=True):
     ledger: dict[str, Installed] = {}
     events: list[Event] = []
     last_event: int = 0
+    transitions: list[Transition] = []
     told: Told = Told()
     deep: int = 0
     restart: tuple[str, ...] = ()
@@ -192,6 +193,20 @@ class Store:
             return None if opened is None else msgspec.json.decode(opened[1], type=list[Signature])
         except msgspec.DecodeError:  # whole, but of an agent that writes it otherwise
             return None
+
+    def keep_history(self, body: bytes) -> None:
+        """Keep what was measured and not taken yet."""
+        self._put("history", _close(0, body))
+
+    def history(self) -> bytes | None:
+        """What was kept of measurements; None: nothing was; empty: it is damaged."""
+        data = self._read("history", MAX_STATE_BYTES)
+        opened = None if data is None else _open(data)
+        return None if data is None else b"" if opened is None else opened[1]
+
+    def drop_history(self) -> None:
+        """Forget what was measured."""
+        self._disk.remove("history")
 
     def keep_text(self, operation: DocumentId, packed: bytes) -> None:
         """Keep what an operation fetched until it is handed over."""

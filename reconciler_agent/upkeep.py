@@ -1,4 +1,4 @@
-"""Once an hour: save how late it is, and doubt a part of all files, so that each is digested once a week."""
+"""Once an hour: save how late it is and what was measured, and doubt a part of all files: each, once a week."""
 
 import math
 from datetime import timedelta
@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from reconciler_agent.history import History
 from reconciler_agent.resources.release import Releases
 from reconciler_agent.state import Store
 
@@ -16,8 +17,9 @@ HOURS_OF_A_WEEK: Final = 168
 class Upkeep:
     """What an agent that has nothing to do does all the same, by the time floor."""
 
-    def __init__(self, store: Store, releases: Releases) -> None:
+    def __init__(self, store: Store, releases: Releases, history: History) -> None:
         self._store = store
+        self._history = history
         self._releases = releases
 
     def pass_hour(self) -> None:
@@ -26,6 +28,7 @@ class Upkeep:
         if saved_at is not None and self._store.state.trust.time_floor_at - saved_at < INTERVAL:
             return
         self._store.checkpoint()
+        self._history.checkpoint()
         self._doubt(self._store.state.deep)
 
     def _doubt(self, start: int) -> None:

@@ -7,10 +7,17 @@ from msgspec import Meta, Struct
 from schemas.manifest import Generation, Instant
 from schemas.names import Digest, whole
 
+MAX_BOOTS = 64
+MAX_SAMPLES = 500
+"""Of one report: some 30 kB."""
+
 ConditionType = Literal["Synced", "Progressing", "Degraded", "Connected", "ReleaseHealthy"]
 Reason = Annotated[str, Meta(pattern=whole(r"[A-Z][A-Za-z0-9]{0,63}"), description="A CamelCase word for programs.")]
 Message = Annotated[str, Meta(max_length=2000)]
 Short = Annotated[str, Meta(max_length=512)]
+BootId = Annotated[str, Meta(min_length=1, max_length=64, description="A life of the machine, as its kernel names it.")]
+UptimeSeconds = Annotated[float, Meta(ge=0, le=1e9, description="Seconds since the machine was started.")]
+Share = Annotated[float, Meta(ge=0, le=100, description="Percent.")]
 RunId = Annotated[str, Meta(pattern=whole(r"[0-9a-f]{32}"), description="Random; made anew each time an agent starts.")]
 
 
@@ -77,6 +84,56 @@ class Metrics(Struct, frozen=True, kw_only=True, omit_defaults=True):
     clock_error_s: float | None = None
 
 
+class Boot(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A life of the machine. Unless `certain`, no synchronised clock was seen in it: `started_at` is the earliest."""
+
+    id: BootId
+    started_at: Instant
+    certain: bool = True
+
+
+class Sample(Struct, frozen=True, kw_only=True, array_like=True):
+    """What was measured in the `span_s` seconds before `uptime_s`, in the life `boot` (its place in `History.boots`).
+
+    An array, so that a day of minutes stays small. Shares are means, of the time that was measured; temperature, used
+    disk and restarts (of all units since the start) the highest, the signal the lowest, `strain` all that there was.
+    """
+
+    boot: Annotated[int, Meta(ge=0, lt=MAX_BOOTS)]
+    uptime_s: UptimeSeconds
+    span_s: Annotated[int, Meta(ge=1, le=86_400)]
+    cpu_percent: Share | None = None
+    memory_percent: Share | None = None
+    temperature_celsius: Annotated[float, Meta(ge=-100, le=200)] | None = None
+    disk_percent: Share | None = None
+    signal_dbm: Annotated[int, Meta(ge=-200, le=0)] | None = None
+    restarts: Annotated[int, Meta(ge=0, lt=2**31)] | None = None
+    strain: list[Strain] | None = None
+
+
+class History(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was measured since the control plane last took some, the oldest first; it may be continued by the next."""
+
+    boots: Annotated[list[Boot], Meta(max_length=MAX_BOOTS)] = []
+    samples: Annotated[list[Sample], Meta(max_length=MAX_SAMPLES)] = []
+
+
+class Transition(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A condition that came to another status or reason, `uptime_s` into the life `boot` of the machine.
+
+    `at` as `Boot.started_at` is: unless `certain`, the earliest. Of one report, ordered by (`boot`, `uptime_s`).
+    """
+
+    boot: BootId
+    uptime_s: UptimeSeconds
+    at: Instant
+    certain: bool = True
+    type: ConditionType
+    status: Literal["True", "False", "Unknown"]
+    reason: Reason
+    message: Annotated[str, Meta(max_length=300)] = ""
+
+
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that happened; `number` rises by one per event over the life of the box's state."""
 
@@ -95,7 +152,11 @@ class RunningRelease(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StatusReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Idempotent by (`run_id`, `sequence`). `generation` was committed, `head_generation` accepted."""
+    """Idempotent by (`run_id`, `sequence`). `generation` was committed, `head_generation` accepted.
+
+    What is of now stands beside what was kept since the last report that was taken: `transitions`, `history` (both
+    idempotent by the life of the machine and the seconds in it) and `events` (by their number).
+    """
 
     run_id: RunId
     sequence: Annotated[int, Meta(ge=1)]
@@ -109,6 +170,8 @@ class StatusReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
     differences: Annotated[list[Difference], Meta(max_length=200)] = []
     waiting: Annotated[list[Waiting], Meta(max_length=50)] = []
     metrics: Metrics = Metrics()
+    transitions: Annotated[list[Transition], Meta(max_length=200)] = []
+    history: History = History()
     events: Annotated[list[Event], Meta(max_length=200)] = []
 
 

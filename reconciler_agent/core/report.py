@@ -1,8 +1,8 @@
 """What a round found and did, to what the box says of itself: conditions, differences, what waits, events."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Final, Literal
+from datetime import datetime, timedelta
+from typing import Final, Literal, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,14 +11,16 @@ from reconciler_agent.core.attempt import Releases
 from reconciler_agent.core.diff import Changes
 from schemas.desired import SiteState
 from schemas.manifest import SiteManifest
-from schemas.status import Condition, ConditionType, Difference, Event, Reason, Waiting
+from schemas.status import Boot, Condition, ConditionType, Difference, Event, Reason, Transition, Waiting
 
 MAX_DIFFERENCES: Final = 200
 MAX_WAITING: Final = 50
 MAX_EVENTS: Final = 100
+"""And transitions: each outbox by itself."""
 KEPT_FIRST_EVENTS: Final = 20
 """Of a full outbox: that many of the oldest stay, since the first failure explains the rest; then the newest."""
 
+T = TypeVar("T")
 Status = Literal["True", "False", "Unknown"]
 _CONFIGURATION_DIFFERENCES: Final = 100
 
@@ -177,7 +179,7 @@ def differences(changes: Changes) -> list[Difference]:
     return found
 
 
-def enqueue(events: Sequence[Event], new: Iterable[Event]) -> list[Event]:
+def enqueue(events: Sequence[T], new: Iterable[T]) -> list[T]:
     """The bounded outbox with `new` at its end: when it is full, the first ones and the newest stay."""
     queued = [*events, *new]
     if len(queued) <= MAX_EVENTS:
@@ -195,6 +197,25 @@ def numbered(last: int, now: datetime, *said: tuple[Literal["info", "warning", "
     return [
         Event(number=last + place, at=now, severity=severity, reason=reason, message=message[:2000])
         for place, (severity, reason, message) in enumerate(said, start=1)
+    ]
+
+
+def transitions(before: Told, after: Told, boot: Boot, uptime_s: float) -> list[Transition]:
+    """The conditions that came to another status or reason, as they are told to who remembers them."""
+    was = {c.type: (c.status, c.reason) for c in before.conditions}
+    return [
+        Transition(
+            boot=boot.id,
+            uptime_s=uptime_s,
+            at=boot.started_at + timedelta(seconds=uptime_s),
+            certain=boot.certain,
+            type=c.type,
+            status=c.status,
+            reason=c.reason,
+            message=c.message[:300],
+        )
+        for c in after.conditions
+        if was.get(c.type) != (c.status, c.reason)
     ]
 
 
