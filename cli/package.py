@@ -16,7 +16,6 @@ from typing import IO, Final, NamedTuple
 
 from cli.errors import CommandFailed
 from control_plane.core.packaging import (
-    VERSION_SOURCES,
     EntryKind,
     PackageEntry,
     ReleaseKind,
@@ -24,7 +23,7 @@ from control_plane.core.packaging import (
     listing,
     select,
 )
-from control_plane.core.packaging import declared_version as _declared
+from schemas import versions
 from schemas.manifest import FileTree, TreeFile
 from schemas.names import Digest
 
@@ -43,7 +42,8 @@ class Package(NamedTuple):
     @property
     def declared_version(self) -> str | None:
         """The version that the package gives itself."""
-        return _declared({path: self.files[path].read_bytes() for path in VERSION_SOURCES if path in self.files})
+        said = {path: self.files[path].read_bytes() for path in versions.VERSION_SOURCES if path in self.files}
+        return versions.declared_version(said)
 
 
 def read_package(path: Path, scratch: Path, release: ReleaseKind = "app") -> Package:

@@ -193,6 +193,8 @@ class Convergence:
             trees=running.trees,
             damaged=running.damaged,
             lost=running.lost,
+            by_hand=running.by_hand,
+            adopting=running.adopting,
             stopped=stopped,
             outdated=state.restart,
             updates=self._updates,

@@ -13,7 +13,7 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -123,6 +123,15 @@ class Disk:
         with MissingIsNone(), faults("list", path), self.folder(path) as handle:
             return sorted(entry.name for entry in os.scandir(handle))
         return []
+
+    def walk(self, path: str) -> Iterator[tuple[str, os.stat_result]]:
+        """Every name below a folder and what stands there, a folder before what is in it; no link is followed."""
+        with MissingIsNone(), faults("list", path), self.folder(path) as top:
+            for above, folders, files, handle in os.fwalk(dir_fd=top, onerror=_fail):
+                prefix = f"{path}/{above}/".replace("/./", "/")
+                for name in sorted([*folders, *files]):
+                    with suppress(FileNotFoundError):
+                        yield prefix + name, os.stat(name, dir_fd=handle, follow_symlinks=False)
 
     @contextmanager
     def reading(self, path: str) -> Iterator[int]:
@@ -241,6 +250,15 @@ class Disk:
         with faults("sync", path), self.folder(path) as top:
             self._sync_folder(top)
 
+    def take_in(self, path: str, is_secret: Callable[[str], bool]) -> None:
+        """Give what others put at `path`, a file or a whole tree, the modes and the owner of ours, and sync it.
+
+        Folders, and files that their owner may run, get 0755, other files 0644; a file whose name `is_secret` keeps its
+        mode. Links stay as they are.
+        """
+        with faults("take over", path), self._parent(path) as (folder, name):
+            self._take_in(folder, name, is_secret)
+
     def recover(self) -> None:
         """Delete what earlier runs left in staging; call it once, under the lock, before anything else."""
         for run in self.names(self._staging):
@@ -266,6 +284,24 @@ class Disk:
         if self._owner:
             self.calls.chown(folder, *self._owner)
         self.calls.fsync(folder)
+
+    def _take_in(self, folder: int, name: str, is_secret: Callable[[str], bool]) -> None:
+        kind = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            return
+        handle = os.open(name, _READ | os.O_NONBLOCK, dir_fd=folder)
+        try:
+            found = os.fstat(handle)
+            for below in os.scandir(handle) if stat.S_ISDIR(found.st_mode) else []:
+                self._take_in(handle, below.name, is_secret)
+            mode = 0o755 if stat.S_ISDIR(found.st_mode) or found.st_mode & stat.S_IXUSR else 0o644
+            if stat.S_IMODE(found.st_mode) != mode and not is_secret(name):
+                self.calls.chmod(handle, mode)
+            if self._owner and (found.st_uid, found.st_gid) != self._owner:
+                self.calls.chown(handle, *self._owner)
+            self.calls.fsync(handle)
+        finally:
+            os.close(handle)
 
     def _make_one(self, path: str, mode: int) -> None:
         with self._parent(path) as (folder, name):
@@ -316,6 +352,10 @@ class Disk:
         *above, name = _parts(path)
         with self.folder("/".join(above)) as handle:
             yield handle, name
+
+
+def _fail(problem: OSError) -> None:
+    raise problem
 
 
 def _join(above: str, name: str) -> str:

@@ -15,7 +15,7 @@ AgentError
 ├── BackupUnreadable      the backup that is to be put back cannot be read here, or none can be made
 ├── ServiceFailed         the service manager could not do what was asked
 ├── ReleaseUnhealthy      a release did not pass its health check
-├── ReleaseNotAdopted     files that no release of ours put there stand where its links belong
+├── ReleaseNotAdopted     what was installed by hand cannot be made a release (yet)
 ├── ContentNotOurs        a file that we did not put there stands where a video of the fleet belongs
 └── Superseded            news came while a long step was running; it goes on in the next round
 
@@ -93,7 +93,7 @@ class ReleaseUnhealthy(AgentError):
 
 
 class ReleaseNotAdopted(AgentError):
-    """Files that no release of ours put there stand where its links belong."""
+    """What was installed by hand cannot be made a release (yet)."""
 
 
 class ContentNotOurs(AgentError):

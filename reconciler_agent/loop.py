@@ -296,7 +296,9 @@ class Loop:
             self._unhealthy = self._parts.health.look(target.services, target.health.checks).problems
 
     def _active(self) -> str | None:
-        return self._running.version if self._running is not None else None
+        """The version of ours that is active."""
+        running = self._running
+        return running.version if running is not None and running.tree is not None else None
 
     # Telling
 

@@ -1,6 +1,7 @@
 """The one narrow interface to the service manager: four verbs about named units of the box, and 'start it all anew'."""
 
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -41,6 +42,9 @@ class ServiceManager(Protocol):
     def state(self, unit: str) -> UnitState:
         """How a unit is."""
 
+    def environment(self, unit: str) -> Mapping[str, str] | None:
+        """The variables that a unit's processes are started with, by its unit files; None: it cannot tell."""
+
     def reboot(self) -> None:
         """Start the machine anew; it may still be up for a moment when this returns."""
 
@@ -79,6 +83,9 @@ class SupervisorSocket:
     def state(self, unit: str) -> UnitState:
         """See ServiceManager."""
         return self._ask("state", unit)
+
+    def environment(self, _unit: str) -> None:
+        """See ServiceManager: a supervisor has no unit files."""
 
     def reboot(self) -> None:
         """See ServiceManager."""

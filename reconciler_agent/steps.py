@@ -16,6 +16,7 @@ from reconciler_agent.core import attempt
 from reconciler_agent.core.attempt import Watch
 from reconciler_agent.core.plan import (
     ActivateRelease,
+    AdoptRelease,
     FetchContent,
     RemoveContent,
     RemoveRelease,
@@ -31,6 +32,8 @@ from reconciler_agent.core.screen import ScreenState
 from reconciler_agent.core.trust import require_release_allowed
 from reconciler_agent.errors import AgentError, DiskFault, DiskFull
 from reconciler_agent.observe import Health, SystemClock
+from reconciler_agent.resources.admin_unit import AdminUnit
+from reconciler_agent.resources.by_hand import Survey
 from reconciler_agent.resources.configuration import Configuration
 from reconciler_agent.resources.content import Content
 from reconciler_agent.resources.downloads import Downloads
@@ -61,6 +64,7 @@ class Box(NamedTuple):
     downloads: Downloads
     configuration: Configuration
     releases: Releases
+    admin: AdminUnit
     services: ServiceManager
     health: Health
     screen: Screen
@@ -123,8 +127,8 @@ class Steps:
                 self._stage(target, on_bytes)
             case WriteConfiguration():
                 outcome = self._write_configuration(wanted)
-            case ActivateRelease(target=target, back=back):
-                self._activate(target, back)
+            case AdoptRelease() | ActivateRelease():
+                self._switch(step)
             case TestRelease(target=target):
                 outcome = self._test(target)
             case RepairRelease(paths=paths):
@@ -197,10 +201,34 @@ class Steps:
             why = "; ".join(troubles)[:MAX_WHY]
             self.say("warning", "PatchUnusable", f"Release {target.version} was (partly) fetched as whole files: {why}")
 
+    def _switch(self, step: AdoptRelease | ActivateRelease) -> None:
+        match step:
+            case AdoptRelease(before=before, begun=begun):
+                self._adopt(before if not begun else None)
+            case ActivateRelease(target=target, back=back):
+                self._activate(target, back)
+
+    def _adopt(self, before: ReleaseTarget | None) -> None:
+        """Make what was installed by hand the way back from `before`; None: go on with an adoption that has begun."""
+        if before is not None:
+            self._box.admin.require_root()
+        self._box.configuration.secure()
+        adopted = None
+        if before is not None:
+            found = self._box.releases.survey()
+            adopted = before if found.tree == before.tree else _adopted(found, before)
+            self._remember(attempt.adopt(self._store.state.releases, adopted))
+        self._box.releases.adopt(adopted)
+        known = self._store.state.releases.good
+        version = known.version if known is not None else "of unknown version"
+        said = f"What was installed by hand ({version}) lies under releases/ now, and can be gone back to."
+        self.say("info", "ReleaseAdopted", said)
+
     def _activate(self, target: ReleaseTarget, back: bool) -> None:
         state, now = self._store.state, self._box.clock.now()
         if not back:
             self._require_allowed(target)
+            self._box.configuration.secure()
         self._ask_all(target.services, back)
         self._remember(attempt.begin(state.releases, target, self._run_id))
         try:
@@ -289,3 +317,14 @@ class Steps:
 
     def _remember(self, known: attempt.Releases) -> None:
         self._store.keep(replace(self._store.state, releases=known))
+
+
+def _adopted(found: Survey, before: ReleaseTarget) -> ReleaseTarget:
+    """What was found, as a release: its services are those of the one that is to follow."""
+    return ReleaseTarget(
+        version=found.version,
+        tree=found.tree,
+        size_bytes=found.size_bytes,
+        services=before.services,
+        health=replace(before.health, checks=[]),
+    )

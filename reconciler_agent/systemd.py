@@ -1,7 +1,8 @@
 """The box's service manager where it is systemd: the named units alone, by an argument list, never through a shell."""
 
+import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from reconciler_agent.core.operations import AGENT
@@ -43,6 +44,16 @@ class Systemd:
         return UnitState(
             active=said.get("ActiveState") == "active", restarts=int(restarts) if restarts.isdigit() else 0
         )
+
+    def environment(self, unit: str) -> Mapping[str, str]:
+        """See ServiceManager. What `EnvironmentFile=` brings is not among them."""
+        name = _name("look at", unit)
+        shown = self._run("look at", unit, "show", "--property=Environment", "--", name)
+        try:
+            words = shlex.split(shown.removeprefix("Environment="))
+        except ValueError as problem:
+            raise ServiceFailed(f"cannot look at {unit}: its environment is not readable: {problem}") from None
+        return dict(word.split("=", 1) for word in words if "=" in word)
 
     def reboot(self) -> None:
         """See ServiceManager."""

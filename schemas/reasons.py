@@ -123,6 +123,11 @@ DISK: Final[Mapping[Reason, Meaning]] = {
 }
 
 RELEASES: Final[Mapping[Reason, Meaning]] = {
+    "ReleaseAdopted": M(
+        "What was installed by hand became a release of its own under `releases/`, before another was activated: there "
+        "is a way back.",
+        "Nothing.",
+    ),
     "ReleaseActivated": M("A release was made the active one; its test begins.", "Nothing."),
     "ReleaseHealthy": M("A release passed its test and is committed.", "Nothing."),
     "ReleaseRecovered": M("A release that was held, for want of a way back, is healthy after all.", "Nothing."),
@@ -150,8 +155,9 @@ RELEASES: Final[Mapping[Reason, Meaning]] = {
         "Nothing: it is tried again, or taken back after the third time.",
     ),
     "ReleaseNotAdopted": M(
-        "Files that no release of ours put there stand where its links belong, and cannot be taken over.",
-        "Read which path; move it away on the box, and the release goes on by itself.",
+        "The box was installed by hand, and what is there cannot be made a release: its admin page would lose its root "
+        "(`NEOPRO_DIR`), a link of somebody else stands where files belong, or somebody is writing there.",
+        "Do on the box what the message says; the release goes on by itself. The box plays on meanwhile.",
         person=True,
     ),
     "RequirementNotMet": M(

@@ -5,7 +5,6 @@ AppleDouble files, links of `node_modules/.bin`. Stripped entries are left out a
 release. Exclusions are anchored at the top: `webapp/assets/videos` is kept.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
@@ -23,7 +22,6 @@ CLUB_FILES: Final = frozenset(("club-config.json", "webapp/configuration.json", 
 ReleaseKind = Literal["app", "agent"]
 NEEDED: Final[Mapping[ReleaseKind, tuple[str, ...]]] = {"app": ("webapp/index.html", "server/", "admin/"), "agent": ()}
 """What a release of the box's applications must have; an agent's package is its builder's to shape."""
-VERSION_SOURCES: Final = ("release.json", "webapp/version.json", "VERSION")
 _PATH: Final = re.compile(RELATIVE_PATH)
 _PACKAGE_FOLDER: Final = re.compile(r"(deploy|neopro-agent-[^/]+)/")
 """What packages put all their files into: those of the applications, and the bundle of the agent."""
@@ -87,14 +85,6 @@ def select(entries: Iterable[PackageEntry], release: ReleaseKind = "app") -> Sel
 def listing(files: Iterable[TreeFile]) -> FileTree:
     """The listing of a release: its files in the one order that names the tree."""
     return FileTree(schema=1, files=sorted(files, key=lambda file: file.path.encode()))
-
-
-def declared_version(sources: Mapping[str, bytes]) -> str | None:
-    """The version that the release gives itself, read where and in the order in which the box reads it."""
-    for path in VERSION_SOURCES:
-        if path in sources and (version := _version_in(path, sources[path])):
-            return version
-    return None
 
 
 def _relative(entries: Iterable[PackageEntry]) -> Sequence[tuple[PackageEntry, str]]:
@@ -169,16 +159,3 @@ def _inconsistent(kept: Mapping[str, KeptFile], release: ReleaseKind) -> list[Dr
 def _parents(path: str) -> list[str]:
     parts = path.split("/")
     return ["/".join(parts[:end]) for end in range(1, len(parts))]
-
-
-def _version_in(path: str, data: bytes) -> str | None:
-    """The version in one of the version sources, or None where it says none."""
-    text = data.decode("utf-8", "replace").strip()
-    if not path.endswith(".json"):
-        return text or None
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return None
-    version = document.get("version") if isinstance(document, dict) else None
-    return version if isinstance(version, str) else None

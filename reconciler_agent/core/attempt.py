@@ -97,6 +97,11 @@ def begin(known: Releases, target: ReleaseTarget, run: RunId) -> Releases:
     return replace(known, attempt=Attempt(target=target, phase="activating", run=run, back=back))
 
 
+def adopt(known: Releases, adopted: ReleaseTarget) -> Releases:
+    """What was installed by hand becomes a release, which is the way back from now on; before it is made one."""
+    return replace(known, good=adopted)
+
+
 def give_up(known: Releases) -> Releases:
     """The switch was not made: nothing changed, nothing is to be held against the release."""
     return replace(known, attempt=None)

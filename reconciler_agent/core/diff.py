@@ -20,7 +20,8 @@ class Observed(Struct, frozen=True, kw_only=True):
     `running`: the version that is active, None where no release is. `damaged`: files and links of the active tree that
     are not as listed, `lost` those of them that are not there at all. `trees`: those that lie whole under `releases/`.
     `stopped`: units that do not run; `outdated`: units that may run what is not there any more.
-    `updates`: the site's own settings let another release follow the one that runs.
+    `updates`: the site's own settings let another release follow the one that runs. `by_hand`: what runs was installed
+    by hand; `adopting`: its adoption as a release has begun.
     """
 
     sound: Mapping[str, Digest] = {}
@@ -38,6 +39,8 @@ class Observed(Struct, frozen=True, kw_only=True):
     stopped: tuple[str, ...] = ()
     outdated: tuple[str, ...] = ()
     updates: bool = True
+    by_hand: bool = False
+    adopting: bool = False
 
 
 class Changes(Struct, frozen=True, kw_only=True):
@@ -47,6 +50,7 @@ class Changes(Struct, frozen=True, kw_only=True):
     is active already, while its attempt has not got as far as the test; `recovers`: it goes on with what was begun, or
     brings back what was in force, or comes to a box on which nothing is. `unmet`: a release that may not follow what
     runs (`requires_from`); `switched_off`: one that the site's own settings keep away. Neither is staged nor activated.
+    `adopt`: what was installed by hand is to become a release before another is activated; `adopting`: it has begun.
     `restore`: what of the active release is not there, `repair`: what of it was changed. `restart`: units that run, and
     run what was replaced.
     """
@@ -61,6 +65,8 @@ class Changes(Struct, frozen=True, kw_only=True):
     switched_off: ReleaseTarget | None = None
     back: bool = False
     recovers: bool = False
+    adopt: bool = False
+    adopting: bool = False
     test: ReleaseTarget | None = None
     restore: tuple[str, ...] = ()
     repair: tuple[str, ...] = ()
@@ -102,6 +108,8 @@ def diff(manifest: SiteManifest, known: Releases, observed: Observed, today: dat
         switched_off=switched_off,
         back=attempt is not None and attempt.back,
         recovers=activate is not None and (switching or good or observed.running is None),
+        adopt=observed.adopting or (observed.by_hand and activate is not None),
+        adopting=observed.adopting,
         test=attempt.target if attempt is not None and testing and activate is None else None,
         restore=observed.lost if not switching else (),
         repair=tuple(path for path in observed.damaged if path not in observed.lost) if not switching else (),

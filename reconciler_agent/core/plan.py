@@ -39,6 +39,16 @@ class WriteConfiguration(Struct, frozen=True, kw_only=True, tag=True):
     lost: bool = False
 
 
+class AdoptRelease(Struct, frozen=True, kw_only=True, tag=True):
+    """Make what was installed by hand a release, so that there is a way back; `begun`: go on with it.
+
+    `before`: the release that is to follow.
+    """
+
+    before: ReleaseTarget | None
+    begun: bool = False
+
+
 class ActivateRelease(Struct, frozen=True, kw_only=True, tag=True):
     """Switch to a staged release and restart its services; `back`: to the last good one, after a failure.
 
@@ -88,6 +98,7 @@ Step = (
     FetchContent
     | StageRelease
     | WriteConfiguration
+    | AdoptRelease
     | ActivateRelease
     | TestRelease
     | RepairRelease
@@ -149,6 +160,8 @@ def kind_of(step: Step) -> Kind | None:
     match step:
         case ActivateRelease(back=back, recovers=recovers):
             kind = None if back else "recovering" if recovers else "disruptive"
+        case AdoptRelease(begun=begun):
+            kind = "recovering" if begun else "disruptive"
         case RepairRelease(lost=lost):
             kind = "recovering" if lost else "disruptive"
         case StartUnit(anew=anew):
@@ -162,7 +175,9 @@ def kind_of(step: Step) -> Kind | None:
 
 def topic(step: Step) -> str:
     """What the patience of a step is counted for: the same while it is the same change that waits."""
-    return f"release {step.target.tree}" if isinstance(step, ActivateRelease) else type(step).__name__
+    target = step.before if isinstance(step, AdoptRelease) else None
+    target = step.target if isinstance(step, ActivateRelease) else target
+    return f"release {target.tree}" if target is not None else type(step).__name__
 
 
 def topics(changes: Changes, bind_visible: bool) -> frozenset[str]:
@@ -190,6 +205,7 @@ _VERBS: Final[dict[type, str]] = {
     FetchContent: "Fetching",
     StageRelease: "Fetching release",
     WriteConfiguration: "Writing the configuration",
+    AdoptRelease: "Adopting what was installed by hand",
     ActivateRelease: "Activating release",
     TestRelease: "Testing release",
     RepairRelease: "Repairing files of the release:",
@@ -214,13 +230,15 @@ def _subject(step: Step) -> str:
             subject = path
         case RemoveRelease(tree=tree):
             subject = tree[:19] + "…"
-        case WriteConfiguration():
+        case WriteConfiguration() | AdoptRelease():
             pass
     return subject
 
 
 def _switch(changes: Changes) -> list[Step]:
-    """Another release, once it is staged."""
+    """Another release, once it is staged; what was installed by hand is adopted before."""
+    if changes.adopt and (changes.adopting or changes.stage is None):
+        return [AdoptRelease(before=changes.activate, begun=changes.adopting)]
     if changes.activate is None or changes.stage is not None:
         return []
     return [ActivateRelease(target=changes.activate, back=changes.back, recovers=changes.recovers)]

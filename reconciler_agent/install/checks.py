@@ -10,10 +10,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from reconciler_agent.install.target import Target
+from reconciler_agent.resources.admin_unit import ADMIN, misled
 from reconciler_agent.settings import Settings
 
 OLDEST_PYTHON: Final = (3, 11)
-ADMIN: Final = "neopro-admin"
 UNIT_FOLDERS: Final = (Path("/etc/systemd/system"), Path("/lib/systemd/system"), Path("/usr/lib/systemd/system"))
 _CONNECT_S: Final = 2.0
 
@@ -57,9 +57,8 @@ def _admin(target: Target, root: Path) -> Iterator[str]:
         yield f"there is no unit {ADMIN}; install the box's applications first, or write `admin_url =` under [box]"
         return
     named = re.findall(r"""^\s*Environment=.*?\bNEOPRO_DIR=([^\s"']+)""", text, re.MULTILINE)
-    if not named or Path(named[-1]) != root:
-        says = f"NEOPRO_DIR={named[-1]}" if named else "no NEOPRO_DIR"
-        yield f"{ADMIN} has {says}; write Environment=NEOPRO_DIR={root} under [Service] by `systemctl edit {ADMIN}`"
+    if wrong := misled(named[-1] if named else None, root):
+        yield wrong
 
 
 def _unit_files(target: Target, unit: str) -> Iterator[str]:

@@ -150,6 +150,22 @@ class Configuration:
         notified = self._tell()
         return Applied(changed=changed, notified=notified, differences=merged.differences, renamed=merged.renamed)
 
+    def secure(self) -> None:
+        """Have the applications read `data/configuration.json` itself, before another page takes the place of theirs.
+
+        What stood in the page is taken over as it is. ConfigurationUnreadable: it is lost, broken or never left alone.
+        """
+        deadline_s = self._clock.monotonic() + BUSY_S
+        while not self._file.is_in_place(standing := self._file.look(READ_PATIENCE_S)):
+            if standing.signature is None or self._clock.monotonic() >= deadline_s:
+                raise ConfigurationUnreadable(f"cannot keep {NAME}: it is lost, or others are writing it; next time")
+            if standing.path == PATH:
+                self._file.link()
+            elif self._file.wait_until_quiet(standing):
+                self._late += self._file.take_over(standing)
+        if not (self._late or self._notice_due):
+            self._file.finish()
+
     def _converge(self, manifest: SiteManifest, today: date, installed: frozenset[str]) -> bool:
         """Exchange the file until it is as it should be and no late writer is left; whether anything was changed."""
         deadline_s, changed = self._clock.monotonic() + BUSY_S, False

@@ -1,7 +1,8 @@
 """Releases of the box's applications: whole trees under `releases/` (`trees`), one of them active.
 
 A file of the active tree is looked at by `stat` in every round, and by digest when that differs from what it was
-(`active_tree`). Files that a tree has beyond its listing are left alone.
+(`active_tree`). Files that a tree has beyond its listing are left alone. What was installed by hand before is adopted
+(`by_hand`).
 """
 
 import stat
@@ -13,11 +14,12 @@ from msgspec import Struct
 from reconciler_agent.durable import Disk
 from reconciler_agent.errors import ReleaseNotAdopted
 from reconciler_agent.resources.active_tree import ActiveTree
+from reconciler_agent.resources.by_hand import ByHand, Survey
 from reconciler_agent.resources.content import OnBytes, Source
 from reconciler_agent.resources.staging import Staging
-from reconciler_agent.resources.trees import CURRENT, FOLDER, NAME, Trees, folder_of, tops_of
+from reconciler_agent.resources.trees import CURRENT, FOLDER, LINKS, NAME, Trees, folder_of, tops_of
 from reconciler_agent.state import Store
-from schemas.manifest import FileTree, ReleaseTarget
+from schemas.manifest import ReleaseTarget
 from schemas.names import Digest
 from schemas.status import RunningRelease
 
@@ -30,6 +32,7 @@ class Observation(Struct, frozen=True, kw_only=True):
 
     `trees`: those that lie under `releases/` and whose listing is known. `damaged`: what of the active one, or of the
     links to it (`/webapp`), is not as it should be; `lost`: those of them that are not there, or lead elsewhere.
+    `by_hand`: what runs was installed by hand; `adopting`: its adoption has begun.
     """
 
     running: RunningRelease | None = None
@@ -37,6 +40,8 @@ class Observation(Struct, frozen=True, kw_only=True):
     trees: frozenset[Digest] = frozenset()
     damaged: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    by_hand: bool = False
+    adopting: bool = False
 
 
 class Releases:
@@ -47,6 +52,7 @@ class Releases:
         self._store = store
         self._trees = Trees(disk, store)
         self._staging = Staging(disk, store, source, self._trees)
+        self._by_hand = ByHand(disk, store, self._trees)
         self._tree: ActiveTree | None = None
 
     def observe(self) -> Observation:
@@ -54,13 +60,14 @@ class Releases:
         trees = self._trees.names()
         name = self._trees.active_name()
         if name is None:
-            self._tree = None
-            return Observation(trees=frozenset(trees))
+            return self._observe_by_hand(frozenset(trees))
         version = (NAME.fullmatch(name) or [name, name])[1]
         digest = next((d for d, known in trees.items() if known == name), None)
-        tree = self._tree = self._open(digest, name) if digest is not None else None
+        begun = self._by_hand.is_begun(name)
+        tree = self._tree = self._open(digest, name) if digest is not None and not begun else None
         if tree is None:
-            return Observation(running=RunningRelease(version=version), trees=frozenset(trees) - {digest or ""})
+            running, others = RunningRelease(version=version), frozenset(trees) - {digest or ""}
+            return Observation(running=running, trees=others, by_hand=begun, adopting=begun)
         files, links = tree.damaged(), self._damaged_links(tree)
         lost = [path for path in files if self._disk.stat(f"{tree.folder}/{path}") is None]
         return Observation(
@@ -68,18 +75,45 @@ class Releases:
             active=digest,
             trees=frozenset(trees),
             damaged=(*files, *links),
-            lost=(*lost, *links),
+            lost=(*lost, *(link for link in links if not self._is_real(link.removeprefix(ROOT_LINK)))),
         )
+
+    def _observe_by_hand(self, trees: frozenset[Digest]) -> Observation:
+        """What there is while no release of ours is active."""
+        self._tree = None
+        by_hand = bool(self._by_hand.names())
+        running = RunningRelease(version=self._by_hand.version()) if by_hand else None
+        return Observation(running=running, trees=trees, by_hand=by_hand)
 
     def stage(self, target: ReleaseTarget, on_bytes: OnBytes | None = None) -> list[str]:
         """Put the tree together under `releases/`; answers as `Staging.stage`."""
-        return self._staging.stage(target, on_bytes)
+        by_hand = self._by_hand.sources() if self._trees.active_name() is None else {}
+        return self._staging.stage(target, by_hand, on_bytes)
+
+    def survey(self) -> Survey:
+        """What was installed by hand, made fit to be a release; ReleaseNotAdopted if it cannot be one now."""
+        self._require_only_links([CURRENT])
+        for name in LINKS:
+            target = self._disk.link_target(name)
+            if target not in (None, f"{CURRENT}/{name}"):
+                raise ReleaseNotAdopted(
+                    f"cannot adopt what was installed by hand: {name} is a link to {target}; put the files themselves"
+                    " there"
+                )
+        return self._by_hand.survey()
+
+    def adopt(self, adopted: ReleaseTarget | None) -> None:
+        """Make what was surveyed the active release; None: go on with an adoption that has begun."""
+        if adopted is not None:
+            self._by_hand.begin(adopted)
+        if (name := self._trees.active_name()) is not None:
+            self._by_hand.proceed(name)
 
     def activate(self, target: ReleaseTarget) -> None:
         """Verify the staged tree file by file, and switch to it; ReleaseNotAdopted if something real is in the way."""
         name = folder_of(target)
         listing = self._staging.listing(target.tree)
-        self._require_only_links(listing)
+        self._require_only_links([CURRENT, *tops_of(listing.files)])
         self._staging.mend(f"{FOLDER}/{name}", listing)
         if self._disk.link_target(CURRENT) != f"{FOLDER}/{name}":
             self._disk.symlink(f"{FOLDER}/{name}", CURRENT)
@@ -143,18 +177,26 @@ class Releases:
         wrong = [name for name in tree.tops if self._disk.link_target(name) != f"{CURRENT}/{name}"]
         return [ROOT_LINK + name for name in wrong]
 
-    def _require_only_links(self, listing: FileTree) -> None:
-        for name in (CURRENT, *tops_of(listing.files)):
-            found = self._disk.stat(name)
-            if found is not None and not stat.S_ISLNK(found.st_mode):
-                raise ReleaseNotAdopted(
-                    f"cannot activate a release: {name} is no link of ours but was installed by hand; nothing was"
-                    f" changed. Move {self._disk.root / name} away to let the agent install releases here"
-                )
+    def _require_only_links(self, names: Sequence[str]) -> None:
+        for name in filter(self._is_real, names):
+            raise ReleaseNotAdopted(
+                f"cannot activate a release: {name} is no link of ours but was installed by hand; nothing was"
+                f" changed. Move {self._disk.root / name} away to let the agent install releases here"
+            )
 
     def _link(self, name: str) -> None:
-        found = self._disk.stat(name)
-        if found is not None and not stat.S_ISLNK(found.st_mode):
-            raise ReleaseNotAdopted(f"cannot link {name}: something else stands there; move it away")
-        if self._disk.link_target(name) != f"{CURRENT}/{name}":
+        """Make a name at the root lead into the active tree; something real that took its place is taken away."""
+        if self._disk.link_target(name) == f"{CURRENT}/{name}":
+            return
+        if not self._is_real(name):
             self._disk.symlink(f"{CURRENT}/{name}", name)
+            return
+        self._trees.keep_club_videos(name)
+        staged = self._disk.staged_name()
+        self._disk.symlink(f"{CURRENT}/{name}", staged)
+        self._disk.exchange(staged, name)
+        self._disk.remove(staged)
+
+    def _is_real(self, name: str) -> bool:
+        found = self._disk.stat(name)
+        return found is not None and not stat.S_ISLNK(found.st_mode)

@@ -30,18 +30,18 @@ class Staging:
         self._trees = trees
         self._patches = Patches(disk, source)
 
-    def stage(self, target: ReleaseTarget, on_bytes: OnBytes | None = None) -> list[str]:
+    def stage(self, target: ReleaseTarget, by_hand: Mapping[Digest, str], on_bytes: OnBytes | None = None) -> list[str]:
         """Put the tree together under `releases/`, whole and durably.
 
-        Files that an installed release has are copied from it; what a patch against one gives is made; the rest is
-        downloaded. What is returned says why (some of) a patch could not be used.
+        Files that an installed release has, or what was installed `by_hand`, are copied from it; what a patch against
+        one gives is made; the rest is downloaded. What is returned says why (some of) a patch could not be used.
         """
         name = folder_of(target)
         if self._disk.stat(f"{FOLDER}/{name}") is not None:
             self.listing(target.tree)  # only this was lost; the files are checked when they are looked at
             return []
         draft = f"{self._disk.partial}/{TREE}{target.tree.partition(':')[2]}"
-        sources = self._trees.sources(except_for=target.tree)
+        sources = {**self._trees.sources(except_for=target.tree), **by_hand}
         troubles: dict[str, None] = {}
         patch = None
         if lacks(self._disk, draft, self._store.listing(target.tree), sources):
@@ -52,7 +52,7 @@ class Staging:
         made = self._make(draft, listing, patch, sources) if patch is not None else frozenset()
         for file in (file for file in listing.files if file.path not in made):
             self._fill(f"{draft}/{file.path}", file, partial(self._bring, file, sources, on_bytes))
-        self._trees.link_configuration(draft, listing.files)
+        self._trees.link_own(draft, listing.files)
         self._disk.sync_tree(draft)
         self._disk.install(draft, f"{FOLDER}/{name}")
         self._store.keep_signatures(target.tree, self._trees.sign_all(f"{FOLDER}/{name}", listing))
@@ -87,7 +87,7 @@ class Staging:
         sources = self._trees.sources(except_for="") if wrong else {}
         for file in wrong:
             self.replace(f"{folder}/{file.path}", file, sources)
-        self._trees.link_configuration(folder, listing.files)
+        self._trees.link_own(folder, listing.files)
 
     def replace(self, path: str, file: TreeFile, sources: Mapping[Digest, str]) -> None:
         """A file of an installed tree made anew beside it, synced, and renamed over it."""

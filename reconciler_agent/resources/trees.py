@@ -5,7 +5,8 @@
     webapp -> current/webapp …         the names at which the box's services look; they never change again
 
 In each tree `webapp/configuration.json` is a link to `data/configuration.json`; what the local applications make of it
-is the configuration's business.
+is the configuration's business. Where the club had videos inside its page (old installers put them there), they lie in
+`webapp-videos/`, and `webapp/videos` of each tree without such a folder is a link to them.
 """
 
 import re
@@ -16,7 +17,7 @@ from typing import Final
 from reconciler_agent.durable import Disk
 from reconciler_agent.errors import DiskFault
 from reconciler_agent.state import Signature, Store, sign
-from schemas.manifest import FileTree, ReleaseTarget, TreeFile
+from schemas.manifest import RELATIVE_PATH, FileTree, ReleaseTarget, TreeFile
 from schemas.names import Digest
 
 FOLDER: Final = "releases"
@@ -24,6 +25,10 @@ CURRENT: Final = "current"
 LINKS: Final = ("webapp", "server", "admin", "scripts", "VERSION", "release.json")
 CONFIGURATION: Final = "webapp/configuration.json"
 CONFIGURATION_TARGET: Final = "../../../data/configuration.json"
+_LISTABLE: Final = re.compile(RELATIVE_PATH)
+CLUB_VIDEOS: Final = "webapp-videos"
+_INSIDE: Final = "webapp/videos"
+_UP: Final = "../../../"
 NAME: Final = re.compile(r"(.+)-([0-9a-f]{8})")
 
 
@@ -49,8 +54,8 @@ class Trees:
         """The folder that `current` leads to; None where that is no tree."""
         target = self._disk.link_target(CURRENT)
         folder, _, name = (target or "").partition("/")
-        found = self._disk.stat(f"{FOLDER}/{name}") if folder == FOLDER and name and "/" not in name else None
-        return name if found is not None and stat.S_ISDIR(found.st_mode) else None
+        known = folder == FOLDER and name and "/" not in name
+        return name if known and self._is_folder(f"{FOLDER}/{name}") else None
 
     def sources(self, except_for: Digest) -> dict[Digest, str]:
         """Where an installed tree has a file with this digest; it is to be checked when it is copied."""
@@ -77,14 +82,49 @@ class Trees:
         found = [self._disk.stat(f"{folder}/{file.path}") for file in listing.files]
         return [sign(one) for one in found if one is not None]
 
-    def link_configuration(self, folder: str, files: Iterable[TreeFile]) -> None:
-        """The link to the configuration in a tree that has a page, where nothing is.
+    def link_own(self, folder: str, files: Iterable[TreeFile]) -> None:
+        """The links to what is the box's own in a tree that has a page, where nothing is.
 
-        A file there is newer truth and the configuration's.
+        A file in the place of the configuration is newer truth and the configuration's.
         """
-        path = f"{folder}/{CONFIGURATION}"
-        if any(file.path.startswith("webapp/") for file in files) and self._disk.stat(path) is None:
-            self._disk.symlink(CONFIGURATION_TARGET, path)
+        if not any(file.path.startswith("webapp/") for file in files):
+            return
+        owned = {CONFIGURATION: CONFIGURATION_TARGET}
+        owned |= {_INSIDE: _UP + CLUB_VIDEOS} if self._is_folder(CLUB_VIDEOS) else {}
+        for path, target in owned.items():
+            if self._disk.stat(f"{folder}/{path}") is None:
+                self._disk.symlink(target, f"{folder}/{path}")
+
+    def keep_club_videos(self, page: str) -> None:
+        """Have the videos inside a page that was installed by hand change places with a link: they outlive the page."""
+        inside, outside, number = f"{page}/videos", CLUB_VIDEOS, 1
+        if not self._is_folder(inside):
+            return
+        while self._is_folder(outside):
+            number += 1
+            outside = f"{CLUB_VIDEOS}-{number}"
+        self._disk.symlink(_UP + outside, outside)
+        self._disk.exchange(outside, inside)
+
+    def _is_folder(self, path: str) -> bool:
+        found = self._disk.stat(path)
+        return found is not None and stat.S_ISDIR(found.st_mode)
+
+
+def is_own(path: str) -> bool:
+    """Whether a path in a tree is the box's own or the club's: in no listing, never removed."""
+    return path == CONFIGURATION or path.startswith(f"{_INSIDE}/") or is_secret(path)
+
+
+def is_secret(path: str) -> bool:
+    """Whether a file may hold secrets of the box: its mode is left as it is."""
+    name = path.rpartition("/")[2]
+    return name == ".env" or name.startswith(".env.")
+
+
+def is_listable(path: str) -> bool:
+    """Whether a listing can name this path."""
+    return _LISTABLE.match(path) is not None and path.isprintable()
 
 
 def folder_of(target: ReleaseTarget) -> str:

@@ -568,20 +568,6 @@ def test_full_disk_is_told_and_overcome(world: AgentWorld) -> None:
     assert world.conditions()["Synced"] == ("True", "Converged")
 
 
-def test_release_installed_by_hand_is_left_and_told(world: AgentWorld) -> None:
-    (world.root / "webapp").mkdir()
-    (world.root / "webapp/index.html").write_bytes(b"by hand")
-    world.central.publish(manifest_of([A], world.central.add_release("1.0.0", application("1.0.0"))))
-
-    world.converge()
-
-    assert world.conditions()["Degraded"] == ("True", "ReleaseNotAdopted")
-    assert (world.root / "webapp/index.html").read_bytes() == b"by hand"
-    assert not (world.root / "current").exists()
-    assert world.units.calls == []
-    assert (world.root / A[0].path).exists()
-
-
 def test_lost_state_is_told_and_nothing_is_fetched_again(world: AgentWorld) -> None:
     world.central.publish(manifest_of([A], world.central.add_release("1.0.0", application("1.0.0"))))
     world.converge()

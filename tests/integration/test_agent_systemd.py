@@ -77,6 +77,25 @@ def test_unit_of_others_is_never_asked_about(systemctl: Systemctl, ask: Callable
         ask(systemctl.answer(), "ssh")
 
 
+@pytest.mark.parametrize(
+    ("said", "given"),
+    [
+        ("Environment=NODE_ENV=production NEOPRO_DIR=/home/pi/neopro", "/home/pi/neopro"),
+        ('Environment=A=b "NEOPRO_DIR=/home/pi/my box"', "/home/pi/my box"),
+        ("Environment=", None),
+        ("", None),
+    ],
+)
+def test_environment_of_a_unit_is_read(systemctl: Systemctl, said: str, given: str | None) -> None:
+    assert systemctl.answer(said).environment("neopro-admin").get("NEOPRO_DIR") == given
+    assert systemctl.calls() == ["show --property=Environment -- neopro-admin.service"]
+
+
+def test_environment_that_cannot_be_read_is_a_service_failure(systemctl: Systemctl) -> None:
+    with pytest.raises(ServiceFailed, match="cannot look at neopro-admin: its environment is not readable"):
+        systemctl.answer('Environment="A=b').environment("neopro-admin")
+
+
 def test_systemctl_that_refuses_is_quoted(systemctl: Systemctl) -> None:
     with pytest.raises(ServiceFailed, match=r"^cannot restart neopro-app: Job failed\. See the journal\.$"):
         systemctl.answer("", "Job failed.\nSee the journal.", 1).restart("neopro-app")

@@ -252,6 +252,10 @@ class Units:
         self.on_reboot: Callable[[], object] = lambda: None
         self.sick: Callable[[], bool] = lambda: False
         self.restarts = 0
+        self.environments: dict[str, dict[str, str]] = {}
+
+    def environment(self, unit: str) -> dict[str, str] | None:
+        return self.environments.get(unit)
 
     def restart(self, unit: str) -> UnitState:
         return self.start(unit, "restart")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane.core.packaging import EntryKind, PackageEntry, declared_version, listing, select
+from control_plane.core.packaging import EntryKind, PackageEntry, listing, select
 from schemas.manifest import TreeFile, encode_canonical
 from schemas.names import digest_of
 
@@ -124,21 +124,6 @@ def test_folder_that_is_no_release_is_refused_with_what_it_lacks() -> None:
 def test_file_named_twice_or_used_as_a_folder_is_refused() -> None:
     selection = select(entries(*SOUND, "./VERSION", "VERSION/x"))
     assert sorted(dropped.path for dropped in selection.refused) == ["VERSION", "VERSION/x"]
-
-
-@pytest.mark.parametrize(
-    ("sources", "version"),
-    [
-        ({"VERSION": b"2.1.3\n"}, "2.1.3"),
-        ({"VERSION": b"1.0.0", "release.json": b'{"version": "2.2.0"}'}, "2.2.0"),
-        ({"VERSION": b"1.0.0", "webapp/version.json": b'{"version": "2.1.0"}'}, "2.1.0"),
-        ({"VERSION": b"1.0.0", "release.json": b"{broken"}, "1.0.0"),
-        ({"release.json": b'["2.2.0"]'}, None),
-        ({}, None),
-    ],
-)
-def test_version_is_read_where_the_box_reads_it(sources: dict[str, bytes], version: str | None) -> None:
-    assert declared_version(sources) == version
 
 
 @given(st.permutations(SOUND))

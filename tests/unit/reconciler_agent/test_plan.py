@@ -14,6 +14,7 @@ from reconciler_agent.core.diff import Changes, Observed, diff, wanted_content
 from reconciler_agent.core.plan import (
     LARGE_BYTES,
     ActivateRelease,
+    AdoptRelease,
     FetchContent,
     Gate,
     Moment,
@@ -28,6 +29,7 @@ from reconciler_agent.core.plan import (
     kind_of,
     name,
     plan,
+    topic,
     topics,
 )
 from reconciler_agent.core.windows import MATCH, Kind
@@ -40,6 +42,7 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 DAY = timedelta(days=1)
 RUN = "a" * 32
 CLIPS = [clip(letter, letter.encode() * 10) for letter in "abcde"]
+ADOPTED = digest_of(b"by hand")
 HEALTH = ReleaseHealth(within_s=1, settle_s=0)
 TARGETS = [
     ReleaseTarget(version=f"{n}.0.0", tree=digest_of(b"%d" % n), size_bytes=1, services=["neopro-app"], health=HEALTH)
@@ -60,6 +63,7 @@ class ModelBox:
     stopped: tuple[str, ...] = ()
     known: Releases = field(default_factory=Releases)
     sick: frozenset[Digest] = frozenset()
+    by_hand: bool = False
 
     def observe(self, manifest: SiteManifest) -> Observed:
         sound = {path: self.files[path] for path in self.ledger & self.files.keys()}
@@ -73,6 +77,8 @@ class ModelBox:
             trees=frozenset(self.trees),
             damaged=self.damaged,
             stopped=self.stopped,
+            running=self.active or ("1.0.0" if self.by_hand else None),
+            by_hand=self.by_hand,
         )
 
     def wanted(self, manifest: SiteManifest) -> frozenset[str]:
@@ -88,7 +94,14 @@ class ModelBox:
                 self.shown = self.wanted(manifest)
             case StageRelease(target=target):
                 self.trees.add(target.tree)
+            case AdoptRelease(before=before):
+                assert before is not None
+                adopted = replace(before, version="0.9.0", tree=ADOPTED)
+                self.known, self.by_hand = attempt.adopt(self.known, adopted), False
+                self.trees.add(adopted.tree)
+                self.active = adopted.tree
             case ActivateRelease(target=target):
+                assert not self.by_hand, "what was installed by hand was replaced before it was adopted"
                 assert target.tree in self.trees, "activated before it was staged"
                 self.known = attempt.switched(attempt.begin(self.known, target, RUN))
                 self.active = target.tree
@@ -138,6 +151,7 @@ boxes = st.builds(
     damaged=st.sampled_from([(), ("server/app.py",)]),
     stopped=st.sampled_from([(), ("neopro-app",)]),
     sick=st.frozensets(st.sampled_from([t.tree for t in TARGETS]), max_size=2),
+    by_hand=st.booleans(),
 )
 
 
@@ -240,6 +254,9 @@ def test_held_steps_say_why_and_the_rest_goes_on() -> None:
 WELL = Changes(restore=("VERSION",), repair=("a.py", "b.py"), start=("neopro-app",), restart=("neopro-admin",))
 
 
+ADOPTION = Changes(activate=TARGETS[0], adopt=True)
+
+
 @pytest.mark.parametrize(
     ("changes", "shut", "done"),
     [
@@ -250,6 +267,13 @@ WELL = Changes(restore=("VERSION",), repair=("a.py", "b.py"), start=("neopro-app
         (Changes(activate=TARGETS[0], recovers=True), ["disruptive"], ["ActivateRelease"]),
         (Changes(activate=TARGETS[0], recovers=True), ["recovering"], []),
         (Changes(activate=TARGETS[0], back=True), ["disruptive", "visible", "recovering"], ["ActivateRelease"]),
+        (ADOPTION, ["disruptive"], []),
+        (ADOPTION, [], ["AdoptRelease"]),
+        (replace(ADOPTION, stage=TARGETS[0]), [], ["StageRelease"]),
+        (replace(ADOPTION, adopting=True), ["disruptive"], ["AdoptRelease"]),
+        (replace(ADOPTION, adopting=True, activate=None), ["disruptive"], ["AdoptRelease"]),
+        (replace(ADOPTION, adopting=True, stage=TARGETS[0]), ["disruptive"], ["StageRelease", "AdoptRelease"]),
+        (replace(ADOPTION, adopting=True), ["recovering"], []),
         (WELL, ["disruptive"], ["RepairRelease lost", "StartUnit neopro-app"]),
         (WELL, ["recovering"], ["RepairRelease", "StartUnit neopro-app", "StartUnit neopro-admin"]),
         (WELL, [], ["RepairRelease lost", "RepairRelease", "StartUnit neopro-app", "StartUnit neopro-admin"]),
@@ -276,6 +300,8 @@ def test_patience_is_counted_for_what_may_wait_for_a_window() -> None:
     assert topics(both, bind_visible=False) == {f"release {TARGETS[0].tree}", "RepairRelease", "StartUnit"}
     assert topics(both, bind_visible=True) == topics(both, bind_visible=False) | {"WriteConfiguration"}
     assert topics(replace(both, back=True), bind_visible=False) == {"RepairRelease", "StartUnit"}
+    adopting = AdoptRelease(before=TARGETS[0])
+    assert topic(adopting) == topic(ActivateRelease(target=TARGETS[0])), "the release has one patience"
 
 
 def test_match_does_not_hold_downloads() -> None:

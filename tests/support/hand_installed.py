@@ -1,0 +1,81 @@
+"""A box as technicians install them: the package copied by hand, `npm install` run in it, scripts run as root."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reconciler_agent.resources.trees import CONFIGURATION, LINKS
+from tests.support.agent_world import AgentWorld, application
+
+OLD_VERSION = "v1.0.8"
+MODULE = "server/node_modules/mime"
+BY_HAND: Mapping[str, bytes] = application("1.0.8") | {
+    "VERSION": b"v1.0.8\n",
+    "release.json": b'{\n  "version": "v1.0.8",\n  "commit": "0d4da8b",\n  "source": "local-build"\n}\n',
+    "webapp/version.json": b'{"version": "v1.0.8"}\n',
+    "webapp/main-OLD123.js": b"old page\n",
+    "webapp/assets/videos/intro.svg": b"<svg/>\n",
+    "admin/admin-server.js": b"// admin\n",
+    "admin/public/index.html": b"<h1>admin</h1>\n",
+    "server/.package.json.last": b"{}\n",
+    f"{MODULE}/cli.js": b"#!/usr/bin/env node\n",
+    f"{MODULE}/package.json": b'{"name": "mime"}\n',
+    "server/node_modules/.package-lock.json": b"{}\n",
+}
+SECRET = b"API_KEY=hush\n"
+CLUB_VIDEO = b"an old video of the club's"
+
+
+def install_by_hand(world: AgentWorld, files: Mapping[str, bytes] = BY_HAND) -> None:
+    """Put all of it on the box of `world`, with the modes that several tools left."""
+    root = world.root
+    for path, data in files.items():
+        place = root / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+        place.chmod(0o775 if path.startswith("scripts/") or path.endswith("cli.js") else 0o664)
+    (root / "server").chmod(0o775)
+    commands = root / "server/node_modules/.bin"
+    commands.mkdir(parents=True)
+    (commands / "mime").symlink_to("../mime/cli.js")
+    (root / "server/.env").write_bytes(SECRET)
+    (root / "server/.env").chmod(0o600)
+    (root / "webapp/videos/MATCH").mkdir(parents=True)
+    (root / "webapp/videos/MATCH/old.mp4").write_bytes(CLUB_VIDEO)
+    move_configuration(world)
+    (root / "thumbnails").mkdir()
+    (root / "thumbnails/club.jpg").write_bytes(b"jpg")
+    (root / "sync-agent").mkdir()
+    (root / "sync-agent/package.json").write_bytes(b"{}")
+
+
+def move_configuration(world: AgentWorld) -> None:
+    """The configuration lies where only the applications know it: in the page."""
+    (world.root / "data/configuration.json").unlink()
+    place = world.root / "webapp/configuration.json"
+    place.write_text(json.dumps(world.club, indent=4))
+    place.chmod(0o600)
+
+
+def club_files(root: Path) -> dict[str, Any]:
+    """Everything at the root that is not of a release or of the agent, and where the page has its old videos."""
+    mine = {"webapp", "server", "admin", "scripts", "VERSION", "release.json", "current", "releases", "data", "videos"}
+    found: dict[str, Any] = {}
+    for top in sorted(root.iterdir()):
+        for path in sorted(top.rglob("*")) if top.is_dir() and top.name not in mine | {"webapp-videos"} else []:
+            found[str(path.relative_to(root))] = (path.read_bytes() if path.is_file() else None, os.lstat(path).st_ino)
+    return found
+
+
+def plays(root: Path) -> dict[str, bytes]:
+    """What the services of the box would read now but for the configuration, through whatever links there are."""
+    found = {}
+    for top in LINKS:
+        paths = [
+            root / top,
+            *(Path(above, n) for above, _, names in os.walk(root / top, followlinks=True) for n in names),
+        ]
+        found |= {str(p.relative_to(root)): p.read_bytes() for p in paths if p.is_file()}
+    return {path: data for path, data in found.items() if path != CONFIGURATION}
