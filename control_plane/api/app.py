@@ -31,7 +31,8 @@ from control_plane.store import sweeps
 from control_plane.store.lookout import Lookout
 from control_plane.store.pool import Pool, connection
 from control_plane.sweep import Sweeper
-from control_plane.web.pages import Pages
+from control_plane.web.routes import Routes
+from control_plane.web.visit import Room
 from schemas.names import Digest
 
 MAX_BODY_BYTES = 64 * 1024
@@ -72,7 +73,7 @@ def make_api(
     operations = Operations(
         heads=heads, pool=pool, objects=objects, lookout=lookout, perimeter=perimeter, metrics=metrics
     )
-    pages = Pages(pool, lookout, clock, perimeter.admit_reader)
+    pages = Routes(Room(pool, lookout, clock), perimeter.admit_reader)
 
     @asynccontextmanager
     async def following(app: Litestar) -> AsyncIterator[None]:
@@ -87,7 +88,7 @@ def make_api(
         calls += Gc(access, sweeper).routes()
     return Litestar(
         route_handlers=[*calls, *Description(calls).routes(), *pages.routes()],
-        exception_handlers=problems.handlers(pages.problem),
+        exception_handlers=problems.handlers(pages.frame.problem),
         lifespan=[following],
         openapi_config=None,
         logging_config=None,

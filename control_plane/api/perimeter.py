@@ -8,6 +8,7 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException
 
 from control_plane.api.access import Access
+from control_plane.core.people import NEIGHBOUR, Reader
 from control_plane.settings import Settings
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -25,16 +26,17 @@ class Perimeter:
         self._behind_proxy = bool(settings.trusted_proxy)
         self._names = _LOOPBACK_NAMES | {(urlsplit(settings.public_url).hostname or "localhost").lower()}
 
-    async def admit_reader(self, request: Connection) -> None:
-        """Let a neighbour in, and whoever has a personal token with the scope read; else NotAuthenticated, Forbidden.
+    async def admit_reader(self, request: Connection) -> Reader:
+        """Who reads: a neighbour, or whoever has a personal token with the scope read; NotAuthenticated, Forbidden.
 
         A neighbour: we listen on loopback only, the peer is there too, and nothing says that a proxy stands between.
         """
         host = _host_name(request)
         if self._loopback_only:
             self._require_our_name(host)
-        if not (host in _LOOPBACK_NAMES and self._is_neighbour(request)):
-            await self._access.operator(request, "read", basic=True)
+        if host in _LOOPBACK_NAMES and self._is_neighbour(request):
+            return NEIGHBOUR
+        return Reader(name=await self._access.operator(request, "read", basic=True), role="operator")
 
     def _require_our_name(self, host: str) -> None:
         # A page of another site whose name was made to point at 127.0.0.1 sends that name: DNS rebinding.

@@ -6,25 +6,19 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from control_plane.store.views import STANDINGS, Fleet, SiteView, running_release, standings
+from control_plane.store.views import STANDINGS, Fleet, SiteView, running_release
 from control_plane.web.words import Words, spaced
 from schemas.api import Change, Standing
-from schemas.names import SiteId
+from schemas.names import DocumentId, SiteId
+from schemas.status import Metrics
 
-PAGE_SITES: Final = 100
-SHOWN_CHANGES: Final = 6
 SHOWN_PROBLEMS: Final = 50
+OLD_EVIDENCE: Final = frozenset({"Offline", "Unknown", "Suspended", "Retired"})
+HOT_CELSIUS: Final = 75
 # Nobody waits for these: a change that only they have not reached is not under way.
 _UNREACHABLE: Final = frozenset({"Offline", "Unknown", "Suspended", "Retired"})
-
-
-class Query(Struct, frozen=True, kw_only=True):
-    """What the reader filters by; `page` counts from 1."""
-
-    standing: str = ""
-    text: str = ""
-    page: int = 1
 
 
 class Segment(Struct, frozen=True, kw_only=True):
@@ -52,8 +46,16 @@ class ReleaseCell(Struct, frozen=True, kw_only=True):
     desired: str | None = None
 
 
+class Reading(Struct, frozen=True, kw_only=True):
+    """A measurement in a table; `high` when it needs a look."""
+
+    key: str
+    text: str
+    high: bool = False
+
+
 class SiteRow(Struct, frozen=True, kw_only=True):
-    """A line of the table."""
+    """A line of a table; `old`: what the box said need not be so any more."""
 
     site: str
     name: str
@@ -63,9 +65,12 @@ class SiteRow(Struct, frozen=True, kw_only=True):
     why: str
     why_by_box: bool
     release: ReleaseCell
+    meters: list[Reading]
+    waiting: str
     commit: str
     reported_at: datetime | None
     ago: str
+    old: bool
 
 
 class ChangeRow(Struct, frozen=True, kw_only=True):
@@ -95,53 +100,24 @@ class Banner(Struct, frozen=True, kw_only=True):
     more_problems: int = 0
 
 
-class FleetPage(Struct, frozen=True, kw_only=True):
-    """The first page."""
-
-    synced: str
-    total: str
-    bar: list[Segment]
-    counts: list[StandingCount]
-    banners: list[Banner]
-    changes: list[ChangeRow]
-    commit: str | None
-    published_at: datetime | None
-    published_ago: str
-    rows: list[SiteRow]
-    matching: int
-    all: int
-    query: Query
-    pages: int
+def visible_to(fleet: Fleet, tenant: DocumentId | None) -> Fleet:
+    """What a tenant's people may know of the fleet; None: the team, which may know all of it."""
+    if tenant is None:
+        return fleet
+    return replace(fleet, sites=[view for view in fleet.sites if belongs_to(view, tenant)], changes=[], newest=None)
 
 
-def fleet_page(fleet: Fleet, query: Query, words: Words) -> FleetPage:
-    """The first page of this fleet, filtered."""
-    counts = standings(fleet.sites)
-    wanted = sorted((v for v in fleet.sites if _matches(v, query)), key=_attention)
-    stands = {view.site: view.verdict.standing for view in fleet.sites}
-    pages = max(1, -(-len(wanted) // PAGE_SITES))
-    page = min(max(1, query.page), pages)
-    shown = wanted[(page - 1) * PAGE_SITES : page * PAGE_SITES]
-    published = fleet.published
-    return FleetPage(
-        synced=words.number(counts["Synced"]),
-        total=words.number(len(fleet.sites)),
-        bar=_bar(counts, len(fleet.sites), words),
-        counts=[
-            StandingCount(standing=s, word=words(f"standing.{s}"), count=words.number(counts[s]), some=counts[s] > 0)
-            for s in STANDINGS
-        ],
-        banners=list(_banners(fleet, words)),
-        changes=[change_row(c, stands, fleet.read_at, words) for c in fleet.changes[:SHOWN_CHANGES]],
-        commit=short(published.revision) if published else None,
-        published_at=published.published_at if published else None,
-        published_ago=words.ago(published.published_at, fleet.read_at) if published else "",
-        rows=[site_row(view, fleet.read_at, words) for view in shown],
-        matching=len(wanted),
-        all=len(fleet.sites),
-        query=Query(standing=query.standing, text=query.text, page=page),
-        pages=pages,
-    )
+def belongs_to(view: SiteView, tenant: DocumentId | None) -> bool:
+    """Whether somebody of that tenant, or of the team, may know of the site."""
+    return tenant is None or view.facts.get("tenant") == tenant
+
+
+def counted(counts: Mapping[str, int], words: Words) -> list[StandingCount]:
+    """Every standing with how many sites stand so."""
+    return [
+        StandingCount(standing=s, word=words(f"standing.{s}"), count=words.number(counts[s]), some=counts[s] > 0)
+        for s in STANDINGS
+    ]
 
 
 def site_row(view: SiteView, now: datetime, words: Words) -> SiteRow:
@@ -155,10 +131,36 @@ def site_row(view: SiteView, now: datetime, words: Words) -> SiteRow:
         why=why(view, now, words),
         why_by_box=view.verdict.by_box,
         release=release_cell(view),
+        meters=list(_readings(view, words)),
+        waiting=words.number(len(view.report.waiting)) if view.report and view.report.waiting else "",
         commit=short(view.commit),
         reported_at=view.received_at,
         ago=words.ago(view.received_at, now) if view.received_at else words("never"),
+        old=view.verdict.standing in OLD_EVIDENCE,
     )
+
+
+def used_disk_percent(said: Metrics) -> float | None:
+    """How full the disk is, 0 to 100; None where the box does not say."""
+    if not said.disk_total_bytes or said.disk_free_bytes is None:
+        return None
+    return 100 * (1 - said.disk_free_bytes / said.disk_total_bytes)
+
+
+def _readings(view: SiteView, words: Words) -> Iterable[Reading]:
+    """What a table shows of the last measurements."""
+    said = view.report.metrics if view.report else Metrics()
+    for key, share, limit in (("cpu", said.cpu_percent, 90), ("memory", said.memory_percent, 90)):
+        yield _reading(key, share, limit, words)
+    yield _reading("disk", used_disk_percent(said), 90, words)
+    degrees = said.temperature_celsius
+    text = "—" if degrees is None else f"{words.decimal(degrees, 0)} °C"
+    yield Reading(key="temperature", text=text, high=degrees is not None and degrees >= HOT_CELSIUS)
+
+
+def _reading(key: str, share: float | None, limit: float, words: Words) -> Reading:
+    text = "—" if share is None else words("percent", n=words.decimal(share, 0))
+    return Reading(key=key, text=text, high=share is not None and share >= limit)
 
 
 def why(view: SiteView, now: datetime, words: Words) -> str:
@@ -193,7 +195,9 @@ def change_row(change: Change, stands: Mapping[SiteId, Standing], now: datetime,
         state=_change_state(change, left),
         progress=progress if change.sites else words("change.nothing"),
         left=[words(f"change.left.{s}", n=words.number(left[s])) for s in (*STANDINGS,) if left[s]],
-        bar=_bar({**{s: left[s] for s in STANDINGS if s != "Synced"}, "Synced": change.converged}, change.sites, words),
+        bar=standing_bar(
+            {**{s: left[s] for s in STANDINGS if s != "Synced"}, "Synced": change.converged}, change.sites, words
+        ),
         problems=change.problems[:SHOWN_PROBLEMS],
         more_problems=max(0, len(change.problems) - SHOWN_PROBLEMS),
         errors=change.verdict in ("refused", "held"),
@@ -214,7 +218,7 @@ def _change_state(
     return "troubled" if left.keys() - {"Degraded"} <= _UNREACHABLE else "underway"
 
 
-def _banners(fleet: Fleet, words: Words) -> Iterable[Banner]:
+def banners(fleet: Fleet, words: Words) -> Iterable[Banner]:
     remote, newest = fleet.remote, fleet.newest
     if remote and remote.error:
         since = words.span(fleet.read_at - (remote.error_since or remote.looked_at))
@@ -259,7 +263,7 @@ _BAR_ORDER: Final[tuple[Standing, ...]] = (
 )
 
 
-def _bar(counts: dict[str, int], total: int, words: Words) -> list[Segment]:
+def standing_bar(counts: dict[str, int], total: int, words: Words) -> list[Segment]:
     bar, start = [], 0.0
     for standing in _BAR_ORDER:
         if not total or not counts.get(standing):
@@ -269,22 +273,6 @@ def _bar(counts: dict[str, int], total: int, words: Words) -> list[Segment]:
         bar.append(Segment(standing=standing, start=round(start, 3), width=round(width, 3), text=text))
         start += width
     return bar
-
-
-def _matches(view: SiteView, query: Query) -> bool:
-    if query.standing and view.verdict.standing != query.standing:
-        return False
-    text = query.text.casefold().split()
-    if not text:
-        return True
-    said = (view.site, view.name, *(fact(view, key) for key in view.facts), view.desired_release or "")
-    haystack = " ".join(said).casefold()
-    return all(word in haystack for word in text)
-
-
-def _attention(view: SiteView) -> tuple[bool, int, str]:
-    # A site that is only planned needs nobody's attention.
-    return (not view.has_identity, STANDINGS.index(view.verdict.standing), view.name.casefold())
 
 
 def fact(view: SiteView, key: str) -> str:

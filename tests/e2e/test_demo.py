@@ -100,9 +100,10 @@ def test_boxes_converge_from_nothing_and_the_page_is_there(session: Session) -> 
         assert session.running_release(site) == "2.1.3"
     url = re.search(r"http://127\.0\.0\.1:\d+/", session.said)
     assert url
-    page = httpx.get(url[0], trust_env=False)
-    assert page.status_code == 200
-    assert "Club Rennes FC" in page.text
+    for path, words in (("", "sites as desired"), ("sites", "Club Rennes FC")):
+        page = httpx.get(url[0] + path, trust_env=False)
+        assert page.status_code == 200
+        assert words in page.text
 
 
 def test_pushed_video_reaches_every_box_and_a_revert_takes_it_back(session: Session) -> None:

@@ -1,5 +1,7 @@
 """The pages: what they say of a fleet, in two languages, with and without their script."""
 
+import csv
+import io
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -95,6 +97,23 @@ async def test_fleet_shows_every_site_and_how_far_the_change_got(api: Api) -> No
     assert "1 of 4 sites as desired" in shown.text
     assert re.search(r"Add spring sponsors .*? Under way 1 of 2 sites .*? 1 on the way", shown.text)
     assert re.search(r"Start the fleet .*? by Ada Lovelace .*? 3 of 4 sites .*? 1 without a box", shown.text)
+    assert "ada@example.org" not in shown.text, "a name is enough"
+
+
+async def test_overview_names_what_needs_a_person_and_no_more(api: Api) -> None:
+    await fleet(api)
+    shown = await page(api, "/")
+    assert re.search(r"Needs a person Offline Rennes FC No report for 3 h\.", shown.text)
+    assert not {"/sites/brest", "/sites/nantes", "/sites/vannes"} & set(shown.links)
+    await api.publish({"lorient": Wanted(None)})
+    async with api.connection() as conn:
+        await conn.execute("delete from reports where site = 'rennes'")
+    assert "Nothing needs anybody." in (await page(api, "/")).text
+
+
+async def test_table_shows_every_site_with_what_it_measured(api: Api) -> None:
+    await fleet(api)
+    shown = await page(api, "/sites")
     for name, standing in (
         ("Brest Handball", "Synced"),
         ("Nantes Basket", "Progressing"),
@@ -103,7 +122,6 @@ async def test_fleet_shows_every_site_and_how_far_the_change_got(api: Api) -> No
     ):
         assert re.search(rf"{name} (HB Brest · Brest )?{standing}", shown.text), name
     assert "2.0.0 to become 2.1.3" in shown.text
-    assert "ada@example.org" not in shown.text, "a name is enough"
     assert {"/sites/brest", "/sites/vannes"} <= set(shown.links)
 
 
@@ -265,7 +283,14 @@ FILTERS = [
     ("?q=handball", ["Brest Handball"]),
     ("?q=BETA+brest", ["Brest Handball"]),
     ("?standing=Offline&q=brest", []),
-    ("?standing=Nonsense&page=-3", ["Rennes FC", "Nantes Basket", "Brest Handball", "Vannes Rugby"]),
+    ("?group=beta", ["Brest Handball"]),
+    ("?group=nowhere", []),
+    ("?state=active&release=2.0.0", ["Nantes Basket"]),
+    ("?sort=site", ["Brest Handball", "Nantes Basket", "Rennes FC", "Vannes Rugby"]),
+    ("?sort=-site", ["Vannes Rugby", "Rennes FC", "Nantes Basket", "Brest Handball"]),
+    ("?sort=-report&standing=", ["Nantes Basket", "Brest Handball", "Rennes FC", "Vannes Rugby"]),
+    ("?standing=Nonsense", []),
+    ("?sort=nonsense&page=-3", ["Rennes FC", "Nantes Basket", "Brest Handball", "Vannes Rugby"]),
     ("?page=99999999999999999999", ["Rennes FC", "Nantes Basket", "Brest Handball", "Vannes Rugby"]),
 ]
 
@@ -273,7 +298,7 @@ FILTERS = [
 async def test_filter_shows_the_sites_that_match(api: Api) -> None:
     await fleet(api)
     for query, names in FILTERS:
-        html = (await api.http.get(f"/{query}")).text
+        html = (await api.http.get(f"/sites{query}")).text
         assert re.findall(r'<th scope="row"><a href="[^"]*">([^<]*)</a>', html) == names, query
         if not names:
             assert "No site matches." in html
@@ -281,11 +306,23 @@ async def test_filter_shows_the_sites_that_match(api: Api) -> None:
 
 async def test_large_fleet_is_shown_a_page_at_a_time(api: Api) -> None:
     await api.publish({f"site-{number:03}": Wanted(None) for number in range(250)})
-    first, last = await page(api, "/"), await page(api, "/?page=3")
+    first, last = await page(api, "/sites"), await page(api, "/sites?page=3")
     rows = [sum(link.startswith("/sites/") for link in shown.links) for shown in (first, last)]
     assert rows == [100, 50]
     assert "Page 1 of 3" in first.text
-    assert "?standing=&q=&page=2#sites" in first.links
+    assert "?page=2" in first.links
+
+
+async def test_sites_are_kept_as_a_table_or_as_json_as_they_were_asked_for(api: Api) -> None:
+    await fleet(api)
+    await api.publish({"evil": Wanted(None, name="=HYPERLINK(1)", facts={"city": "@home"})})
+    rows = list(csv.DictReader(io.StringIO((await api.http.get("/sites.csv?sort=site")).text)))
+    assert [row["site"] for row in rows] == ["evil", "brest", "nantes", "rennes", "vannes"]
+    assert (rows[0]["name"], rows[0]["city"]) == ("'=HYPERLINK(1)", "'@home"), "no spreadsheet runs it"
+    assert (rows[1]["standing"], rows[1]["club"]) == ("Synced", "HB Brest")
+    asked = await api.http.get("/sites.json?q=handball")
+    assert [row["site"] for row in asked.json()] == ["brest"]
+    assert asked.headers["content-disposition"] == 'attachment; filename="sites.json"'
 
 
 async def test_script_gets_fragments_and_nothing_when_nothing_changed(api: Api) -> None:
@@ -293,7 +330,7 @@ async def test_script_gets_fragments_and_nothing_when_nothing_changed(api: Api) 
     whole = (await api.http.get("/")).text
     fragment = await api.http.get("/", headers={"X-Fragment": "1"})
     assert "<html" not in fragment.text
-    assert Page(fragment.text).regions == Page(whole).regions == ["score", "banners", "changes", "table"]
+    assert Page(fragment.text).regions == Page(whole).regions == ["score", "banners", "troubles", "changes"]
     tag = {"X-Fragment": "1", "If-None-Match": fragment.headers["etag"]}
     api.now += timedelta(seconds=5)
     assert (await api.http.get("/", headers=tag)).status_code == 304
@@ -310,7 +347,7 @@ async def test_page_without_script_reloads_itself(api: Api) -> None:
 
 async def test_page_loads_its_own_assets_only_and_they_last(api: Api) -> None:
     await fleet(api)
-    for path in ("/", "/sites/brest"):
+    for path in ("/", "/sites", "/sites/brest"):
         shown = await page(api, path)
         assert len(shown.sources) == 3
         for source in shown.sources:
@@ -336,6 +373,6 @@ async def test_missing_page_is_a_page_for_people_and_a_problem_for_programs(api:
 async def test_real_server_sends_pages(api: Api) -> None:
     await fleet(api)
     async with api.serve() as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
-        answer: Any = await client.get("/")
+        answer: Any = await client.get("/sites")
         assert "Brest Handball" in answer.text
         assert (await client.get("/static/live.js")).headers["content-type"] == "text/javascript; charset=utf-8"

@@ -62,7 +62,12 @@ async def hostile_fleet(api: Api) -> None:
         await remotes.record_look(conn, NOW, None, HOSTILE)
 
 
-SHOWN = ["/", "/sites/brest", "/?q=<script>alert(1)</script>&standing=<script>&lang=<script>"]
+SHOWN = [
+    "/",
+    "/sites",
+    "/sites/brest",
+    "/sites?q=<script>alert(1)</script>&standing=<script>&sort=<script>&lang=<script>",
+]
 
 
 @pytest.mark.parametrize("path", ["/sites/{}", "/v1/sites/{}/status", "/v1/sites/{}/head"])
