@@ -103,8 +103,9 @@ class Disk:
         return None
 
     def digest(self, path: str) -> Digest | None:
-        """SHA-256 of a regular file, or None when there is none."""
+        """SHA-256 of a regular file as it lies on the disk (not as it is remembered), or None when there is none."""
         with MissingIsNone(), faults("read", path), self.reading(path) as handle:
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
             sha256 = hashlib.sha256()
             while chunk := os.read(handle, CHUNK_BYTES):
                 sha256.update(chunk)

@@ -116,6 +116,7 @@ class Loop:
         `trouble`: what keeps the box from news, if the caller met some.
         """
         self._pass_time()
+        self._parts.upkeep.begin()
         connection = self._hear(envelope) or (None if trouble is None else _failure(trouble))
         head, manifest = self._current()
         if head is not None and manifest is not None and head.state == "active":
@@ -307,7 +308,7 @@ class Loop:
         self._store.keep(self._with_told(content))
         synced = next(c for c in content.told.conditions if c.type == "Synced")
         self._parts.notifier.status(f"{synced.reason}: {synced.message}")
-        self._parts.upkeep.pass_hour()
+        self._parts.upkeep.end()
         self._parts.reporter.tell(content)
         self._store.settle()
 

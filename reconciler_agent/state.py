@@ -70,9 +70,10 @@ class State(Struct, frozen=True, kw_only=True):
     """Everything that a restart must know. Changed only by replacing it; see `Store.keep`.
 
     `body`: the bytes of the newest accepted manifest. `committed`: the generation that was converged on, whole.
-    `deep`: where the digest check that goes round in a week stands. `restart`: units that still run what was repaired.
-    `wanted`: since when (by the time floor) each change that may wait for a window has been wanted. `operations`: what
-    became of each. `restored`: the backup that was put back; `backed_up`: what the last backup that was left held.
+    `upkept_at`: when (by the time floor) the hourly upkeep was done, `deep`: at which hour of its week the check of
+    digests stands. `restart`: units that still run what was repaired. `wanted`: since when
+    (by the time floor) each change that may wait for a window has been wanted. `operations`: what became of each.
+    `restored`: the backup that was put back; `backed_up`: what the last backup that was left held.
     """
 
     trust: TrustState
@@ -84,6 +85,7 @@ class State(Struct, frozen=True, kw_only=True):
     last_event: int = 0
     transitions: list[Transition] = []
     told: Told = Told()
+    upkept_at: Instant | None = None
     deep: int = 0
     restart: tuple[str, ...] = ()
     wanted: dict[str, Instant] = {}
@@ -247,7 +249,7 @@ class Store:
 
 
 def _without_time(state: State) -> State:
-    return replace(state, trust=replace(state.trust, floor=TimeFloor(own_at=_NEVER)), deep=0)
+    return replace(state, trust=replace(state.trust, floor=TimeFloor(own_at=_NEVER)), upkept_at=None, deep=0)
 
 
 def _close(serial: int, body: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 import os
 
+from reconciler_agent.core.turns import turns
 from reconciler_agent.durable import Disk
 from reconciler_agent.resources.trees import FOLDER, Trees, tops_of
 from reconciler_agent.state import Signature, Store
@@ -31,9 +32,9 @@ class ActiveTree:
             self._signatures = list(known)
         self._changed = known is None
 
-    def doubt(self, start: int, count: int) -> None:
-        """Have `count` files digested at the next look, whatever `stat` says."""
-        self._doubted.update(range(start, min(start + count, len(self.files))))
+    def doubt(self, first_hour: int, hours: int) -> None:
+        """Have those files digested at the next look, whatever `stat` says, whose turn it is (`core.turns`)."""
+        self._doubted.update(turns(len(self.files), first_hour, hours))
 
     def damaged(self) -> list[str]:
         """The files that are not as listed."""

@@ -54,6 +54,7 @@ class Releases:
         self._staging = Staging(disk, store, source, self._trees)
         self._by_hand = ByHand(disk, store, self._trees)
         self._tree: ActiveTree | None = None
+        self._doubted = (0, 0)
 
     def observe(self) -> Observation:
         """What is there now; one `stat` for each file of the active tree, and digests where that tells of a change."""
@@ -68,6 +69,8 @@ class Releases:
         if tree is None:
             running, others = RunningRelease(version=version), frozenset(trees) - {digest or ""}
             return Observation(running=running, trees=others, by_hand=begun, adopting=begun)
+        tree.doubt(*self._doubted)
+        self._doubted = (0, 0)
         files, links = tree.damaged(), self._damaged_links(tree)
         lost = [path for path in files if self._disk.stat(f"{tree.folder}/{path}") is None]
         return Observation(
@@ -150,12 +153,9 @@ class Releases:
         """Forget half-staged trees and packs of other releases than `target`."""
         self._staging.prune(target)
 
-    def doubt(self, start: int, count: int) -> int:
-        """Have `count` files of the active tree digested in the next round, whatever `stat` says; how many it has."""
-        if self._tree is None:
-            return 0
-        self._tree.doubt(start, count)
-        return len(self._tree.files)
+    def doubt(self, first_hour: int, hours: int) -> None:
+        """Have those files of the active tree digested at the next look whose turn it is (`core.turns`)."""
+        self._doubted = (first_hour, hours)
 
     def checkpoint(self) -> None:
         """Keep what `stat` said of the active tree, if that changed: the next start need not digest it again."""
