@@ -308,8 +308,8 @@ class Loop:
         self._store.keep(self._with_told(content))
         synced = next(c for c in content.told.conditions if c.type == "Synced")
         self._parts.notifier.status(f"{synced.reason}: {synced.message}")
-        self._parts.upkeep.end()
         self._parts.reporter.tell(content)
+        self._parts.upkeep.end()
         self._store.settle()
 
     def _with_told(self, content: Content) -> State:
