@@ -54,6 +54,9 @@ fuzz: $(VENV)/.dev ## a million hostile inputs, none may crash or hang (SEED=1 I
 test-crash: $(VENV)/.dev ## kill the agent, and cut its power, at every mutating system call (root for the power; needs strace)
 	@$(BIN)/pytest tests/crash --long
 
+test-faults: $(VENV)/.dev ## everything else that may go wrong: the network at every request, services, clocks, processes, writers
+	@$(BIN)/pytest tests/faults --long
+
 test-systemd: $(VENV)/.dev ## the agent's unit under a real systemd (root; says what is missing where it cannot)
 	@$(BIN)/pytest tests/systemd --long -rs
 

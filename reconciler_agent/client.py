@@ -22,7 +22,10 @@ from reconciler_agent.transport import (
     Answer,
     Ask,
     FloorAt,
+    Rest,
+    excerpt,
     fetch,
+    is_page,
     is_safe_url,
     load_certificates,
     media_type,
@@ -31,6 +34,7 @@ from reconciler_agent.transport import (
     read_answer,
     require_safe_url,
     retry_after_s,
+    says_where_it_ends,
     stream,
     trouble,
     trust_nobody,
@@ -44,7 +48,6 @@ MAX_ERROR_BYTES: Final = 64 << 10
 MIN_OFFSET: Final = timedelta(seconds=30)
 """A clock that differs by less is not why a token was refused: it has a minute of leeway."""
 PROBLEM: Final = "application/problem+json"
-MAX_DETAIL: Final = 300
 NEVER: Final = frozenset({400, 413, 422})
 """What is answered to a body that will not be better the next time."""
 UNKNOWN: Final = frozenset({404, 405})
@@ -98,6 +101,7 @@ class Client:
         self._answer_s = answer_s
         self._throttle = throttle
         self._offset = timedelta()
+        self._rest = Rest(clock.monotonic)
         base = require_safe_url(url)
         certificates = load_certificates(ca, floor_at) if base.startswith("https:") else trust_nobody()
         self._own = open_client(certificates, base)
@@ -135,11 +139,11 @@ class Client:
 
     def blob(self, digest: Digest, max_bytes: int) -> bytes:
         """A small blob whole (a manifest, a listing); DigestMismatch when other bytes came."""
-        with self._open_blob(digest, 0) as response:
+        with self._open_blob(digest, 0, max_bytes) as response:
             answer = read_answer(response, max_bytes)
         self._require(f"fetch {digest[:19]}…", answer, 200)
         if digest_of(answer.body) != digest:
-            if media_type(answer.headers) == "text/html":
+            if is_page(answer) or not says_where_it_ends(answer.headers):
                 raise trouble(f"fetch {digest[:19]}…", answer, self._clock.now())
             raise DigestMismatch(f"cannot accept {digest[:19]}…: {len(answer.body)} other bytes were sent for it")
         return answer.body
@@ -210,11 +214,18 @@ class Client:
         """A request with our token; once more with a better one when the clock turns out to be off."""
         for last in (False, True):
             ask = Ask(method, path, headers | self._authorization(), content, self._answer_s + extra_s)
-            answer = fetch(self._own, ask, max(max_bytes, MAX_ERROR_BYTES))
+            answer = self._fetch(ask, max(max_bytes, MAX_ERROR_BYTES))
             if last or not self._learn_offset(answer.status, answer.headers):
                 break
         if len(answer.body) > max_bytes and answer.status < 300:
             raise NetworkTrouble(f"cannot read the answer: more than {max_bytes} bytes came")
+        return answer
+
+    def _fetch(self, ask: Ask, max_bytes: int) -> Answer:
+        """The answer of the control plane itself, unless it asked for patience."""
+        self._rest.require_over(ask.url)
+        answer = fetch(self._own, ask, max_bytes)
+        self._rest.note(ask.url, answer.status, answer.headers, self._clock.now())
         return answer
 
     @contextmanager
@@ -226,13 +237,16 @@ class Client:
             yield response
 
     @contextmanager
-    def _open_blob(self, digest: Digest, offset: int) -> Iterator[httpx.Response]:
+    def _open_blob(self, digest: Digest, offset: int, max_bytes: int | None = None) -> Iterator[httpx.Response]:
         """The response for a blob from `offset` on: from the control plane, or from the object store it sends us to."""
         part = {"Range": f"bytes={offset}-"} if offset else {}
         location = ""
         for last in (False, True):
             headers = part | self._authorization()
-            with stream(self._own, Ask("GET", f"/v1/blobs/{digest}", headers, answer_s=self._answer_s)) as response:
+            ask = Ask("GET", f"/v1/blobs/{digest}", headers, answer_s=self._answer_s)
+            self._rest.require_over(ask.url)
+            with stream(self._own, ask, max_bytes) as response:
+                self._rest.note(ask.url, response.status_code, response.headers, self._clock.now())
                 if not last and self._learn_offset(response.status_code, response.headers):
                     continue
                 if response.status_code != 307:
@@ -242,7 +256,7 @@ class Client:
             break
         if not is_safe_url(location):
             raise NetworkTrouble(f"cannot fetch {digest[:19]}…: it is at {location[:100]!r}, which is not https")
-        with stream(self._object_store(), Ask("GET", location, part, answer_s=self._answer_s)) as response:
+        with stream(self._object_store(), Ask("GET", location, part, answer_s=self._answer_s), max_bytes) as response:
             yield response
 
     def _object_store(self) -> httpx.Client:
@@ -271,7 +285,7 @@ class Client:
 
     def _document(self, verb: str, path: str) -> bytes | None:
         """A signed document that anyone may read."""
-        answer = fetch(self._own, Ask("GET", path, {}, answer_s=self._answer_s), MAX_DOCUMENT_BYTES)
+        answer = self._fetch(Ask("GET", path, {}, answer_s=self._answer_s), MAX_DOCUMENT_BYTES)
         if answer.status == 404 and media_type(answer.headers) == PROBLEM:
             return None
         self._require(verb, answer, 200)
@@ -291,15 +305,23 @@ class Client:
 
     def _envelope(self, verb: str, answer: Answer) -> bytes:
         """The body, if it can be an envelope at all: a web page in its place is no attack on us."""
-        if not media_type(answer.headers).endswith("json") or b'"payloadType"' not in answer.body:
+        if not media_type(answer.headers).endswith("json") or not _is_whole_envelope(answer.body):
             raise trouble(verb, answer, self._clock.now())
         return answer.body
+
+
+def _is_whole_envelope(body: bytes) -> bool:
+    """Whether these bytes may be an envelope that came to its end. What it says is for nobody to believe yet."""
+    try:
+        return b'"payloadType"' in body and bytes(msgspec.json.decode(body, type=msgspec.Raw))[:1] == b"{"
+    except (ValueError, RecursionError):
+        return False
 
 
 def _detail(body: bytes) -> str:
     """What the problem document says, in one line."""
     try:
         said = msgspec.json.decode(body, type=dict[str, object])
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return "it does not say why"
-    return " ".join(str(said.get("detail") or said.get("title") or "it does not say why").split())[:MAX_DETAIL]
+    return excerpt(str(said.get("detail") or said.get("title") or "")) or "it does not say why"

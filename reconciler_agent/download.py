@@ -15,7 +15,7 @@ import httpx
 
 from reconciler_agent.core.bandwidth import allowed_bytes_s
 from reconciler_agent.errors import DigestMismatch, NetworkTrouble
-from reconciler_agent.transport import media_type
+from reconciler_agent.transport import looks_like_page, media_type
 from schemas.manifest import ManifestBandwidth
 from schemas.names import Digest
 
@@ -26,6 +26,8 @@ PATIENCE_S: Final = 900.0
 LEAST_SHARE: Final = 1 / 16
 """Of a limit, half of what one of eight downloads at once gets."""
 BURST_S: Final = 0.25
+LEAST_BYTES: Final = 16 << 10
+"""A request that brought less before it broke off is not followed by another at once."""
 LOOK_S: Final = 1.0
 """How often a download that is held back looks whether it still is to be, and is."""
 
@@ -139,6 +141,7 @@ class Download:
         self._clock = clock
         self._throttle = throttle
         self._restarts = 0
+        self._begin = b""
 
     def run(self, open_rest: Open, on_bytes: Callable[[int], None] | None) -> None:
         """Fill the sink with the blob. `on_bytes` gets each number of bytes that came, and may raise to stop it.
@@ -158,25 +161,31 @@ class Download:
             self._fill(open_rest, on_bytes, deadline_s)
         if (found := self._sink.digest()) != self._digest:
             self._sink.restart()
+            if looks_like_page(self._begin):
+                raise self._page()
             raise DigestMismatch(f"cannot accept what was sent as {self._digest[:19]}…: it is {found[:19]}…")
 
     def _fill(self, open_rest: Open, on_bytes: Callable[[int], None] | None, deadline_s: float) -> None:
-        """Ask for the rest until all is there, as long as each request brings something."""
+        """Ask for the rest until all is there, as long as each request brings enough."""
         while (before := self._sink.size_bytes) < self._size_bytes:
             try:
                 with open_rest(before) as response:
                     if self._can_append(response):
                         self._receive(response, on_bytes, deadline_s)
             except NetworkTrouble:
-                if self._sink.size_bytes <= before or self._clock.monotonic() > deadline_s:
+                if not self._got_on(before) or self._clock.monotonic() > deadline_s:
                     raise
-            if self._sink.size_bytes <= before and not self._may_restart(before):
-                raise NetworkTrouble(f"cannot download {self._digest[:19]}…: nothing more of it comes")
+            if not self._got_on(before) and not self._may_restart(before):
+                raise NetworkTrouble(f"cannot download {self._digest[:19]}…: nothing more of it comes, or hardly any")
+
+    def _got_on(self, before: int) -> bool:
+        size_bytes = self._sink.size_bytes
+        return size_bytes - before >= LEAST_BYTES or size_bytes == self._size_bytes
 
     def _may_restart(self, before: int) -> bool:
         """Whether a request that brought nothing may be followed by one from the start."""
         self._restarts += 1
-        return before > 0 and self._restarts <= MAX_RESTARTS
+        return before > 0 and self._sink.size_bytes == 0 and self._restarts <= MAX_RESTARTS
 
     def _can_append(self, response: httpx.Response) -> bool:
         """Whether the body belongs behind what the sink has; it is emptied where the server cannot resume."""
@@ -189,18 +198,33 @@ class Download:
             if found is None or int(found[1]) != offset or found[3] not in ("*", str(self._size_bytes)):
                 self._sink.restart()
                 return False
+            self._require_length(response, self._size_bytes - offset)
             return True
         if media_type(response.headers) == "text/html":
-            raise NetworkTrouble("cannot download: a web page came in its place; a captive portal or a proxy answered?")
+            raise self._page()
+        self._require_length(response, self._size_bytes)
         if offset:
             self._sink.restart()
         return True
+
+    def _require_length(self, response: httpx.Response, wanted_bytes: int) -> None:
+        """What says that it is longer or shorter is something else: not a byte of it is taken."""
+        said = str(response.headers.get("content-length", wanted_bytes))
+        if said != str(wanted_bytes):
+            what = f"{said[:20]} bytes came in the place of {wanted_bytes}"
+            raise NetworkTrouble(f"cannot download {self._digest[:19]}…: {what}; did a proxy answer?")
+
+    def _page(self) -> NetworkTrouble:
+        what = "a web page came in its place; a captive portal or a proxy answered?"
+        return NetworkTrouble(f"cannot download {self._digest[:19]}…: {what}")
 
     def _receive(self, response: httpx.Response, on_bytes: Callable[[int], None] | None, deadline_s: float) -> None:
         for chunk in response.iter_raw():
             if self._sink.size_bytes + len(chunk) > self._size_bytes:
                 self._sink.restart()
-                raise DigestMismatch(f"cannot accept what was sent as {self._digest[:19]}…: it has too many bytes")
+                raise NetworkTrouble(f"cannot download {self._digest[:19]}…: too many bytes came in its place")
+            if self._sink.size_bytes == 0:
+                self._begin = bytes(chunk)
             self._sink.write(chunk)
             if on_bytes is not None:
                 on_bytes(len(chunk))

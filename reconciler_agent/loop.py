@@ -21,7 +21,7 @@ from reconciler_agent.core.clock import backoff_s
 from reconciler_agent.core.diff import Changes
 from reconciler_agent.core.report import Failure, Round, enqueue, tell, transitions
 from reconciler_agent.core.trust import TrustState, accept_manifest, current_head, is_stale, pass_time
-from reconciler_agent.errors import AccessDenied, AgentError, NetworkTrouble, Superseded
+from reconciler_agent.errors import AccessDenied, AgentError, DigestMismatch, NetworkTrouble, Superseded
 from reconciler_agent.history import History
 from reconciler_agent.mirror import Mirror
 from reconciler_agent.news import News
@@ -193,7 +193,7 @@ class Loop:
         state = self._store.state
         try:
             accepted = self._parts.news.take(state.trust, state.body, envelope, self._keep_trust)
-        except (NetworkTrouble, AccessDenied) as problem:
+        except (NetworkTrouble, AccessDenied, DigestMismatch) as problem:
             return _failure(problem)
         except AgentError as problem:
             self._note_refusal(_failure(problem))

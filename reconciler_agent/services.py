@@ -100,7 +100,7 @@ class SupervisorSocket:
     def _request(self, verb: Verb, unit: str) -> _Answer:
         try:
             answer = msgspec.json.decode(self._exchange(_Request(verb=verb, unit=unit)), type=_Answer)
-        except (OSError, msgspec.DecodeError) as problem:
+        except (OSError, ValueError, RecursionError) as problem:
             raise ServiceFailed(
                 f"cannot {_WORDS[verb]} {unit}: the service manager does not answer: {problem}"
             ) from problem

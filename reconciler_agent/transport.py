@@ -18,16 +18,22 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import certifi
+import httpcore
 import httpx
 from cryptography import x509
 
+from reconciler_agent import deadline
 from reconciler_agent.errors import NetworkTrouble, SettingsInvalid
 
 CONNECT_S: Final = 10.0
 ANSWER_S: Final = 30.0
 """How long an answer, or the next bytes of one, may take."""
+PACE_BYTES: Final = 1 << 20
+"""What comes or goes at least in the time of an answer: larger bodies may take longer, in proportion."""
 RETRY_AFTER_S: Final = (1.0, 3600.0)
 MAX_EXCERPT: Final = 200
+"""Bytes of what answered, in any sentence."""
+_MAX_KIND: Final = 40
 X509_V_FLAG_NO_CHECK_TIME: Final = 0x200000
 """OpenSSL's flag (x509_vfy.h) that leaves the dates to the caller; the standard library has no name for it."""
 
@@ -102,15 +108,22 @@ def is_safe_url(url: str) -> bool:
 
 def open_client(certificates: ssl.SSLContext, base_url: str = "") -> httpx.Client:
     """A client with its own connections, for any number of threads; close it."""
+    transport = httpx.HTTPTransport(verify=certificates, trust_env=False)
+    transport._pool = httpcore.ConnectionPool(  # httpx has no other way to name a network backend
+        ssl_context=certificates,
+        max_connections=16,
+        max_keepalive_connections=2,
+        keepalive_expiry=120.0,
+        network_backend=deadline.Backend(),
+    )
     return httpx.Client(
         base_url=base_url,
-        verify=certificates,
+        transport=transport,
         trust_env=False,
         follow_redirects=False,
         headers={"Accept-Encoding": "identity", "User-Agent": "neopro-agent"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
-        limits=httpx.Limits(max_connections=16, max_keepalive_connections=2, keepalive_expiry=120.0),
     )
 
 
@@ -125,12 +138,20 @@ class Ask(NamedTuple):
 
 
 @contextmanager
-def stream(client: httpx.Client, ask: Ask) -> Iterator[httpx.Response]:
-    """A response whose body is still to be read, raw; NetworkTrouble for whatever goes wrong, inside the block too."""
+def stream(client: httpx.Client, ask: Ask, max_bytes: int | None = None) -> Iterator[httpx.Response]:
+    """A response whose body is still to be read, raw; NetworkTrouble for whatever goes wrong, inside the block too.
+
+    All of it is over in the time that so many bytes may take; None: whoever reads sees to that.
+    """
     timeout = httpx.Timeout(ask.answer_s, connect=CONNECT_S)
     headers = dict(ask.headers)
+    asking_s = ask.answer_s * (1 + len(ask.content or b"") / PACE_BYTES)
     try:
-        with client.stream(ask.method, ask.url, headers=headers, content=ask.content, timeout=timeout) as response:
+        with (
+            deadline.within(asking_s) as until,
+            client.stream(ask.method, ask.url, headers=headers, content=ask.content, timeout=timeout) as response,
+        ):
+            until.put_off(float("inf") if max_bytes is None else ask.answer_s * max_bytes / PACE_BYTES)
             _require_plain(response)
             yield response
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, ssl.SSLError) as problem:
@@ -139,7 +160,7 @@ def stream(client: httpx.Client, ask: Ask) -> Iterator[httpx.Response]:
 
 def fetch(client: httpx.Client, ask: Ask, max_bytes: int) -> Answer:
     """The response with its body, of at most `max_bytes`."""
-    with stream(client, ask) as response:
+    with stream(client, ask, max_bytes) as response:
         return read_answer(response, max_bytes)
 
 
@@ -161,20 +182,35 @@ def media_type(headers: httpx.Headers) -> str:
 def trouble(verb: str, answer: Answer, now: datetime) -> NetworkTrouble:
     """What an unexpected answer means, in words for a person, with the wait that it asks for."""
     if 300 <= answer.status < 400:
-        target = str(answer.headers.get("location", ""))[:MAX_EXCERPT]
+        target = excerpt(str(answer.headers.get("location", "")))
         return NetworkTrouble(f"cannot {verb}: a redirect to {target!r} came, which is not followed; a captive portal?")
-    kind = media_type(answer.headers)
-    portal = "; a captive portal or a proxy answered?" if kind == "text/html" else ""
+    kind = excerpt(media_type(answer.headers), _MAX_KIND)
+    portal = "; a captive portal or a proxy answered?" if is_page(answer) else ""
+    begin = excerpt(answer.body[:MAX_EXCERPT].decode("ascii", "replace"), MAX_EXCERPT - _MAX_KIND)
     return NetworkTrouble(
-        f"cannot {verb}: {answer.status} {kind} came{portal} {excerpt(answer.body)}".rstrip(),
-        retry_after_s(answer.headers, now),
+        f"cannot {verb}: {answer.status} {kind} came{portal} {begin}".rstrip(), retry_after_s(answer.headers, now)
     )
 
 
-def excerpt(body: bytes) -> str:
-    """The beginning of a body, as one printable line of at most MAX_EXCERPT bytes."""
-    text = body[:MAX_EXCERPT].decode("ascii", "replace")
-    return " ".join("".join(c if c.isprintable() and c.isascii() else " " for c in text).split())
+def is_page(answer: Answer) -> bool:
+    """Whether a web page came, whatever it says that it is."""
+    return media_type(answer.headers) == "text/html" or looks_like_page(answer.body)
+
+
+def says_where_it_ends(headers: httpx.Headers) -> bool:
+    """Whether a body that was cut off can be told from a whole one."""
+    return "content-length" in headers or "transfer-encoding" in headers
+
+
+def looks_like_page(begin: bytes) -> bool:
+    """Whether these are the first bytes of a web page."""
+    return begin[:MAX_EXCERPT].lstrip().lower().startswith((b"<!doctype", b"<html", b"<head", b"<?xml"))
+
+
+def excerpt(text: str, most: int = MAX_EXCERPT) -> str:
+    """The beginning of a text that somebody else wrote, as one line of printable ASCII of at most so many bytes."""
+    plain = "".join(c if c.isprintable() and c.isascii() else " " for c in text[:most])
+    return " ".join(plain.split())
 
 
 def retry_after_s(headers: httpx.Headers, now: datetime) -> float | None:
@@ -189,19 +225,47 @@ def retry_after_s(headers: httpx.Headers, now: datetime) -> float | None:
     return min(max(asked_s, RETRY_AFTER_S[0]), RETRY_AFTER_S[1])
 
 
+class Rest:
+    """What was asked for by Retry-After, for each kind of request: none is sent before that time has passed."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._until_s: dict[str, float] = {}
+
+    def require_over(self, path: str) -> None:
+        """NetworkTrouble, with what is left to wait, while such a request is not to be sent."""
+        kind = _kind(path)
+        if (left_s := self._until_s.get(kind, 0.0) - self._monotonic()) > 0:
+            raise NetworkTrouble(f"cannot ask for {kind}: the answer was to ask again later (Retry-After)", left_s)
+
+    def note(self, path: str, status: int, headers: httpx.Headers, now: datetime) -> None:
+        """Hear what an answer asks for."""
+        asked_s = retry_after_s(headers, now) if status >= 400 else None
+        if asked_s is not None:
+            self._until_s[_kind(path)] = self._monotonic() + asked_s
+
+
+def _kind(path: str) -> str:
+    """The word of a path that says what it is about: `blobs` of `/v1/blobs/…`, `status` of `/v1/sites/…/status`."""
+    words = path.split("/")[2:]
+    return words[2] if words[0] == "sites" else words[0]
+
+
 def parse_date(text: str | None) -> datetime | None:
     """An HTTP date in UTC, or None."""
     try:
         found = email.utils.parsedate_to_datetime(text or "")
-    except (ValueError, TypeError, IndexError):
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _require_plain(response: httpx.Response) -> None:
     encoding = str(response.headers.get("content-encoding", "identity")).strip().lower()
     if encoding not in ("", "identity"):
-        raise NetworkTrouble(f"cannot read the answer: it is encoded as {encoding[:40]!r}, which was not asked for")
+        raise NetworkTrouble(
+            f"cannot read the answer: it is encoded as {excerpt(encoding, _MAX_KIND)!r}, which was not asked for"
+        )
 
 
 def _require_not_expired(connection: ssl.SSLSocket, floor: datetime) -> None:
@@ -237,4 +301,4 @@ def _words(problem: Exception) -> str:
     """What happened; httpx's own words are empty for some timeouts."""
     if isinstance(problem, httpx.TimeoutException):
         return "no answer in time"
-    return (str(problem) or type(problem).__name__)[:MAX_EXCERPT]
+    return excerpt(str(problem)) or type(problem).__name__

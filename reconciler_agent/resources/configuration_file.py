@@ -353,5 +353,5 @@ def _decode(data: bytes, kind: type[T]) -> T | None:
     """Our own small files: None when one was damaged; what it said is then observed anew."""
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # of which msgspec's are; bytes that are no UTF-8 are another
         return None

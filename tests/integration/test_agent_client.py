@@ -271,6 +271,34 @@ def test_retry_after_may_be_a_date(serve: Serve) -> None:
     assert caught.value.retry_after_s == 90.0
 
 
+def test_request_is_not_sent_before_the_time_that_was_asked_for(serve: Serve) -> None:
+    """Only those of its kind wait; for how long is bounded (an hour)."""
+    answers = {"head": Say(503, {**PROBLEM, "Retry-After": "86400"}, b"{}"), "status": Say(204, {"Content-Length": ""})}
+    server = serve(lambda asked: answers[asked.path.rpartition("/")[2]])
+    clock = SteadyClock()
+    box = client(server, clock=clock)
+    for waited_s, sent in ((0, 1), (1, 1), (3598, 1), (2, 2), (60, 2)):
+        clock.sleep(waited_s)
+        with pytest.raises(NetworkTrouble) as caught:
+            box.head()
+        box.report(REPORT)
+        assert [asked.path.rpartition("/")[2] for asked in server.asked].count("head") == sent
+        assert 0 < (caught.value.retry_after_s or 0) <= 3600
+    assert len(server.asked) == 7
+
+
+def test_envelope_that_was_cut_off_by_a_proxy_that_says_no_length_is_trouble(serve: Serve) -> None:
+    unframed = {**JSON, "Content-Length": "", "Connection": "close"}
+    for cut in (1, 2, 100, len(head()) - 30):
+        with pytest.raises(NetworkTrouble):
+            client(serve(lambda _, cut=cut: Say(200, unframed, head()[:-cut], length=0))).head()
+
+
+def test_problem_that_is_no_text_is_still_trouble(serve: Serve) -> None:
+    with pytest.raises(NetworkTrouble, match="does not say why"):
+        client(serve(lambda _: Say(409, PROBLEM, b'{"detail": "\xd8"}'))).head()
+
+
 def test_environment_is_not_listened_to(serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login a password b")
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy"):
@@ -486,10 +514,21 @@ def test_download_of_something_else_is_network_trouble(serve: Serve, tmp_path: P
     assert target.bytes == b""
 
 
-def test_longer_body_than_the_blob_has_is_a_mismatch(serve: Serve, tmp_path: Path) -> None:
+@pytest.mark.parametrize("body", [BLOB + b"more", BLOB[:-1], b"", b"log in first"])
+def test_answer_of_another_length_is_trouble_and_costs_nothing_of_what_is_there(
+    serve: Serve, tmp_path: Path, body: bytes
+) -> None:
+    target = Draft(tmp_path, BLOB[:100_000])
+    with pytest.raises(NetworkTrouble, match="in the place of"):
+        client(serve(lambda _: Say(200, {}, body))).download(DIGEST, len(BLOB), target.draft)
+    assert target.bytes == BLOB[:100_000]
+
+
+def test_more_bytes_than_announced_by_nobody_are_trouble_and_are_not_kept(serve: Serve, tmp_path: Path) -> None:
     target = Draft(tmp_path)
-    with pytest.raises(DigestMismatch, match="too many"):
-        client(serve(lambda _: Say(200, {}, BLOB + b"more"))).download(DIGEST, len(BLOB), target.draft)
+    unframed = {"Content-Length": "", "Connection": "close"}
+    with pytest.raises(NetworkTrouble, match="too many"):
+        client(serve(lambda _: Say(200, unframed, BLOB + b"more", length=0))).download(DIGEST, len(BLOB), target.draft)
     assert target.bytes == b""
 
 

@@ -1,0 +1,356 @@
+"""A box before an update whose every request goes wrong in some way: what it does meanwhile, and afterwards.
+
+The update asks for all kinds of things: a head, a trust root, a release list, a manifest, the listing and the files
+of a release, a video that was half there; and it hands over a report, logs, a backup and what was played.
+"""
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import pyrage
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from reconciler_agent.app import Agent, Outside, assemble, open_files
+from reconciler_agent.client import Client
+from reconciler_agent.core.report import Round
+from reconciler_agent.download import Throttle
+from reconciler_agent.errors import AgentError
+from reconciler_agent.journal import Journal
+from reconciler_agent.state import Store
+from schemas.manifest import ListRef, ManifestBackup, ManifestOperation
+from schemas.names import Digest, digest_of
+from tests.crash.matrix import central_paths, require_club, require_whole
+from tests.faults.faults import FAULTS, MARK
+from tests.faults.wire import Act, Asked, Line, Wire, answer_from, be_honest
+from tests.support import trust_world
+from tests.support.agent_world import AgentWorld, FastClock, application, clip, manifest_of
+from tests.support.hurried_clock import HurriedClock
+from tests.support.patience import PATIENCE_S, promised
+from tests.support.trust_world import DAY, NOW, SITE
+
+KEY: Final = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+RECOVERY: Final = pyrage.x25519.Identity.generate()
+KINDS: Final = (
+    "head", "trust", "list", "manifest", "listing", "file", "rest", "report", "log", "backup", "analytics",
+)  # fmt: skip
+UPLOADS: Final = frozenset({"report", "log", "backup", "analytics"})
+"""What they come to does not keep the box from news: it is in the log."""
+ANSWER_S: Final = 0.25
+HURRY: Final = 600.0
+HALF: Final = 100_000
+MAX_KEPT: Final = 200
+"""Bytes of what answered in our control plane's place, in any sentence."""
+MAX_ROUND_S: Final = 20.0
+MAX_GROWTH_BYTES: Final = 48 << 20
+BIG: Final = bytes(range(251)) * 1200
+OLD: Final = {"shared": b"shared " * 300, "leaving": b"leaving " * 200}
+NEW: Final = {"shared": b"shared " * 300, "coming": b"coming " * 400, "big": BIG}
+
+
+class Listener(logging.Handler):
+    """Every line of the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+class Hurried(HurriedClock):
+    """The clock of downloads: their quarter of an hour passes in real time, but sooner."""
+
+    def __init__(self, own: FastClock) -> None:
+        super().__init__(HURRY)
+        self._own = own
+
+    def now(self) -> datetime:
+        return self._own.now()
+
+
+class Box(AgentWorld):
+    """A box whose agent speaks to its control plane over a real socket."""
+
+    url = ""
+    ca: Path | None = None
+
+    @contextmanager
+    def agent(self, *_: Any) -> Iterator[Agent]:
+        self.clock.start_anew()
+        with open_files(self.settings) as files:
+            throttle = Throttle(self.clock)
+            client = Client(
+                url=self.url,
+                site=SITE,
+                key=KEY,
+                clock=Hurried(self.clock),
+                ca=self.ca,
+                answer_s=ANSWER_S,
+                throttle=throttle,
+            )
+            journal = Journal([str(self.folder / "journalctl")], within_s=PATIENCE_S)
+            try:
+                outside = Outside(client, self.tv, self.units, self.clock, throttle, journal)
+                yield assemble(self.settings, files, Store(files.state), outside)
+            finally:
+                client.close()
+
+    def settle(self, agent: Agent) -> Round:
+        """As `neopro-agent once` does."""
+        try:
+            answer = agent.control_plane.head()
+        except AgentError as problem:
+            return agent.loop.settle(None, problem)
+        return agent.loop.settle(answer.envelope if answer is not None else None)
+
+
+class Update:
+    """The box and its control plane as they are before the update, and what the update must come to."""
+
+    def __init__(self, folder: Path, box: Box, wire: Wire) -> None:
+        self.template, self.work = box.folder, folder / "work"
+        self.box, self.wire = box, wire
+        self._blobs: dict[Digest, str] = {}
+        self.listener = Listener()
+        self.points, self.failures, self.growth_bytes, self.longest_s = 0, [], 0, 0.0  # type: ignore[var-annotated]
+        self._prepare()
+        self.before, self.after = self.box.configuration(), {}
+        self._walk_through()
+
+    def _prepare(self) -> None:
+        box, central = self.box, self.box.central
+        journal = self.template / "journalctl"
+        journal.write_text("#!/bin/sh\necho it was well\n")
+        journal.chmod(0o755)
+        for data in (*OLD.values(), *NEW.values()):
+            central.add(data)
+        first = central.add_release("1.0.0", application("1.0.0"))
+        central.publish(manifest_of([clip(n, d) for n, d in OLD.items()], first))
+        box.url = self.wire.url
+        box.converge()
+        second = central.add_release("2.0.0", application("2.0.0", server__new__module__py=b"new = True\n"))
+        logs = ManifestOperation(id="logs", action="fetch_logs", not_after=NOW + DAY)
+        backup = ManifestBackup(recipient=str(RECOVERY.to_public()))
+        wanted = manifest_of([clip(n, d) for n, d in NEW.items()], second, operations=[logs], backup=backup)
+        self._rotate(wanted)
+        central.reports.clear()
+        played = [_played(number) for number in range(20)]
+        (box.root / "data/analytics_buffer.json").write_text(json.dumps(played))
+        partial = box.root / "data/agent/partial"
+        partial.mkdir(parents=True, exist_ok=True)
+        (partial / f"content-{digest_of(BIG)[7:]}").write_bytes(BIG[:HALF])
+        self._blobs = {second.tree: "listing"}
+
+    def _rotate(self, wanted: Any) -> None:
+        """Publish under a new root, whose manifest key is another."""
+        central = self.box.central
+        second = trust_world.root(2, manifest=trust_world.role(trust_world.MANIFEST2))
+        central.roots[2] = trust_world.sign_root(second)
+        central.publish(wanted)
+        newest = max(central.lists)
+        body = next(reversed(central.blobs))
+        self._manifest = body
+        central.envelope = trust_world.head(
+            trust_world.MANIFEST2,
+            manifest=body,
+            release_list=ListRef(version=newest, sha256=digest_of(central.lists[newest])),
+            root_version=2,
+            generation=central.generation,
+        )
+
+    # One point
+
+    def kind_of(self, asked: Asked) -> str:
+        """What was asked for."""
+        name = asked.path.rsplit("/", 1)[1]
+        if "/blobs/" in asked.path:
+            large = "rest" if "range" in asked.headers else "file"
+            return "manifest" if name == self._manifest else self._blobs.get(name, large)
+        if "/logs/" in asked.path:
+            return "log"
+        plain = {"/trust/": "trust", "/release-list/": "list"}
+        known = next((kind for part, kind in plain.items() if part in asked.path), name)
+        return "report" if known == "status" else known
+
+    def reset(self) -> None:
+        """Put everything back to before the update."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        shutil.copytree(self.template, self.work, symlinks=True)
+        self.box.folder, self.box.root = self.work, self.work / "neopro"
+        self.box.settings = self.box.read_settings()
+        for kept in (self.box.central.reports, self.box.central.batches, self.box.central.backups):
+            kept.clear()  # type: ignore[attr-defined]
+        self.box.central.logs.clear()
+        self.box.units.calls.clear()
+        self.box.clock.elapsed_s = 0.0
+        self.wire.asked.clear()
+
+    def _walk_through(self) -> None:
+        """What the update comes to when nothing goes wrong; and every kind of request is there."""
+        self.reset()
+        self.box.converge()
+        self.after = self.box.configuration()
+        found = {self.kind_of(asked) for asked in self.wire.asked}
+        assert found == set(KINDS), f"the update does not ask for {set(KINDS) - found}"
+        self._require_converged()
+
+    def try_point(self, fault: str, kind: str) -> None:
+        """Let every request of that kind go wrong, look, let all go well, and look again."""
+        self.points += 1
+        self.reset()
+        act = FAULTS[fault]
+        self.listener.lines.clear()
+        met: list[Asked] = []
+
+        def meet(line: Line) -> None:
+            if self.kind_of(line.asked) != kind:
+                be_honest(line)
+            else:
+                met.append(line.asked)
+                line.last = True
+                act(line)
+
+        try:
+            found = self._live(meet)
+            self._require_named(found, fault, kind, bool(met))
+            self._require_playable()
+            self._require_quiet_words(found)
+            self._live(be_honest)
+            self._require_converged()
+        except Exception as problem:  # noqa: BLE001 (whatever it is, it is counted)
+            self.failures.append(f"{kind}: {fault}: {type(problem).__name__}: {problem}"[:1500])
+
+    def _live(self, act: Act) -> Round:
+        """One life of an agent."""
+        self.wire.act = act
+        before_bytes, started_s = _resident(), time.monotonic()
+        with self.box.agent() as agent:
+            found = self.box.settle(agent)
+            self.told = agent.store.state.told
+        self.growth_bytes = max(self.growth_bytes, _peak() - before_bytes)
+        self.longest_s = max(self.longest_s, time.monotonic() - started_s)
+        assert time.monotonic() - started_s < promised(MAX_ROUND_S), "it took too long"
+        assert _peak() - before_bytes < MAX_GROWTH_BYTES, f"it took {_peak() - before_bytes} bytes of memory"
+        return found
+
+    # What must be true
+
+    def _require_named(self, found: Round, fault: str, kind: str, met: bool) -> None:
+        """A condition or a line of the log says that the network is in trouble, and no other alarm is raised."""
+        assert met, "nothing was asked for"
+        told = {c.type: (c.status, c.reason) for c in self.told.conditions}
+        foreign = fault in FOREIGN
+        assert not [f for f in found.failures if not (foreign and f.reason == "DigestMismatch")], found.failures
+        if fault.startswith("harmless"):
+            return
+        if kind in UPLOADS:
+            assert self.listener.lines or told["Synced"] == ("True", "Converged"), "nothing was said"
+        elif self.box.active() != "2.0.0" or told["Synced"][0] != "True":
+            allowed = ("NetworkTrouble", "DigestMismatch") if foreign else ("NetworkTrouble",)
+            named = {told["Connected"][1], told["Degraded"][1]}
+            assert named & set(allowed), f"it has no name: {told}"
+
+    def _require_quiet_words(self, found: Round) -> None:
+        """Little of what answered is kept, and nothing of it that a terminal would obey."""
+        said = [*self.listener.lines, *(c.message for c in self.told.conditions), *(f.message for f in found.failures)]
+        for sentence in said:
+            assert sentence.count(MARK) + sentence.count("\ufffd") <= MAX_KEPT, f"too much is kept: {sentence[:300]}"
+            assert len(sentence) <= 3 * MAX_KEPT, f"too long: {sentence[:400]}"
+            assert "\x1b" not in sentence, "a terminal would obey this"
+
+    def _require_playable(self) -> None:
+        """Old or new, whole, and everything of the club's."""
+        root, found = self.box.root, self.box.configuration()
+        assert found in (self.before, self.after) or self._is_between(found), "the configuration is of neither kind"
+        require_club(self.box.club, found)
+        assert (root / "videos/MATCH/club.mp4").read_bytes() == b"the club's own"
+        for path in central_paths(found):
+            assert digest_of((root / path).read_bytes())[7:15] in path, f"{path} is not whole"
+        require_whole(root, {"1.0.0", "2.0.0"}, frozenset())
+
+    def _is_between(self, found: dict[str, Any]) -> bool:
+        """Of the new one what is there already: a video that did not come is not shown."""
+        return set(central_paths(found)) < set(central_paths(self.before)) | set(central_paths(self.after))
+
+    def _require_converged(self) -> None:
+        """As if nothing had happened, and everything was handed over."""
+        told = {c.type: (c.status, c.reason) for c in self.told.conditions} if hasattr(self, "told") else {}
+        central = self.box.central
+        if told:
+            expected = {"Synced": ("True", "Converged"), "Connected": ("True", "Polling")}
+            assert told | expected == told, f"not converged: {told}"
+        self._require_playable()
+        require_whole(self.box.root, {"2.0.0"}, frozenset())
+        assert self.box.configuration() == self.after
+        assert central.reports[-1].generation == central.generation
+        assert [central.logs.get("logs"), len(central.playbacks)] == [central.logs["logs"], 20]
+        assert central.backups, "no backup was left"
+        alarms = [e for report in central.reports for e in report.events if e.reason in ALARMS]
+        assert not alarms, f"an alarm: {alarms}"
+
+
+FOREIGN: Final = frozenset(
+    {
+        "portal: a login as JSON",
+        "portal: a list as JSON",
+        "portal: an envelope that ends too soon",
+        "length: shorter than it is",
+        "length: of nothing",
+    }
+)
+"""Nobody can tell these from a blob but by its digest."""
+REFUSED_FOR_GOOD: Final = frozenset({("in the way: 400 with a problem", "analytics")})
+"""By this the control plane says that a batch is none: it is put aside on the box, and not handed over again."""
+ALARMS: Final = frozenset({"TrustRefused", "InternalError", "ReleaseFailed", "StateDamaged", "StateLost"})
+
+
+def _resident() -> int:
+    """Bytes that this process has in memory; the peak is measured from now on."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def _peak() -> int:
+    return _status("VmHWM")
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name))
+
+
+@contextmanager
+def update() -> Iterator[Update]:
+    """An update in memory, its control plane, and its log."""
+    memory = Path("/dev/shm")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(dir=memory if memory.is_dir() else None)))
+        box = Box(folder / "template")
+        wire = stack.enter_context(Wire(lambda asked: answer_from(box.central, asked)).serving())
+        made = Update(folder, box, wire)
+        logger = logging.getLogger()
+        level = logger.level
+        logger.addHandler(made.listener)
+        logger.setLevel(logging.INFO)
+        for noisy in ("httpx", "httpcore"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)  # as the command does
+        try:
+            yield made
+        finally:
+            logger.removeHandler(made.listener)
+            logger.setLevel(level)
+
+
+def _played(number: int) -> dict[str, Any]:
+    at = f"2026-03-01T15:00:{number:02d}.000Z"
+    played = {"video_filename": "but.mp4", "category": "MATCH", "played_at": at, "duration_played": 12.5}
+    return played | {"video_duration": 30, "completed": False, "trigger_type": "manual", "session_id": "s"}
