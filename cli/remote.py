@@ -28,6 +28,7 @@ from schemas.api import (
     SiteGeneration,
     SweepReport,
 )
+from schemas.enrolment import Enrolment, NewEnrolment
 from schemas.manifest import SiteManifest
 from schemas.names import Digest, SiteId
 
@@ -96,8 +97,11 @@ class Remote:
 
     def get(self, path: str) -> httpx.Response:
         """The answer, whatever it is; CommandFailed where none comes."""
+        return self._request("GET", path)
+
+    def _request(self, method: str, path: str) -> httpx.Response:
         try:
-            return self._client.get(path)
+            return self._client.request(method, path)
         except httpx.TransportError as problem:
             raise self._unreachable(problem) from None
 
@@ -118,16 +122,27 @@ class Remote:
 
     def backup(self, site: SiteId) -> bytes | None:
         """The newest backup of a club's configuration as its box encrypted it; None where there is none."""
-        what = f"read the backup of {site}"
-        try:
-            answer = self._client.get(f"/v1/sites/{site}/backup")
-        except httpx.TransportError as problem:
-            raise self._unreachable(problem) from None
-        if answer.is_success:
-            return answer.content
-        if answer.status_code == 404 and answer.headers.get("content-type") == "application/problem+json":
-            return None
-        raise CommandFailed(f"cannot {what}: {answers.why(answer)}")
+        answer = self._get_if_any(f"read the backup of {site}", f"/v1/sites/{site}/backup")
+        return answer.content if answer else None
+
+    def trust_root(self, version: int) -> bytes | None:
+        """The trust root of that version, not verified; None where it has none."""
+        answer = self._get_if_any("read the trust root", f"/v1/trust/{version}")
+        return answer.content if answer else None
+
+    def enrolments(self) -> list[Enrolment]:
+        """The newest enrolment token of each site, and what became of it."""
+        return self._ask("list enrolments", "GET", "/v1/enrolments", list[Enrolment])
+
+    def make_enrolment(self, site: SiteId, days: int) -> NewEnrolment:
+        """A new enrolment token for a site; the one before ends."""
+        path = f"/v1/sites/{quote(site, safe='')}/enrolment?days={days}"
+        return self._ask(f"make a token for {site}", "POST", path, NewEnrolment)
+
+    def revoke_enrolment(self, site: SiteId) -> bool:
+        """End the enrolment token of a site; whether there was one."""
+        path = f"/v1/sites/{quote(site, safe='')}/enrolment"
+        return self._if_any(f"revoke the token of {site}", self._request("DELETE", path)) is not None
 
     def observations(self) -> Observations:
         """What every box last reported, as far as plans ask."""
@@ -180,8 +195,11 @@ class Remote:
         Transfers(self._client, self._url).download(files, advance)
 
     def _get_if_any(self, what: str, path: str) -> httpx.Response | None:
+        """What is at a path; None where the control plane has no such thing."""
+        return self._if_any(what, self.get(path))
+
+    def _if_any(self, what: str, answer: httpx.Response) -> httpx.Response | None:
         """The answer; None where the control plane, and not something before it, has no such thing."""
-        answer = self.get(path)
         if answer.status_code == 404 and answer.headers.get("content-type") == "application/problem+json":
             return None
         if not answer.is_success:
@@ -189,11 +207,7 @@ class Remote:
         return answer
 
     def _ask(self, what: str, method: str, path: str, kind: type[T]) -> T:
-        try:
-            answer = self._client.request(method, path)
-        except httpx.TransportError as problem:
-            raise self._unreachable(problem) from None
-        return self._read(what, answer, kind)
+        return self._read(what, self._request(method, path), kind)
 
     def _read(self, what: str, answer: httpx.Response, kind: type[T]) -> T:
         return answers.read(self._url, what, answer, kind)

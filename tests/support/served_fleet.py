@@ -3,8 +3,8 @@
 `rennes-fc` is as it is to be, `brest-handball` waits for the end of a match and has a key by hand, `lyon-handball` has
 been silent for three hours and never said what it runs. What the verbs need is in HOME: `release.key`, `recovery.txt`
 (the recovery key of the backup that `rennes-fc` left), `server.toml`, `clip.mp4`; both boxes of the group sent the log
-of an operation, and an old film waits to be swept. What `main` of the remote holds is looked at after each command, as
-the server's job does.
+of an operation, an old film waits to be swept, and a box has used the enrolment token of `quimper-basket`. What `main`
+of the remote holds is looked at after each command, as the server's job does.
 """
 
 import os
@@ -22,7 +22,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cli.demo.clips import Clip, make_clip
 from cli.new_repository import schema_files
-from control_plane.store import backups, operation_logs, publications, reports, tokens
+from control_plane.store import backups, enrolments, operation_logs, publications, reports, tokens
+from control_plane.store.pool import Connection
+from schemas.enrolment import EnrolmentRequest
 from schemas.manifest import encode_canonical
 from schemas.names import digest_of
 from schemas.status import Condition, Difference, Metrics, RunningRelease, Waiting
@@ -140,10 +142,27 @@ async def _furnish(served: ServedWorld, home: Path) -> str:
             [reports.Received(site, report(heads[site], **facts), now + ago) for site, (ago, facts) in said.items()],
         )
         await backups.keep_backup(conn, "rennes-fc", kept)
+        await _ask_for(conn, "quimper-basket", now)
         for site in ("brest-handball", "rennes-fc"):
             text = zstandard.compress(f"neopro-app: {site}: started\n".encode())
             await operation_logs.keep(conn, site, LOG, text, now - timedelta(hours=2))
         return await tokens.add_token(conn, "ada", ["read", "write"], now=now, expires_at=now + timedelta(days=90))
+
+
+async def _ask_for(conn: Connection, site: str, now: datetime) -> None:
+    """A new box has used the token that was made for a site."""
+    secret = await enrolments.add(conn, site, "ada", now=now, expires_at=now + timedelta(days=90))
+    token = await enrolments.find(conn, secret)
+    assert token is not None
+    asked = EnrolmentRequest(
+        secret=secret,
+        site=site,
+        identity="ed25519:pVKqmuekcrdXKSUUNF68IlD8YsDLl/4c1bhA8LEpWoA=",
+        recipient="age1an5uatfwksd0kq8fdfp3jz66dyr66q0mastfkfrmgy5wv9hy4fcq69djyh",
+        hostname="neopro-17",
+        model="Raspberry Pi 4 Model B Rev 1.5",
+    )
+    assert await enrolments.use(conn, token, asked, now)
 
 
 def _names() -> dict[str, str]:
@@ -152,7 +171,7 @@ def _names() -> dict[str, str]:
     days = {
         (today + timedelta(late + days)).isoformat(): (NOW.date() + timedelta(days)).isoformat()
         for late in (0, 1)
-        for days in (0, 90, 365)
+        for days in (0, 7, 90, 365)
     }
     git_version = subprocess.run(["git", "--version"], capture_output=True, text=True, check=True).stdout.strip()
     return {**days, git_version: "git version 2", f"Python {platform.python_version()}": "Python 3"}
