@@ -4,12 +4,12 @@ import argparse
 import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from reconciler_agent.errors import AgentError
-from reconciler_agent.settings import Settings, load_settings
+from reconciler_agent.settings import load_settings
 
 if TYPE_CHECKING:
     from reconciler_agent.state import State
@@ -27,14 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        if chosen.command in ("install", "uninstall"):
-            return change_machine(chosen)
-        settings = load_settings(chosen.conf)
-        if chosen.command == "identity":
-            return identity(settings)
-        if chosen.command == "status":
-            return status(settings, chosen.json)
-        return run(settings) if chosen.command == "run" else once(settings)
+        done: int = chosen.do(chosen)
+        return done
     except AgentError as problem:
         print(f"neopro-agent: {problem}", file=sys.stderr)
         return CANNOT_RUN
@@ -50,27 +44,47 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--conf", type=Path, default=DEFAULT_CONF, help="the box's settings (default: %(default)s)")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("run", help="converge until stopped: what the service runs")
-    commands.add_parser("once", help="take news, converge, report, and end")
-    shown = commands.add_parser("status", help="what the agent last found, for a technician at the box")
-    shown.add_argument("--json", action="store_true", help="the same for programs")
-    commands.add_parser("identity", help="make the box's keys if there are none; print the lines for its file in Git")
-    put = commands.add_parser("install", help="put the agent on this box, in the place of the one that was there")
-    put.add_argument(
+    for name, do, words in COMMANDS:
+        commands.add_parser(name, help=words).set_defaults(do=do)
+    _describe_options(commands.choices)
+    return parser
+
+
+def _describe_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
+    """What each command takes beside --conf."""
+    of["status"].add_argument("--json", action="store_true", help="the same for programs")
+    of["enrol"].add_argument("url", metavar="URL", help="where the control plane is")
+    of["enrol"].add_argument(
+        "token", metavar="TOKEN", help="what `neopro enrol token SITE` printed; - reads it from standard input"
+    )
+    of["install"].add_argument(
         "--trust", type=Path, metavar="FILE", help="the fleet's first trust root, trust/root-1.json in Git"
     )
-    put.add_argument("--site", help="the id of this box in Git, where site.conf does not say it (or says an old one)")
-    put.add_argument("--central", metavar="URL", help="where the control plane is, likewise")
-    put.add_argument(
-        "--ca", type=Path, metavar="FILE", help="the control plane's own certificate authority, if it has one"
+    of["install"].add_argument(
+        "--site", help="the id of this box in Git, where site.conf does not say it (or says an old one)"
     )
-    undo = commands.add_parser("uninstall", help="put back what install replaced")
-    for command in (put, undo):
+    of["install"].add_argument("--central", metavar="URL", help="where the control plane is, likewise")
+    for command in (of["enrol"], of["install"]):
+        command.add_argument(
+            "--ca", type=Path, metavar="FILE", help="the control plane's own certificate authority, if it has one"
+        )
+    for command in (of["install"], of["uninstall"]):
         command.add_argument("--dry-run", action="store_true", help="say every step and change nothing")
+    for command in (of["enrol"], of["install"], of["uninstall"]):
         command.add_argument(
             "--root", type=Path, default=Path("/"), metavar="DIR", help="the root of an image, where nothing runs"
         )
-    return parser
+
+
+def enrol(chosen: argparse.Namespace) -> int:
+    """Make a new box's keys and ask for it to be let in."""
+    from reconciler_agent.install.enrol import Enrolment, enrol
+    from reconciler_agent.install.target import Target
+
+    text = sys.stdin.readline() if chosen.token == "-" else chosen.token  # noqa: S105 (a hyphen)
+    asked = Enrolment(conf=chosen.conf, url=chosen.url, token=text, ca=chosen.ca)
+    enrol(asked, Target(chosen.root.resolve()), print)
+    return CONVERGED
 
 
 def change_machine(chosen: argparse.Namespace) -> int:
@@ -93,10 +107,11 @@ def change_machine(chosen: argparse.Namespace) -> int:
     return CONVERGED
 
 
-def run(settings: Settings) -> int:
+def run(chosen: argparse.Namespace) -> int:
     """Converge until SIGTERM or SIGINT."""
     from reconciler_agent.app import open_agent
 
+    settings = load_settings(chosen.conf)
     _on_end(lambda: sys.exit(CONVERGED))  # while it starts there is nothing yet to bring to an end
     with open_agent(settings) as agent:
         _on_end(agent.loop.stop)
@@ -109,11 +124,11 @@ def _on_end(act: Callable[[], object]) -> None:
         signal.signal(number, lambda *_: act())
 
 
-def once(settings: Settings) -> int:
+def once(chosen: argparse.Namespace) -> int:
     """Ask for news once, and do what can be done without waiting for anybody."""
     from reconciler_agent.app import open_agent
 
-    with open_agent(settings) as agent:
+    with open_agent(load_settings(chosen.conf)) as agent:
         envelope, trouble = None, None
         try:
             answer = agent.control_plane.head()
@@ -126,26 +141,28 @@ def once(settings: Settings) -> int:
         return CONVERGED if synced.status == "True" and not found.failures else NOT_CONVERGED
 
 
-def identity(settings: Settings) -> int:
+def identity(chosen: argparse.Namespace) -> int:
     """Print the public lines of the box's keys: what it signs with, and what is encrypted to it."""
     from reconciler_agent.age_key import make_recipient, path_of
     from reconciler_agent.app import make_identity
 
+    settings = load_settings(chosen.conf)
     print(f"identity: {make_identity(settings.key)}")
     print(f"recipient: {make_recipient(path_of(settings.key))}")
     return CONVERGED
 
 
-def status(settings: Settings, as_json: bool) -> int:
+def status(chosen: argparse.Namespace) -> int:
     """Say what the agent last found."""
     import msgspec
 
     from reconciler_agent.app import read_state
     from reconciler_agent.technician import describe
 
+    settings = load_settings(chosen.conf)
     state = read_state(settings)
     said = describe(settings.site, state)
-    if as_json:
+    if chosen.json:
         print(msgspec.json.format(msgspec.json.encode(said), indent=2).decode())
     else:
         print("\n".join(said.lines))
@@ -156,6 +173,17 @@ def _status_of(state: "State | None") -> int:
     conditions = {c.type: c.status for c in state.told.conditions} if state is not None else {}
     well = conditions.get("Synced") == "True" and conditions.get("Degraded") != "True"
     return CONVERGED if well else NOT_CONVERGED
+
+
+COMMANDS: Final[tuple[tuple[str, Callable[[argparse.Namespace], int], str], ...]] = (
+    ("run", run, "converge until stopped: what the service runs"),
+    ("once", once, "take news, converge, report, and end"),
+    ("status", status, "what the agent last found, for a technician at the box"),
+    ("enrol", enrol, "make the keys of a new box, and ask the fleet to let it in"),
+    ("identity", identity, "make the box's keys if there are none; print the lines for its file in Git"),
+    ("install", change_machine, "put the agent on this box, in the place of the one that was there"),
+    ("uninstall", change_machine, "put back what install replaced"),
+)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, Self
 
 import httpx
 import msgspec
@@ -40,6 +40,7 @@ from reconciler_agent.transport import (
     trust_nobody,
 )
 from schemas import site_token
+from schemas.enrolment import EnrolmentAnswer, EnrolmentRequest
 from schemas.names import Digest, DocumentId, SiteId, digest_of
 from schemas.status import StatusReport
 from schemas.trust import MAX_DOCUMENT_BYTES, MAX_HEAD_BYTES
@@ -52,6 +53,8 @@ NEVER: Final = frozenset({400, 413, 422})
 """What is answered to a body that will not be better the next time."""
 UNKNOWN: Final = frozenset({404, 405})
 """What is answered where the call came later than the control plane."""
+REFUSED: Final = frozenset({400, 401, 403, 409, 410})
+"""What is answered to a token that is no good, in a sentence for the technician."""
 
 
 class Clock(Protocol):
@@ -108,6 +111,12 @@ class Client:
         self._store: httpx.Client | None = None
         self._store_lock = Lock()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """End every connection; a request that is under way fails with NetworkTrouble."""
         self._own.close()
@@ -163,6 +172,18 @@ class Client:
         Download(digest, size_bytes, sink, self._clock, self._throttle).run(
             lambda offset: self._open_content(digest, offset), on_bytes
         )
+
+    def enrol(self, request: EnrolmentRequest) -> EnrolmentAnswer:
+        """Send a new box's public keys with its one-time token; again does no harm. AccessDenied: why not."""
+        headers, body = {"Content-Type": "application/json"}, msgspec.json.encode(request)
+        answer = self._call("POST", "/v1/enrolments", MAX_ERROR_BYTES, headers, content=body)
+        if answer.status in REFUSED and media_type(answer.headers) == PROBLEM:
+            raise AccessDenied(_detail(answer.body))
+        self._require("enrol this box", answer, 202)
+        try:
+            return msgspec.json.decode(answer.body, type=EnrolmentAnswer)
+        except msgspec.DecodeError:
+            raise trouble("enrol this box", answer, self._clock.now()) from None
 
     def report(self, report: StatusReport) -> None:
         """Hand a report over; it was kept when this returns. Sending the same one again does no harm."""

@@ -199,6 +199,7 @@ class Loop:
             self._note_refusal(_failure(problem))
             return None
         self._handled, self._refused = envelope, None
+        self._parts.reporter.hurry()
         before, _ = self._current()
         self._store.keep(replace(self._store.state, trust=accepted.trust, body=accepted.body))
         head, _ = self._current()

@@ -63,9 +63,13 @@ class Poller:
             self._stop.wait(wait_s)
 
     def _patience_s(self, problem: AgentError, failures: int) -> float:
-        """Until the next try: as long as asked for, or by backoff; a refusal is not overcome by asking often."""
+        """Until the next try: as long as asked for, or by backoff.
+
+        A refusal is not overcome by asking often, but for a box that was never served: it may be let in any moment.
+        """
         asked_s = problem.retry_after_s if isinstance(problem, NetworkTrouble) else None
-        most_s = self.interval_s if isinstance(problem, NetworkTrouble) else REFUSED_S
+        often = isinstance(problem, NetworkTrouble) or self.envelope is None
+        most_s = self.interval_s if often else REFUSED_S
         return backoff_s(failures, most_s, random.random(), asked_s)  # noqa: S311 (spreads boxes, guards nothing)
 
     def _note(self, trouble: AgentError | None, news: bool = False) -> None:

@@ -74,6 +74,10 @@ class Reporter:
             return None
         return self._send(content)
 
+    def hurry(self) -> None:
+        """The control plane has news for us, so it knows us: what it refused before may be sent at once."""
+        self._not_before_s = float("-inf")
+
     def mention(self, content: Content) -> None:
         """Send words about work in progress, if the control plane was there last and has had a moment of rest."""
         self._history.measure()

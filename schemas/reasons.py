@@ -65,6 +65,13 @@ NETWORK: Final[Mapping[Reason, Meaning]] = {
         "`neopro site replace`.",
         person=True,
     ),
+    "AwaitingAcceptance": M(
+        "The box is new and was never served: its key is not in its site's file yet, or the commit that names it is "
+        "not published.",
+        "`neopro enrol accept SITE` (or the `identity` that `neopro-agent identity` prints, by hand), and push. The "
+        "box asks by itself.",
+        person=True,
+    ),
     "UploadRefused": M(
         "The control plane will never take what the box hands over, such as it is: it is too large or not what the "
         "protocol says.",

@@ -83,6 +83,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     # Reasons that boxes give
     "reason.NetworkTrouble": ("The network fails", "Le réseau fait défaut"),
     "reason.AccessDenied": ("Access denied", "Accès refusé"),
+    "reason.AwaitingAcceptance": ("The box waits to be let in", "Le boîtier attend d’être admis"),
     "reason.TrustRefused": ("A signed document was refused", "Un document signé a été refusé"),
     "reason.DigestMismatch": ("Bytes differ from their digest", "Des octets diffèrent de leur empreinte"),
     "reason.PatchUnusable": ("A patch could not be used", "Un correctif n’a pas pu être utilisé"),

@@ -130,6 +130,9 @@ def _degraded(found: Round) -> _Said:
 
 
 def _connected(found: Round) -> _Said:
+    if found.connection is not None and found.connection.reason == "AccessDenied" and found.state is None:
+        message = f"The box waits to be let in: its key is to enter Git. {found.connection.message}"
+        return "Connected", "False", "AwaitingAcceptance", message
     if found.connection is not None:
         return "Connected", "False", found.connection.reason, found.connection.message
     if found.stale:

@@ -23,7 +23,7 @@ from reconciler_agent.core.report import Round
 from reconciler_agent.core.screen import ScreenState, Signal
 from reconciler_agent.download import Throttle
 from reconciler_agent.draft import Draft
-from reconciler_agent.errors import NetworkTrouble, ServiceFailed, UploadRefused
+from reconciler_agent.errors import AccessDenied, NetworkTrouble, ServiceFailed, UploadRefused
 from reconciler_agent.journal import Journal
 from reconciler_agent.observe import SystemClock
 from reconciler_agent.services import UnitState
@@ -109,6 +109,7 @@ class Central:
         self.generation = trust_world.GENERATION
         self.envelope: bytes | None = None
         self.offline = False
+        self.knows_us = True
         self.logs: dict[str, str] = {}
         self.batches: list[Batch] = []
         self.refuses_analytics = False
@@ -240,6 +241,8 @@ class Central:
     def _require_network(self) -> None:
         if self.offline:
             raise NetworkTrouble("cannot reach the control plane: no route")
+        if not self.knows_us:
+            raise AccessDenied("cannot go on: the control plane refuses: no box may speak for that site")
 
 
 class Units:

@@ -35,6 +35,7 @@ TARGET = ReleaseTarget(
 )
 GOOD = Releases(good=TARGET)
 HELD = attempt.fail(attempt.begin(Releases(), TARGET, "a" * 32), "ReleaseUnhealthy", "it is sick", "a" * 32, NOW)
+DENIED = Failure(reason="AccessDenied", message="nobody knows this box")
 MANIFEST = manifest_of([], TARGET)
 
 
@@ -64,6 +65,9 @@ def said(found: Round) -> dict[str, tuple[str, str]]:
         (round_(waiting=[Waiting(step="x", reason="MatchInProgress")]), "Synced", "False", "MatchInProgress"),
         (round_(connection=Failure(reason="NetworkTrouble", message="away")), "Connected", "False", "NetworkTrouble"),
         (round_(connection=Failure(reason="NetworkTrouble", message="away")), "Synced", "True", "Converged"),
+        (round_(connection=DENIED), "Connected", "False", "AccessDenied"),
+        (round_(connection=DENIED, state=None, manifest=None), "Connected", "False", "AwaitingAcceptance"),
+        (round_(connection=DENIED, state=None, manifest=None), "Degraded", "False", "AsExpected"),
         (round_(stale=True), "Connected", "False", "HeadExpired"),
         (round_(releases=HELD), "Degraded", "True", "ReleaseHeld"),
         (round_(unhealthy=["sick"]), "ReleaseHealthy", "False", "ReleaseUnhealthy"),
