@@ -36,6 +36,7 @@ from reconciler_agent.operations import Hands, Operations
 from reconciler_agent.poll import Heads, Poller
 from reconciler_agent.reporting import Reporter
 from reconciler_agent.resources import configuration, configuration_file
+from reconciler_agent.resources.access import Access
 from reconciler_agent.resources.admin_unit import AdminUnit
 from reconciler_agent.resources.content import Content, Source
 from reconciler_agent.resources.downloads import Downloads
@@ -185,6 +186,7 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         downloads=Downloads(content, settings.downloads),
         configuration=configuration.Configuration(files.box, screen, clock),
         releases=Releases(files.box, store, control_plane),
+        access=Access(files.box),
         admin=AdminUnit(services, settings.root, present=bool(settings.admin_url)),
         services=services,
         health=health,

@@ -195,10 +195,15 @@ class Convergence:
             lost=running.lost,
             by_hand=running.by_hand,
             adopting=running.adopting,
+            closed=(*self._closed(), *running.closed),
             stopped=stopped,
             outdated=state.restart,
             updates=self._updates,
         )
+
+    def _closed(self) -> list[str]:
+        content, ledger = self._box.content, self._store.state.ledger
+        return [*self._box.access.closed(ledger, self._box.configuration.path), *content.closed]
 
     def _observe_configuration(
         self, manifest: SiteManifest, today: date, installed: frozenset[str], gathered: _Round

@@ -69,7 +69,7 @@ class Disk:
         self.private = private
         self.partial = _join(private, "partial")
         self.calls = calls
-        self._owner = owner
+        self.owner = owner
         self._run = run
         self._staging = _join(private, "staging")
         self._count = 0
@@ -207,7 +207,7 @@ class Disk:
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | (0 if resume else os.O_EXCL)
         with faults("create", path), self._parent(path) as (folder, name):
-            draft = Draft(self.calls.create(name, flags, 0o600, dir_fd=folder), path, self._owner, self.calls)
+            draft = Draft(self.calls.create(name, flags, 0o600, dir_fd=folder), path, self.owner, self.calls)
         if resume:
             draft.take_up()
         return draft
@@ -251,6 +251,18 @@ class Disk:
         with faults("sync", path), self.folder(path) as top:
             self._sync_folder(top)
 
+    def open_up(self, path: str, mode: int) -> None:
+        """Give a file or a folder this mode and the owner of ours, durably."""
+        with faults("open up", path), self._parent(path) as (folder, name):
+            handle = os.open(name, _READ | os.O_NONBLOCK, dir_fd=folder)
+            try:
+                self.calls.chmod(handle, mode)
+                if self.owner:
+                    self.calls.chown(handle, *self.owner)
+                self.calls.fsync(handle)
+            finally:
+                os.close(handle)
+
     def take_in(self, path: str, is_secret: Callable[[str], bool]) -> None:
         """Give what others put at `path`, a file or a whole tree, the modes and the owner of ours, and sync it.
 
@@ -282,8 +294,8 @@ class Disk:
                     self.calls.fsync(handle)
             finally:
                 os.close(handle)
-        if self._owner:
-            self.calls.chown(folder, *self._owner)
+        if self.owner:
+            self.calls.chown(folder, *self.owner)
         self.calls.fsync(folder)
 
     def _take_in(self, folder: int, name: str, is_secret: Callable[[str], bool]) -> None:
@@ -298,8 +310,8 @@ class Disk:
             mode = 0o755 if stat.S_ISDIR(found.st_mode) or found.st_mode & stat.S_IXUSR else 0o644
             if stat.S_IMODE(found.st_mode) != mode and not is_secret(name):
                 self.calls.chmod(handle, mode)
-            if self._owner and (found.st_uid, found.st_gid) != self._owner:
-                self.calls.chown(handle, *self._owner)
+            if self.owner and (found.st_uid, found.st_gid) != self.owner:
+                self.calls.chown(handle, *self.owner)
             self.calls.fsync(handle)
         finally:
             os.close(handle)
@@ -312,11 +324,11 @@ class Disk:
             if _is_within(path, self.private):
                 self._make_here(folder, name, mode, None)
             elif _is_within(self.private, path):
-                self._make_here(folder, name, mode, self._owner)
+                self._make_here(folder, name, mode, self.owner)
             else:  # made under another name, since whoever finds a folder takes its mode and owner for right
                 staged = self.staged_name()
                 with self._parent(staged) as (source, temporary):
-                    self._make_here(source, temporary, mode, self._owner)
+                    self._make_here(source, temporary, mode, self.owner)
                     self.calls.rename(temporary, name, src_dir_fd=source, dst_dir_fd=folder)
             self.calls.fsync(folder)
 

@@ -18,6 +18,7 @@ from reconciler_agent.core.plan import (
     ActivateRelease,
     AdoptRelease,
     FetchContent,
+    OpenUp,
     RemoveContent,
     RemoveRelease,
     RepairRelease,
@@ -32,12 +33,14 @@ from reconciler_agent.core.screen import ScreenState
 from reconciler_agent.core.trust import require_release_allowed
 from reconciler_agent.errors import AgentError, DiskFault, DiskFull
 from reconciler_agent.observe import Health, SystemClock
+from reconciler_agent.resources.access import Access
 from reconciler_agent.resources.admin_unit import AdminUnit
 from reconciler_agent.resources.by_hand import Survey
 from reconciler_agent.resources.configuration import Configuration
 from reconciler_agent.resources.content import Content
 from reconciler_agent.resources.downloads import Downloads
 from reconciler_agent.resources.release import Releases
+from reconciler_agent.resources.trees import FOLDER
 from reconciler_agent.services import ServiceManager
 from reconciler_agent.state import Installed, Store
 from schemas.desired import AppService
@@ -65,6 +68,7 @@ class Box(NamedTuple):
     configuration: Configuration
     releases: Releases
     admin: AdminUnit
+    access: Access
     services: ServiceManager
     health: Health
     screen: Screen
@@ -131,10 +135,8 @@ class Steps:
                 self._switch(step)
             case TestRelease(target=target):
                 outcome = self._test(target)
-            case RepairRelease(paths=paths):
-                self._repair(paths, wanted.manifest.release)
-            case StartUnit(unit=unit):
-                self._start(unit)
+            case OpenUp() | RepairRelease() | StartUnit():
+                self._tend(step, wanted.manifest.release)
             case RemoveContent(path=path):
                 self._remove(path)
             case RemoveRelease(tree=tree):
@@ -299,12 +301,30 @@ class Steps:
         way = "there is no way back, what plays is left" if failed.held else "going back to the last good one"
         self.say("error", "ReleaseFailed", f"Release {version} failed, {way}: {message}")
 
+    def _tend(self, step: OpenUp | RepairRelease | StartUnit, wanted: ReleaseTarget | None) -> None:
+        match step:
+            case OpenUp(paths=paths):
+                self._open_up(paths)
+            case RepairRelease(paths=paths):
+                self._repair(paths, wanted)
+            case StartUnit(unit=unit):
+                self._start(unit)
+
     def _repair(self, paths: tuple[str, ...], target: ReleaseTarget | None) -> None:
         running = self._store.state.releases.good or target
         if running is not None and self._box.releases.is_run(paths):
             self._store.keep(replace(self._store.state, restart=tuple(running.services)))
+        if "/webapp" in paths:
+            self._box.configuration.secure()
         self._box.releases.repair(paths)
         self.say("warning", "LocalOverride", f"{', '.join(paths[:5])}: changed on the box, now as released again.")
+
+    def _open_up(self, paths: tuple[str, ...]) -> None:
+        released = [path for path in paths if path.startswith(f"{FOLDER}/")]
+        self._box.releases.open_up(released)
+        self._box.access.open_up([path for path in paths if path not in released])
+        said = f"{', '.join(paths[:5])}: closed to the box's services, now open to them again."
+        self.say("warning", "PermissionsRestored", said)
 
     def _start(self, unit: str) -> None:
         """Start a unit, or start it anew where it may still run what was changed under it."""

@@ -184,6 +184,11 @@ RELEASES: Final[Mapping[Reason, Meaning]] = {
     "ServiceStarted": M(
         "A service of the box was found stopped, and was started.", "Nothing; often: look at its logs."
     ),
+    "PermissionsRestored": M(
+        "Files or folders had modes or an owner that keep the box's own services from reading them (nginx would answer "
+        "403 and the screen would stay black).",
+        "Nothing: it was put right at once. If it comes back, find out what on the box sets them.",
+    ),
     "LocalOverride": M(
         "Files of the active release were changed on the box, as an update by its admin page does.",
         "Nothing: it is put right in the next window. If the club needs the change, release it.",

@@ -108,6 +108,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     "reason.NoManifest": ("Nothing was received yet", "Rien n’a encore été reçu"),
     "reason.NoRelease": ("No release of ours", "Aucune version à nous"),
     "reason.Polling": ("In touch", "En contact"),
+    "reason.PermissionsRestored": ("Files were closed to the box", "Des fichiers étaient fermés au boîtier"),
     "reason.ReleaseAdopted": ("The box’s own release was adopted", "La version du boîtier a été adoptée"),
     "reason.ReleaseActivated": ("A release was activated", "Une version a été activée"),
     "reason.ReleaseFailed": ("The release failed", "La version a échoué"),

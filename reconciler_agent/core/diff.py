@@ -21,7 +21,7 @@ class Observed(Struct, frozen=True, kw_only=True):
     are not as listed, `lost` those of them that are not there at all. `trees`: those that lie whole under `releases/`.
     `stopped`: units that do not run; `outdated`: units that may run what is not there any more.
     `updates`: the site's own settings let another release follow the one that runs. `by_hand`: what runs was installed
-    by hand; `adopting`: its adoption as a release has begun.
+    by hand; `adopting`: its adoption as a release has begun. `closed`: what the box's services must read and may not.
     """
 
     sound: Mapping[str, Digest] = {}
@@ -41,6 +41,7 @@ class Observed(Struct, frozen=True, kw_only=True):
     updates: bool = True
     by_hand: bool = False
     adopting: bool = False
+    closed: tuple[str, ...] = ()
 
 
 class Changes(Struct, frozen=True, kw_only=True):
@@ -51,8 +52,8 @@ class Changes(Struct, frozen=True, kw_only=True):
     brings back what was in force, or comes to a box on which nothing is. `unmet`: a release that may not follow what
     runs (`requires_from`); `switched_off`: one that the site's own settings keep away. Neither is staged nor activated.
     `adopt`: what was installed by hand is to become a release before another is activated; `adopting`: it has begun.
-    `restore`: what of the active release is not there, `repair`: what of it was changed. `restart`: units that run, and
-    run what was replaced.
+    `open_up`: what is closed to the box's services. `restore`: what of the active release is not there, `repair`: what
+    of it was changed. `restart`: units that run, and run what was replaced.
     """
 
     fetch: tuple[ContentFile, ...] = ()
@@ -68,6 +69,7 @@ class Changes(Struct, frozen=True, kw_only=True):
     adopt: bool = False
     adopting: bool = False
     test: ReleaseTarget | None = None
+    open_up: tuple[str, ...] = ()
     restore: tuple[str, ...] = ()
     repair: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
@@ -111,6 +113,7 @@ def diff(manifest: SiteManifest, known: Releases, observed: Observed, today: dat
         adopt=observed.adopting or (observed.by_hand and activate is not None),
         adopting=observed.adopting,
         test=attempt.target if attempt is not None and testing and activate is None else None,
+        open_up=observed.closed,
         restore=observed.lost if not switching else (),
         repair=tuple(path for path in observed.damaged if path not in observed.lost) if not switching else (),
         start=observed.stopped if steady else (),

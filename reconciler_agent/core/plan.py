@@ -75,6 +75,12 @@ class RepairRelease(Struct, frozen=True, kw_only=True, tag=True):
     lost: bool = False
 
 
+class OpenUp(Struct, frozen=True, kw_only=True, tag=True):
+    """Let the box's services read what they must read."""
+
+    paths: tuple[str, ...]
+
+
 class StartUnit(Struct, frozen=True, kw_only=True, tag=True):
     """Start a service that does not run; `anew`: it runs, and runs what was replaced."""
 
@@ -102,6 +108,7 @@ Step = (
     | ActivateRelease
     | TestRelease
     | RepairRelease
+    | OpenUp
     | StartUnit
     | RemoveContent
     | RemoveRelease
@@ -143,7 +150,8 @@ def plan(changes: Changes, moment: Moment, gate: Gate = lambda _step: None) -> P
     switches = any(name(step) not in held for step in switch)
     upkeep = [] if switches else _untried(_upkeep(changes), moment)
     held |= {name(step): hold for step in upkeep if (hold := gate(step))}
-    ordered = (*early, *fetches, *stages, *late, *switch, *upkeep, *_untried(_unseen(changes), moment))
+    opened = _untried([OpenUp(paths=changes.open_up)] if changes.open_up else [], moment)
+    ordered = (*opened, *early, *fetches, *stages, *late, *switch, *upkeep, *_untried(_unseen(changes), moment))
     return Plan(
         steps=tuple(step for step in ordered if name(step) not in held),
         waiting=tuple(_waiting(step, held[name(step)]) for step in ordered if name(step) in held),
@@ -168,7 +176,7 @@ def kind_of(step: Step) -> Kind | None:
             kind = "disruptive" if anew else None
         case WriteConfiguration(lost=lost):
             kind = "recovering" if lost else "visible"
-        case FetchContent() | StageRelease() | TestRelease() | RemoveContent() | RemoveRelease():
+        case FetchContent() | StageRelease() | OpenUp() | TestRelease() | RemoveContent() | RemoveRelease():
             pass
     return kind
 
@@ -209,6 +217,7 @@ _VERBS: Final[dict[type, str]] = {
     ActivateRelease: "Activating release",
     TestRelease: "Testing release",
     RepairRelease: "Repairing files of the release:",
+    OpenUp: "Opening to the box's services:",
     StartUnit: "Starting",
     RemoveContent: "Removing",
     RemoveRelease: "Removing an old release,",
@@ -222,7 +231,7 @@ def _subject(step: Step) -> str:
             subject = file.path
         case StageRelease(target=target) | ActivateRelease(target=target) | TestRelease(target=target):
             subject = target.version
-        case RepairRelease(paths=paths):
+        case RepairRelease(paths=paths) | OpenUp(paths=paths):
             subject = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
         case StartUnit(unit=unit):
             subject = unit

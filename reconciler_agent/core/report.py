@@ -165,6 +165,10 @@ def differences(changes: Changes) -> list[Difference]:
         Difference(kind="content", what=file.path, desired=file.digest[:19], observed="missing or different")
         for file in changes.fetch
     ]
+    found += [
+        Difference(kind=_kind(path), what=path, desired="open to the box's services", observed="closed to them")
+        for path in changes.open_up
+    ]
     found += list(changes.configuration_differences)[:_CONFIGURATION_DIFFERENCES]
     if changes.configure and not changes.configuration_differences:
         found.append(Difference(kind="configuration", what="configuration.json", observed="the screen was not told"))
@@ -180,6 +184,13 @@ def differences(changes: Changes) -> list[Difference]:
         for unit in changes.restart
     ]
     return found
+
+
+def _kind(path: str) -> Literal["content", "configuration", "release"]:
+    """What a path under the root is of."""
+    if path.startswith("releases/"):
+        return "release"
+    return "content" if path.startswith("videos") else "configuration"
 
 
 def enqueue(events: Sequence[T], new: Iterable[T]) -> list[T]:

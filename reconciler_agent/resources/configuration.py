@@ -96,6 +96,11 @@ class Configuration:
             self._late, self._notice_due = record.late, True
 
     @property
+    def path(self) -> str:
+        """Where the truth lies now: in `data/`, or where the applications look."""
+        return self._file.path
+
+    @property
     def known(self) -> dict[str, Any] | None:
         """The configuration as it was last observed; the very same while it is the same."""
         return self._computed.standing.value if self._computed is not None else None

@@ -105,6 +105,11 @@ class ConfigurationFile:
         self._recorded = True
         self._marked_lost = True
 
+    @property
+    def path(self) -> str:
+        """Where the truth is, if it is anywhere: a regular file where the applications look is newer than ours."""
+        return self._find()[0]
+
     def recover(self) -> Record | None:
         """What an earlier run left undone, or None: a late writer's work in `late`, and a notice that is due."""
         data = self._read_regular(self._own("record"))

@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec.structs import replace
 
@@ -21,6 +21,7 @@ from schemas.manifest import ContentFile
 from schemas.names import Digest
 
 Ledger = Mapping[str, Installed]
+READABLE: Final = 0o444
 OnBytes = Callable[[int], None]
 
 
@@ -41,6 +42,8 @@ class Content:
         self._disk = disk
         self._source = source
         self._prefix = f"{disk.root}/"
+        self.closed: list[str] = []
+        """Files that were there at the last look, and that the box's services may not read."""
 
     def observe(self, ledger: Ledger) -> dict[str, Installed]:
         """The entries of the ledger whose file is there and sound, looked at by one `stat` each.
@@ -48,16 +51,19 @@ class Content:
         A file whose inode, size or times changed is digested again, and stays sound with its new signature if its bytes
         are the same.
         """
-        sound = {}
+        sound, closed = {}, []
         for path, entry in ledger.items():
             try:
                 found = os.lstat(self._prefix + path)
             except OSError:
                 continue
+            if found.st_mode & READABLE != READABLE:
+                closed.append(path)
             if entry.signature == (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns):
                 sound[path] = entry
             elif checked := self._check(path, entry.digest):
                 sound[path] = replace(checked, unneeded_at=entry.unneeded_at)
+        self.closed = closed
         return sound
 
     def is_ours(self, file: ContentFile, ledger: Ledger) -> bool:

@@ -1,8 +1,8 @@
 """Releases of the box's applications: whole trees under `releases/` (`trees`), one of them active.
 
 A file of the active tree is looked at by `stat` in every round, and by digest when that differs from what it was
-(`active_tree`). Files that a tree has beyond its listing are left alone. What was installed by hand before is adopted
-(`by_hand`).
+(`active_tree`). A release replaces, it never overlays: files that the active tree has beyond its listing are taken
+away, but for the box's own and links. What was installed by hand before is adopted (`by_hand`).
 """
 
 import stat
@@ -17,7 +17,7 @@ from reconciler_agent.resources.active_tree import ActiveTree
 from reconciler_agent.resources.by_hand import ByHand, Survey
 from reconciler_agent.resources.content import OnBytes, Source
 from reconciler_agent.resources.staging import Staging
-from reconciler_agent.resources.trees import CURRENT, FOLDER, LINKS, NAME, Trees, folder_of, tops_of
+from reconciler_agent.resources.trees import CURRENT, FOLDER, LINKS, NAME, Trees, folder_of, mode_of, tops_of
 from reconciler_agent.state import Store
 from schemas.manifest import ReleaseTarget
 from schemas.names import Digest
@@ -31,7 +31,8 @@ class Observation(Struct, frozen=True, kw_only=True):
     """`running`: what `current` leads to, None where nothing is active. `active`: its digest, if it is one of ours.
 
     `trees`: those that lie under `releases/` and whose listing is known. `damaged`: what of the active one, or of the
-    links to it (`/webapp`), is not as it should be; `lost`: those of them that are not there, or lead elsewhere.
+    links to it (`/webapp`), is not as it should be, files beyond its listing included; `lost`: those of them that are
+    not there, or lead elsewhere. `closed`: what of it the box's services may not read, as paths under the root.
     `by_hand`: what runs was installed by hand; `adopting`: its adoption has begun.
     """
 
@@ -40,6 +41,7 @@ class Observation(Struct, frozen=True, kw_only=True):
     trees: frozenset[Digest] = frozenset()
     damaged: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
     by_hand: bool = False
     adopting: bool = False
 
@@ -71,14 +73,15 @@ class Releases:
             return Observation(running=running, trees=others, by_hand=begun, adopting=begun)
         tree.doubt(*self._doubted)
         self._doubted = (0, 0)
-        files, links = tree.damaged(), self._damaged_links(tree)
-        lost = [path for path in files if self._disk.stat(f"{tree.folder}/{path}") is None]
+        found, links = tree.look(), self._damaged_links(tree)
+        lost = [path for path in found.damaged if self._disk.stat(f"{tree.folder}/{path}") is None]
         return Observation(
             running=RunningRelease(version=version, tree=digest),
             active=digest,
             trees=frozenset(trees),
-            damaged=(*files, *links),
+            damaged=(*found.damaged, *links, *found.strays),
             lost=(*lost, *(link for link in links if not self._is_real(link.removeprefix(ROOT_LINK)))),
+            closed=tuple(found.closed),
         )
 
     def _observe_by_hand(self, trees: frozenset[Digest]) -> Observation:
@@ -123,23 +126,37 @@ class Releases:
         for link in tops_of(listing.files):
             self._link(link)
 
-    @staticmethod
-    def is_run(damaged: Sequence[str]) -> bool:
-        """Whether a service may be running any of these; pages are read anew each time."""
-        return any(not path.startswith(("webapp/", "/webapp")) for path in damaged)
+    def is_run(self, damaged: Sequence[str]) -> bool:
+        """Whether a service may be running any of these; pages are read anew each time, and strays are nobody's."""
+        listed = {file.path for file in self._tree.files} if self._tree is not None else set()
+        known = [path for path in damaged if path.startswith(ROOT_LINK) or path in listed]
+        return any(not path.startswith(("webapp/", "/webapp")) for path in known)
 
     def repair(self, damaged: Sequence[str]) -> None:
-        """Put damaged files and links of the active tree right."""
+        """Put damaged files and links of the active tree right, and take away what it has beyond its listing."""
         tree = self._tree
         if tree is None:
             return
+        tree.look_around()
         wanted = {file.path: file for file in tree.files}
         sources = self._trees.sources(except_for=tree.digest)
         for path in damaged:
             if path.startswith(ROOT_LINK):
                 self._link(path.removeprefix(ROOT_LINK))
-            else:
+            elif path in wanted:
                 self._staging.replace(f"{tree.folder}/{path}", wanted[path], sources)
+            else:
+                self._disk.remove(f"{tree.folder}/{path}")
+
+    def open_up(self, closed: Sequence[str]) -> None:
+        """Give files and folders of the active tree their modes again."""
+        tree = self._tree
+        if tree is None:
+            return
+        tree.look_around()
+        modes = {f"{tree.folder}/{file.path}": mode_of(file) for file in tree.files}
+        for path in closed:
+            self._disk.open_up(path, modes.get(path, 0o755))
 
     def remove(self, digest: Digest) -> None:
         """Take a tree that is not active away."""

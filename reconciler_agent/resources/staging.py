@@ -83,7 +83,8 @@ class Staging:
 
     def mend(self, folder: str, listing: FileTree) -> None:
         """Check every file of a tree, whatever `stat` says, and put right what is not as listed."""
-        wrong = [file for file in listing.files if self._trees.check(folder, file) is None]
+        trees = self._trees
+        wrong = [f for f in listing.files if trees.check(folder, f) is None or not trees.has_mode(folder, f)]
         sources = self._trees.sources(except_for="") if wrong else {}
         for file in wrong:
             self.replace(f"{folder}/{file.path}", file, sources)

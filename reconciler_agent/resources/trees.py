@@ -67,15 +67,20 @@ class Trees:
         return sources
 
     def check(self, folder: str, file: TreeFile) -> Signature | None:
-        """The signature of a file that is as listed; None of one that is not, or is not a file."""
+        """The signature of a file whose bytes are as listed; None of one that is not, or is not a file."""
         path = f"{folder}/{file.path}"
         try:
             found = self._disk.stat(path)
-            if found is None or found.st_size != file.size_bytes or stat.S_IMODE(found.st_mode) != mode_of(file):
+            if found is None or found.st_size != file.size_bytes:
                 return None
             return sign(found) if self._disk.digest(path) == file.digest else None
         except DiskFault:
             return None
+
+    def has_mode(self, folder: str, file: TreeFile) -> bool:
+        """Whether a file has the mode that is listed."""
+        found = self._disk.stat(f"{folder}/{file.path}")
+        return found is not None and stat.S_IMODE(found.st_mode) == mode_of(file)
 
     def sign_all(self, folder: str, listing: FileTree) -> list[Signature]:
         """What `stat` says of the files of a tree, those that are there."""
