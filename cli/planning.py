@@ -1,6 +1,6 @@
 """Both ends of a plan as an operator names them, and what the control plane knows of the boxes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -14,12 +14,13 @@ from control_plane.core.compile import CompiledFleet, changed_sites, compile_com
 from control_plane.core.parse import Documents
 from control_plane.core.plan_load import Observed
 from control_plane.git_objects import Tree
-from schemas.api import Observations
+from schemas.api import ClubNames, Observations
 from schemas.manifest import SiteManifest
-from schemas.names import Digest
+from schemas.names import Digest, SiteId
 
 WORKING_TREE = "the working tree"
 NOTHING = "nothing"
+ReadClubs = Callable[[Sequence[SiteId]], dict[SiteId, ClubNames]]
 ReadManifests = Callable[[Iterable[Digest]], dict[Digest, SiteManifest]]
 
 
@@ -98,12 +99,17 @@ def _compile_ends(
     return Compiled(base, head, commits.messages(tip, ends.base) if ends.base else [])
 
 
-def observe(told: Observations, compiled: Compiled, read: ReadManifests) -> Observed:
-    """What boxes reported, with the manifests that they reported about; `read` fetches what BASE does not have."""
+def observe(told: Observations, compiled: Compiled, read: ReadManifests, read_clubs: ReadClubs) -> Observed:
+    """What boxes reported, with the manifests that they reported about, and what clubs own where something changes.
+
+    `read` fetches the manifests that BASE does not have.
+    """
     base = compiled.base
     changed = compiled.head.sites.keys() if base is None else changed_sites(base, compiled.head)
     sites = {one.site: one for one in told.sites}
     wanted = {one.manifest for site in changed if (one := sites.get(site)) and one.manifest}
     here = {site.manifest: site for site in base.sites.values()} if base else {}
     known = {digest: msgspec.json.decode(here[digest].body, type=SiteManifest) for digest in wanted if digest in here}
-    return Observed(at=told.at, sites=sites, manifests=known | read(wanted - known.keys()))
+    return Observed(
+        at=told.at, sites=sites, manifests=known | read(wanted - known.keys()), clubs=read_clubs(sorted(changed))
+    )

@@ -21,6 +21,8 @@ from cli.settings import settings_of
 from cli.transfers import Blob, Transfers
 from schemas.api import (
     Change,
+    ClubNames,
+    ClubState,
     FleetStatus,
     Observations,
     OperationLog,
@@ -36,6 +38,7 @@ T = TypeVar("T")
 
 PARALLEL_READS: Final = 8
 SWEEP_S: Final = 1800
+CLUBS_AT_ONCE: Final = 100
 
 
 class Target(NamedTuple):
@@ -151,6 +154,23 @@ class Remote:
     def site(self, site: SiteId) -> SiteDetail:
         """One site, whole."""
         return self._ask(f"read the site {site}", "GET", f"/v1/sites/{site}/status", SiteDetail)
+
+    def club(self, site: SiteId) -> ClubState | None:
+        """What the club of a site owns; None where its box never told, or the control plane keeps no such thing."""
+        what = f"read what the club of {site} owns"
+        answer = self._get_if_any(what, f"/v1/sites/{quote(site, safe='')}/club")
+        return self._read(what, answer, ClubState) if answer else None
+
+    def clubs(self, sites: Sequence[SiteId]) -> dict[SiteId, ClubNames]:
+        """What plans ask of the clubs of these sites, of those that told."""
+        found: dict[SiteId, ClubNames] = {}
+        for start in range(0, len(sites), CLUBS_AT_ONCE):
+            asked = "&".join(f"site={quote(site, safe='')}" for site in sites[start : start + CLUBS_AT_ONCE])
+            answer = self._get_if_any("read what clubs own", f"/v1/clubs?{asked}")
+            if answer is None:  # a control plane that keeps no such thing
+                return {}
+            found |= {one.site: one for one in self._read("read what clubs own", answer, list[ClubNames])}
+        return found
 
     def history(self, site: SiteId) -> list[SiteGeneration]:
         """The commits that changed a site, the newest first."""

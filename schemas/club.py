@@ -3,6 +3,7 @@
 Never: passwords, keys, accounts, Wi-Fi, or a key that nobody thought of. The texts are the club's: data, to be shown.
 """
 
+from collections.abc import Collection
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
@@ -22,6 +23,14 @@ MAX_PATH: Final = 400
 
 Words = Annotated[str, Meta(max_length=MAX_WORDS, pattern=whole(r"[^\x00]*"))]
 ClubPath = Annotated[str, Meta(max_length=MAX_PATH, pattern=whole(r"[^\x00]*"))]
+
+
+def id_beside(wanted: str, taken: Collection[object]) -> str:
+    """What a club's category is called whose id the fleet wants: `<id>_club`, or the first `<id>_club_N` not taken."""
+    new, number = f"{wanted}_club", 2
+    while new in taken:
+        new, number = f"{wanted}_club_{number}", number + 1
+    return new
 
 
 class ClubVideo(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -118,7 +118,9 @@ def _plan(ends: "Ends", compiled: "Compiled", boxes: _Boxes) -> "Plan":
     from cli.planning import observe
     from control_plane.core.plan import plan as make_plan
 
-    observed = observe(boxes.told, compiled, boxes.remote.manifests) if boxes.told and boxes.remote else None
+    observed = None
+    if boxes.told and boxes.remote:
+        observed = observe(boxes.told, compiled, boxes.remote.manifests, boxes.remote.clubs)
     now = datetime.now(UTC)
     return make_plan(compiled.base, compiled.head, observed, now, names=ends.names, messages=compiled.messages)
 

@@ -1,6 +1,7 @@
 """What clubs own: each box tells its own, operators read it. Words of clubs: kept and shown, never obeyed."""
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -18,12 +19,15 @@ from control_plane.store import clubs
 from control_plane.store.pool import Pool, connection
 from schemas.api import ClubNames, ClubState
 from schemas.club import MAX_MIRROR_BYTES, ClubMirror
+from schemas.names import ID_PATTERN
 
 MAX_A_DAY: Final = 1_000
 """Mirrors of one site: an agent leaves one in five minutes at most."""
-MAX_PAGE: Final = 500
-Limit = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="At most so many.")]
-After = Annotated[str, QueryParameter(max_length=63, description="Sites behind this id.")]
+MAX_ASKED: Final = 100
+Sites = Annotated[
+    list[str], QueryParameter(name="site", min_items=1, max_items=MAX_ASKED, description="Ids of sites, repeated.")
+]
+_SITE: Final = re.compile(ID_PATTERN)
 _MIRROR: Final = msgspec.json.Decoder(ClubMirror)
 _FRESH: Final = {"Cache-Control": "no-store"}
 Asked = Request[Any, Any, Any]
@@ -70,14 +74,14 @@ class Clubs:
         """What the club of a site owns, as its box last told it."""
         await self._access.operator(request, "read")
         async with connection(self._pool) as conn:
-            found = await clubs.club_of(conn, site)
+            found = await clubs.club_of(conn, site) if _SITE.fullmatch(site) else None
         if found is None:
             raise NotFoundException(f"cannot find what the club of {site[:80]} owns: its box never told")
         return Response(found, headers=_FRESH)
 
-    async def listed(self, request: Asked, after: After = "", limit: Limit = MAX_PAGE) -> Response[list[ClubNames]]:
-        """What `neopro plan` asks of every club: ids of categories, paths of files. The next page: behind the last."""
+    async def listed(self, request: Asked, sites: Sites) -> Response[list[ClubNames]]:
+        """What `neopro plan` asks of the clubs of some sites: ids of categories, paths of files."""
         await self._access.operator(request, "read")
         async with connection(self._pool) as conn:
-            found = await clubs.names(conn, after, limit)
+            found = await clubs.names(conn, [site for site in sites if _SITE.fullmatch(site)])
         return Response(found, headers=_FRESH)

@@ -181,9 +181,7 @@ class _Planner:
             changes=changes,
             cautions=self._cautions.all(),
             rollouts=self._rollouts(),
-            unknown=self._cautions.unknown(
-                any(one.what == "added" for change in changes for one in change.differences.categories)
-            ),
+            unknown=self._cautions.unknown(),
             observed_at=self._observed.at if self._observed else None,
             sites={
                 site: msgspec.structs.replace(one, change=places[id(group)])

@@ -8,8 +8,9 @@ from msgspec import Struct
 from control_plane.core.compile import CompiledFleet, CompiledSite
 from control_plane.core.plan_changes import Differences
 from control_plane.core.plan_load import Load, Observed, room_bytes
-from control_plane.core.plan_words import instant, megabytes, span
+from control_plane.core.plan_words import count, instant, megabytes, short, span
 from schemas.api import SiteObservation
+from schemas.club import id_beside
 from schemas.manifest import ManifestMaintenance, ReleaseTarget
 from schemas.names import SiteId, at_least
 
@@ -17,6 +18,8 @@ Code = Literal[
     "DiskTooSmall",
     "RequirementNotMet",
     "ConflictWithClub",
+    "ClubHasFile",
+    "ClubHasCategory",
     "IdentityRevoked",
     "NoIdentity",
     "NeverReported",
@@ -28,6 +31,8 @@ _SENTENCES: Final[dict[Code, str]] = {
     "DiskTooSmall": "the disk will not suffice",
     "RequirementNotMet": "the new release does not follow what the box runs",
     "ConflictWithClub": "a club owns a name that is ours, by what its box last said",
+    "ClubHasFile": "the club has a file where ours is to lie: its file stays, and ours comes only if it is the same",
+    "ClubHasCategory": "the club has a category of that id: it is kept beside ours under another",
     "IdentityRevoked": "the box's identity is revoked: nothing reaches it",
     "NoIdentity": "no box yet: the file names no identity",
     "NeverReported": "its box has never reported",
@@ -54,6 +59,7 @@ class Cautions:
         self._observed, self._now = observed, now
         self._found: dict[Code, dict[SiteId, str]] = {}
         self._not_known: set[SiteId] = set()
+        self._untold: set[SiteId] = set()
 
     def look(
         self,
@@ -76,6 +82,7 @@ class Cautions:
             self._add("IdentityRevoked", site)
         elif self._observed is not None:
             self._look_at_box(site, seen, load)
+            self._look_at_club(site, change)
         if change.release and target:
             self._require(site, old, seen, target)
         if maintenance and maintenance.busy_until and maintenance.busy_until < self._now:
@@ -97,7 +104,7 @@ class Cautions:
             if code in self._found
         ]
 
-    def unknown(self, categories: bool) -> list[str]:
+    def unknown(self) -> list[str]:
         """What could not be known, in sentences."""
         if self._observed is None:
             return [
@@ -110,8 +117,9 @@ class Cautions:
                 f"what {len(self._not_known)} boxes hold: the generation that they report is not known here; "
                 "they are counted as if they held what BASE gives them"
             )
-        if categories:
-            found.append("whether a club has a category of the same name as a new one: boxes do not report such names")
+        if self._untold:
+            boxes = count(len(self._untold), "box", "boxes")
+            found.append(f"whether a club has a category or file of ours already, on {boxes}: it was not told")
         return found
 
     def _look_at_box(self, site: SiteId, seen: SiteObservation | None, load: Load) -> None:
@@ -125,7 +133,26 @@ class Cautions:
         room = room_bytes(seen)
         if room is not None and load.stored > room:
             later = f", {megabytes(load.freed)} come free afterwards" if load.freed else ""
-            self._add("DiskTooSmall", site, f"needs {megabytes(load.stored)}, has {megabytes(room)} to spare{later}")
+            club = self._observed.clubs.get(site) if self._observed else None
+            its = f"; the club's own files have {megabytes(club.file_bytes)}" if club and club.file_bytes else ""
+            needs = f"needs {megabytes(load.stored)}, has {megabytes(room)} to spare"
+            self._add("DiskTooSmall", site, f"{needs}{later}{its}")
+
+    def _look_at_club(self, site: SiteId, change: Differences) -> None:
+        """Whether the club has what is to come, by what its box last told."""
+        added = [one.id for one in change.categories if one.what == "added"]
+        paths = [video.path for video in change.videos_added]
+        club = self._observed.clubs.get(site) if self._observed else None
+        if club is None:
+            if added or paths:
+                self._untold.add(site)
+            return
+        theirs, taken = set(club.categories), {*club.categories, *added}
+        kept = [f"{id_} is kept as {id_beside(id_, taken)}" for id_ in added if id_ in theirs]
+        if kept:
+            self._add("ClubHasCategory", site, short(kept))
+        if there := sorted({*paths} & {*club.paths}):
+            self._add("ClubHasFile", site, short(there))
 
     def _require(
         self, site: SiteId, old: CompiledSite | None, seen: SiteObservation | None, target: ReleaseTarget

@@ -10,17 +10,21 @@ from datetime import datetime
 from msgspec import Struct
 
 from control_plane.core.plan_changes import NO_PART, Part
-from schemas.api import SiteObservation
+from schemas.api import ClubNames, SiteObservation
 from schemas.manifest import ReleaseTarget, SiteManifest
 from schemas.names import Digest, SiteId
 
 
 class Observed(Struct, frozen=True, kw_only=True):
-    """What boxes last reported, and the manifests of the generations that they did (as far as they could be read)."""
+    """What boxes last reported, and the manifests of the generations that they did (as far as they could be read).
+
+    `clubs`: what their clubs own, of those that told.
+    """
 
     at: datetime
     sites: Mapping[SiteId, SiteObservation]
     manifests: Mapping[Digest, SiteManifest]
+    clubs: Mapping[SiteId, ClubNames] = {}
 
 
 class Load(Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """What clubs own, as their boxes last told it."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
@@ -29,10 +30,10 @@ async def club_of(conn: Connection, site: SiteId) -> ClubState | None:
     return ClubState(site=site, received_at=row[0], club=_MIRROR.decode(row[1])) if row else None
 
 
-async def names(conn: Connection, after: SiteId, limit: int) -> list[ClubNames]:
-    """What a plan asks of each club, by site, behind the site `after`; at most `limit`."""
+async def names(conn: Connection, sites: Collection[SiteId]) -> list[ClubNames]:
+    """What a plan asks of the clubs of these sites, by site; those whose boxes never told are left out."""
     rows = await conn.execute(
-        "select site, received_at, body::text from clubs where site > %s order by site limit %s", (after, limit)
+        "select site, received_at, body::text from clubs where site = any(%s) order by site", (list(sites),)
     )
     return [_names(site, at, _MIRROR.decode(body)) async for site, at, body in rows]
 

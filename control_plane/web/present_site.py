@@ -8,7 +8,9 @@ from msgspec import Struct
 
 from control_plane.store.views import SiteView
 from control_plane.web.present import SiteRow, fact, short, site_row
+from control_plane.web.present_club import club_rows, club_told
 from control_plane.web.words import Words, spaced
+from schemas.api import ClubState
 from schemas.status import Condition, Difference, Event, Link, Metrics, StatusReport, Waiting
 
 FACTS: Final = ("club", "city", "region", "country", "sports", "groups")
@@ -97,9 +99,11 @@ class SitePage(Struct, frozen=True, kw_only=True):
     meters: list[Meter]
     events: list[EventRow]
     reported: bool
+    club: list[Labelled]
+    club_told: str
 
 
-def site_page(view: SiteView, events: Sequence[Event], now: datetime, words: Words) -> SitePage:
+def site_page(view: SiteView, events: Sequence[Event], club: ClubState | None, now: datetime, words: Words) -> SitePage:
     """The page of this site."""
     said = view.report
     old = said is not None and view.verdict.standing in {"Offline", "Suspended", "Retired", "Unknown"}
@@ -114,6 +118,8 @@ def site_page(view: SiteView, events: Sequence[Event], now: datetime, words: Wor
         meters=list(_meters(said.metrics, words)) if said else [],
         events=[_event(event, words) for event in events],
         reported=said is not None,
+        club=[Labelled(*row) for row in club_rows(club.club, words)] if club else [],
+        club_told=club_told(club, now, words) if club else "",
     )
 
 

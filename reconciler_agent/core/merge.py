@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from reconciler_agent.core.changes import list_differences
 from reconciler_agent.errors import ConfigurationUnreadable
+from schemas.club import id_beside
 from schemas.manifest import Category, CategoryVideo, SiteManifest
 from schemas.status import Difference
 
@@ -271,10 +272,8 @@ def _healed_entry(entry: Json, ours: Sequence[Item]) -> Json:
 
 
 def _free_id(wanted: str, taken: set[Json]) -> str:
-    """`<id>_club`, or the first `<id>_club_N` that nothing else has; it is taken from now on."""
-    new, number = f"{wanted}_club", 2
-    while new in taken:
-        new, number = f"{wanted}_club_{number}", number + 1
+    """The id beside `wanted` that nothing else has; it is taken from now on."""
+    new = id_beside(wanted, taken)
     taken.add(new)
     return new
 

@@ -1,14 +1,18 @@
 """`neopro plan` beside a control plane: what boxes reported is used, and both judge a commit alike."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from control_plane.store import publications, reports, tokens
+from control_plane.store import clubs, publications, reports, tokens
+from schemas.club import ClubCategory, ClubMirror
+from schemas.manifest import SiteManifest
 from schemas.status import Difference, Metrics, RunningRelease, Waiting
 from tests.support.command_line import environment, git, neopro
 from tests.support.published import report
@@ -84,7 +88,47 @@ def test_boxes_hold_what_they_reported_and_the_rest_is_fetched(desk: Desk) -> No
     assert loads["brest"] == loads["nantes"] == size and loads["rennes"] > size, "rennes never reported"
     told = {caution["code"]: caution["sites"] for caution in made["cautions"]}
     assert told == {"DiskTooSmall": {"brest": "needs 400 B, has 100 B to spare"}, "NeverReported": {"rennes": ""}}
-    assert "unknown" not in made and made["observed_at"]
+    (unknown,) = made["unknown"]
+    assert "on 2 boxes: it was not told" in unknown and made["observed_at"]
+
+
+def test_club_that_has_the_name_of_what_comes_is_told_before_the_change_is_made(desk: Desk) -> None:
+    world = desk.served.world
+    shown = desk.plan("--site", "brest", "--all", status=0)
+    assert shown["plan"] is None
+    for site in ("brest", "nantes"):
+        desk.report(site, release=RunningRelease(version="1.0.0"))
+    manifest = desk.served.run(_manifest(desk.served, "brest"))
+    club = ClubMirror(categories=[ClubCategory(id="spring", name="Printemps")], file_count=2, file_bytes=70)
+    desk.served.run(_tell(desk.served, "brest", club))
+    text = world.file("video-sets/national.yaml")
+    desk.write("video-sets/spring.yaml", text.replace(manifest.categories[0].id, "spring"))
+    desk.write("sites/brest.yaml", world.file("sites/brest.yaml") + 'video_sets: ["spring"]\n')
+    desk.write("sites/nantes.yaml", world.file("sites/nantes.yaml") + 'video_sets: ["spring"]\n')
+    made = desk.plan(status=2)
+    told = {caution["code"]: caution["sites"] for caution in made["cautions"]}
+    assert told["ClubHasCategory"] == {"brest": "spring is kept as spring_club"}
+    assert any("on 1 box:" in sentence for sentence in made["unknown"]), "nantes has not told"
+    git(desk.clone, "add", ".")
+    git(desk.clone, "commit", "-qm", "Spring\n\nAllow-Impact: sites=2")
+    git(desk.clone, "push", "-q", "origin", "HEAD:main")
+    assert desk.served.ingest().verdict == "published"
+    done = neopro("diff", "brest", cwd=desk.clone, env=desk.env)
+    assert re.search(r"category spring +Printemps: 0 videos +is kept as spring_club", done.stdout), done.stdout
+    told_json = json.loads(neopro("diff", "brest", "--json", cwd=desk.clone, env=desk.env).stdout)
+    assert told_json["club_owned"]["club"]["file_bytes"] == 70
+
+
+async def _manifest(served: ServedWorld, site: str) -> SiteManifest:
+    async with served.world.connection() as conn:
+        (digest,) = {head.manifest for head in await publications.all_heads(conn) if head.site == site}
+        rows = await conn.execute("select body from manifests where digest = %s", (digest,))
+        return msgspec.json.decode((await rows.fetchone() or [b""])[0], type=SiteManifest)
+
+
+async def _tell(served: ServedWorld, site: str, club: ClubMirror) -> None:
+    async with served.world.connection() as conn:
+        await clubs.keep(conn, site, club, served.world.clock())
 
 
 def test_box_that_is_behind_what_is_published_is_counted_by_what_it_has(desk: Desk) -> None:
@@ -135,7 +179,7 @@ def test_box_is_shown_beside_what_it_is_to_be(desk: Desk) -> None:
     assert "release 1.0.0 0.9.0 (installed by hand)" in rows
     assert 'configuration scoreOverlay.position "top" "bottom"' in rows
     assert "waits: WriteConfiguration: Waits for the end of the match." in rows
-    assert any(row.startswith("club-owned: boxes do not report yet") for row in rows)
+    assert any(row.startswith("club-owned: its box has not told") for row in rows)
     told = json.loads(neopro("diff", "brest", "--json", cwd=desk.clone, env=desk.env).stdout)
     assert told["club_owned"] is None and told["rows"][1]["observed"].startswith("0.9.0")
     missing = neopro("diff", "atlantis", cwd=desk.clone, env=desk.env)

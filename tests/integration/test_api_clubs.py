@@ -67,15 +67,18 @@ async def test_operator_reads_what_the_agent_last_told(api: Api, box: Box) -> No
         client.close()
     found = (await read(api)).json()
     assert found == {"site": "brest", "received_at": "2026-03-01T12:05:00Z", "club": msgspec.to_builtins(CLUB)}
-    (listed,) = (await read(api, "/v1/clubs")).json()
+    (listed,) = (await read(api, "/v1/clubs?site=brest&site=nantes")).json()
     assert (listed["categories"], listed["paths"], listed["file_bytes"]) == (["match"], ["videos/CLUB/a.mp4"], 7)
-    assert (await read(api, "/v1/clubs?after=brest")).json() == []
+    assert (await read(api, "/v1/clubs?site=nantes&site=%00")).json() == []
+    assert (await read(api, "/v1/clubs")).status_code == 400
+    assert (await read(api, "/v1/clubs?" + "site=brest&" * 101)).status_code == 400
+    assert (await read(api, "/v1/sites/%00/club")).status_code == 404
 
 
 async def test_box_speaks_for_its_own_club_alone_and_reads_none(api: Api, box: Box) -> None:
     assert (await tell(api, box, CLUB, site="nantes")).status_code == 403
     await tell(api, box, CLUB)
-    for path in ("/v1/sites/brest/club", "/v1/clubs"):
+    for path in ("/v1/sites/brest/club", "/v1/clubs?site=brest"):
         own = await api.http.get(path, headers=box.headers(api.now))
         writer = await api.http.get(path, headers=await api.operator("write"))
         assert [own.status_code, (await api.http.get(path)).status_code, writer.status_code] == [401, 401, 403]

@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from control_plane.store import publications, remotes
+from control_plane.store import clubs, publications, remotes
 from control_plane.store.publications import CommitLook
 from schemas.api import ChangeImpact
+from schemas.club import ClubBlock, ClubCategory, ClubFile, ClubMirror, ClubVideo
 from schemas.status import Condition, Difference, Event, Link, Metrics, RunningRelease, Waiting
 from tests.support.api import Api, open_api
 from tests.support.published import NOW, Box, Wanted, report
@@ -376,3 +377,36 @@ async def test_real_server_sends_pages(api: Api) -> None:
         answer: Any = await client.get("/sites")
         assert "Brest Handball" in answer.text
         assert (await client.get("/static/live.js")).headers["content-type"] == "text/javascript; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        (
+            "en",
+            ["What the club owns", "Told 2 min ago", "Salle <b>A</b>", "Match (3)", "2 categories · 1 video", "and 40"],
+        ),
+        ("fr", ["Ce qui appartient au club", "Dit il y a 2 min", "Avant-match", "1 vidéo", "70 fichiers", "2,1"]),
+    ],
+)
+async def test_site_shows_what_its_club_owns_and_the_words_of_clubs_stay_words(
+    api: Api, language: str, said: list[str]
+) -> None:
+    await fleet(api)
+    clip = ClubVideo(name="But", path="videos/but.mp4")
+    club = ClubMirror(
+        title="Salle <b>A</b>",
+        categories=[ClubCategory(id="match", name="Match", videos=[clip] * 3)],
+        blocks=[ClubBlock(id="before", categories=["a", "b"], loop=[clip]), ClubBlock(id="after")],
+        files=[ClubFile(path=f"videos/<script>{n}.mp4", size_bytes=30_000_000) for n in range(50)],
+        file_count=70,
+        file_bytes=2_100_000_000,
+    )
+    nothing = await page(api, f"/sites/nantes?lang={language}")
+    assert {"en": "has not told what the club owns", "fr": "n’a pas encore dit"}[language] in nothing.text
+    async with api.connection() as conn:
+        await clubs.keep(conn, "brest", club, api.now - timedelta(minutes=2))
+    shown = await page(api, f"/sites/brest?lang={language}")
+    for words in said:
+        assert words in shown.text, words
+    assert "club" in shown.regions and "javascript" not in str(shown.sources)

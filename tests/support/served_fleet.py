@@ -1,10 +1,10 @@
 """The small fleet, published: a clone of it beside a control plane that answers, with boxes that reported.
 
-`rennes-fc` is as it is to be, `brest-handball` waits for the end of a match and has a key by hand, `lyon-handball` has
-been silent for three hours and never said what it runs. What the verbs need is in HOME: `release.key`, `recovery.txt`
-(the recovery key of the backup that `rennes-fc` left), `server.toml`, `clip.mp4`; both boxes of the group sent the log
-of an operation, an old film waits to be swept, and a box has used the enrolment token of `quimper-basket`. What `main`
-of the remote holds is looked at after each command, as the server's job does.
+`rennes-fc` is as it is to be, `brest-handball` waits for the end of a match, has a key by hand and told what its club
+owns, `lyon-handball` has been silent for three hours and never said what it runs. What the verbs need is in HOME:
+`release.key`, `recovery.txt` (the recovery key of the backup that `rennes-fc` left), `server.toml`, `clip.mp4`; both
+boxes of the group sent the log of an operation, an old film waits to be swept, and a box has used the enrolment token
+of `quimper-basket`. What `main` of the remote holds is looked at after each command, as the server's job does.
 """
 
 import os
@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cli.demo.clips import Clip, make_clip
 from cli.new_repository import schema_files
-from control_plane.store import backups, enrolments, operation_logs, publications, reports, tokens
+from control_plane.store import backups, clubs, enrolments, operation_logs, publications, reports, tokens
 from control_plane.store.pool import Connection
+from schemas.club import ClubBlock, ClubCategory, ClubFile, ClubMirror, ClubVideo
 from schemas.enrolment import EnrolmentRequest
 from schemas.manifest import encode_canonical
 from schemas.names import digest_of
@@ -38,6 +39,27 @@ from tests.support.world import ServedWorld, World, file_tree, served_world
 LOG: Final = "2026-02-28-logs-bretagne"
 FRESH: Final = timedelta(minutes=10)
 """Ahead of the clock, so that a report stays as fresh as can be, however long a transcript takes."""
+
+
+LOTO: Final = ClubVideo(name="Loto", path="videos/LOTO.mp4")
+CLUB: Final = ClubMirror(
+    title="Télécommande Brest",
+    language="fr",
+    categories=[
+        ClubCategory(
+            id="annonces_neopro", name="Nos annonces", videos=[ClubVideo(name="Loto", path="videos/LOTO.mp4")]
+        ),
+        ClubCategory(id="match", name="Match \x1b[31m SM1"),
+    ],
+    blocks=[ClubBlock(id="before", categories=["match"])],
+    loop=[ClubVideo(name="Partenaires", path="videos/PARTENAIRES.mp4")],
+    files=[
+        ClubFile(path="videos/PARTENAIRES.mp4", size_bytes=93_000_000),
+        ClubFile(path="videos/LOTO.mp4", size_bytes=7),
+    ],
+    file_count=2,
+    file_bytes=93_000_007,
+)
 
 
 class Given(NamedTuple):
@@ -141,6 +163,7 @@ async def _furnish(served: ServedWorld, home: Path) -> str:
             conn,
             [reports.Received(site, report(heads[site], **facts), now + ago) for site, (ago, facts) in said.items()],
         )
+        await clubs.keep(conn, "brest-handball", CLUB, now + FRESH)
         await backups.keep_backup(conn, "rennes-fc", kept)
         await _ask_for(conn, "quimper-basket", now)
         for site in ("brest-handball", "rennes-fc"):

@@ -17,7 +17,7 @@ from control_plane.core.plan import Plan, plan
 from control_plane.core.plan_changes import NO_PART, Differences, flat
 from control_plane.core.plan_load import Observed
 from control_plane.core.plan_words import megabytes
-from schemas.api import SiteObservation, Standing
+from schemas.api import ClubNames, SiteObservation, Standing
 from schemas.manifest import SiteManifest
 from schemas.status import RunningRelease
 from tests.contract.golden import sample_files
@@ -293,6 +293,47 @@ def test_bytes_that_come_free_afterwards_are_counted_once() -> None:
     old, new = ({f.digest: f.size_bytes for f in manifest(one).content} for one in (reported, head.sites[BOX]))
     freed = sum(size for digest, size in old.items() if digest not in new)
     assert cautions(made, BOX)["DiskTooSmall"].endswith(f"has 0 B to spare, {megabytes(freed)} come free afterwards")
+
+
+CLUB_SITE = "brest-handball"
+
+
+def told_by_club(categories: list[str], paths: list[str], **more: Any) -> Observed:
+    club = ClubNames(site=CLUB_SITE, received_at=NOW, categories=categories, paths=paths, **more)
+    return msgspec.structs.replace(observed(seen(CLUB_SITE)), clubs={CLUB_SITE: club})
+
+
+def test_category_and_file_that_the_club_has_already_are_told_with_what_becomes_of_them() -> None:
+    wanted = manifest(compiled([]).sites[CLUB_SITE])
+    ours, path = wanted.categories[0].id, wanted.content[0].path
+    made = planned(["site gone"], [], told_by_club([ours, f"{ours}_club", "match"], [path, "videos/own.mp4"]))
+    found = cautions(made, CLUB_SITE)
+    assert found["ClubHasCategory"] == f"{ours} is kept as {ours}_club_2"
+    assert found["ClubHasFile"] == path
+    assert made.unknown == []
+
+
+def test_what_the_club_has_and_the_fleet_gave_before_is_no_news() -> None:
+    wanted = manifest(compiled([]).sites[CLUB_SITE])
+    clashing = told_by_club([c.id for c in wanted.categories], [f.path for f in wanted.content])
+    assert (
+        not {"ClubHasCategory", "ClubHasFile"} & cautions(planned([], ["config for all"], clashing), CLUB_SITE).keys()
+    )
+
+
+def test_club_whose_box_never_told_is_counted_as_unknown_where_something_is_added() -> None:
+    made = planned(["site gone"], [], observed(seen(CLUB_SITE)))
+    assert [s for s in made.unknown if "on 1 box: it was not told" in s]
+    assert planned([], ["config for all"], observed(seen(CLUB_SITE))).unknown == []
+
+
+def test_disk_that_is_too_small_is_told_with_what_the_club_has_on_it() -> None:
+    disk = seen(CLUB_SITE, disk_total_bytes=1000, disk_free_bytes=0)
+    full = msgspec.structs.replace(
+        told_by_club([], [], file_count=3, file_bytes=2_100_000_000), sites={CLUB_SITE: disk}
+    )
+    found = cautions(planned(["site gone"], [], full), CLUB_SITE)["DiskTooSmall"]
+    assert found.endswith("has 0 B to spare; the club's own files have 2.1 GB")
 
 
 def test_silent_box_is_told_with_its_silence() -> None:
