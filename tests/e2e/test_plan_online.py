@@ -89,7 +89,7 @@ def test_boxes_hold_what_they_reported_and_the_rest_is_fetched(desk: Desk) -> No
     told = {caution["code"]: caution["sites"] for caution in made["cautions"]}
     assert told == {"DiskTooSmall": {"brest": "needs 400 B, has 100 B to spare"}, "NeverReported": {"rennes": ""}}
     (unknown,) = made["unknown"]
-    assert "on 2 boxes: it was not told" in unknown and made["observed_at"]
+    assert "on 3 boxes: it was not told" in unknown and made["observed_at"]
 
 
 def test_club_that_has_the_name_of_what_comes_is_told_before_the_change_is_made(desk: Desk) -> None:
