@@ -51,8 +51,8 @@ bench: $(VENV)/.dev ## measure beside floors and peers; writes bench.json
 fuzz: $(VENV)/.dev ## a million hostile inputs, none may crash or hang (SEED=1 INPUTS=1000000)
 	@$(BIN)/python -m tests.fuzz --seed $(SEED) --inputs $(INPUTS) --workers $(JOBS)
 
-test-crash: $(VENV)/.dev ## kill the agent, and cut its power, at every mutating system call (root for the power; needs strace)
-	@$(BIN)/pytest tests/crash --long
+test-crash: $(VENV)/.dev ## kill the agent, cut its power, fail its disk at every mutating system call (root for real disks; needs strace)
+	@$(BIN)/pytest -q tests/crash/test_no_call_bypasses.py && $(BIN)/python -m tests.crash --jobs $(JOBS)
 
 test-faults: $(VENV)/.dev ## everything else that may go wrong: the network at every request, services, clocks, processes, writers
 	@$(BIN)/pytest tests/faults --long

@@ -5,22 +5,24 @@ Reads do not go through `system_calls`; the child of a point puts its own `os.re
 
 import errno
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 from reconciler_agent.errors import AgentError
 from reconciler_agent.system_calls import SYSTEM, Calls
-from tests.crash.matrix import Scenario, in_child
+from tests.crash.dying import in_child
+from tests.crash.scenario import Scenario
+from tests.crash.trial import WRONG, problem
 
 LIFE_S: Final = 120
 """A life that has not ended by then never will."""
 TAKES_ROOM: Final = frozenset({"create", "write", "allocate", "mkdir", "rename", "exchange", "symlink"})
 """What a full disk refuses; what gives room back goes on."""
+MAKES_FILES: Final = frozenset({"create", "mkdir", "symlink"})
+"""What a disk without a free inode refuses."""
 DISK_ERRORS: Final = frozenset({"write", "fsync", "truncate", "rename", "exchange"})
 
 READS_OF_A_COPY: Final = 2
@@ -44,6 +46,7 @@ class Kind(NamedTuple):
 
 KINDS: Final[dict[str, Kind]] = {
     "ENOSPC": Kind(errno.ENOSPC, TAKES_ROOM),
+    "ENOSPC for inodes": Kind(errno.ENOSPC, MAKES_FILES),
     "EIO": Kind(errno.EIO, DISK_ERRORS),
     "EROFS": Kind(errno.EROFS, frozenset(Calls._fields) - {"fsync"}),
     "short write": Kind(0, frozenset({"write"})),
@@ -72,7 +75,7 @@ class FaultyDisk:
 
     def _wrap(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def made(*arguments: Any, **named: Any) -> Any:
-            if name not in self._kind.met_by or not self._strikes():
+            if name not in self._kind.met_by or _is_there_already(name, arguments, named) or not self._strikes():
                 return call(*arguments, **named)
             if self._kind.error:
                 raise OSError(self._kind.error, os.strerror(self._kind.error))
@@ -92,57 +95,59 @@ def loses_state(fault: Fault) -> bool:
     return fault.kind == "EIO on read" and fault.lasting and fault.number <= READS_OF_A_COPY
 
 
-class FaultMatrix:
-    """Every fault in a life of a scenario, and what came of it."""
+class Faults:
+    """Every fault of a kind in a life, and what comes of it."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, kind: str) -> None:
         self.scenario = scenario
-        self.points = 0
-        self.failures: list[str] = []
+        self.kind = kind
 
-    def all_faults(self, kind: str) -> list[Fault]:
+    def move_to(self, folder: Path) -> None:
+        """Use this folder from now on."""
+        self.scenario.move_to(folder)
+
+    def points(self) -> list[Fault]:
         """At each call of an undisturbed life that can meet it: once, and from there on."""
-        disk = FaultyDisk(kind)
-        self._reset()
+        disk = FaultyDisk(self.kind)
+        self.scenario.reset()
         with disk.reads():
             self.scenario.update(disk.calls)
-        every = [Fault(kind, number, lasting) for number in range(1, disk.count + 1) for lasting in (False, True)]
+        every = [Fault(self.kind, number, lasting) for number in range(1, disk.count + 1) for lasting in (False, True)]
         return [fault for fault in every if not loses_state(fault)]
 
-    def try_fault(self, fault: Fault) -> None:
+    def look_at(self, fault: Fault) -> str:
         """A life in which the disk fails, and one in which it does not."""
-        self._reset()
-        self.points += 1
         try:
+            self.scenario.reset()
             assert in_child(lambda: self._live_with(fault)) == 0, "the agent did not live with it"
             self.scenario.require_playable()
             assert in_child(self.scenario.update) == 0, "the next life failed"
             self.scenario.require_converged()
             self.scenario.require_rest()
-        except (AssertionError, OSError, ValueError) as problem:
+        except WRONG as found:
             lasting = " and from there on" if fault.lasting else ""
-            where = f"{self.scenario.name}: {fault.kind} at call {fault.number}{lasting}"
-            self.failures.append(f"{where}: {type(problem).__name__}: {problem}")
+            return problem(f"{self.scenario.name}: {fault.kind} at call {fault.number}{lasting}", found)
+        return ""
 
     def _live_with(self, fault: Fault) -> None:
-        """In a child: an AgentError may end a life, since it has said what is wrong; nothing else may."""
-        signal.alarm(LIFE_S)
+        """In a child."""
         disk = FaultyDisk(fault.kind, fault)
-        try:
-            with disk.reads():
-                self.scenario.update(disk.calls)
-        except AgentError as problem:
-            assert str(problem).startswith("cannot "), problem
-
-    def _reset(self) -> None:
-        shutil.rmtree(self.scenario.work, ignore_errors=True)
-        self.scenario.outside.unlink(missing_ok=True)
-        shutil.copytree(self.scenario.template, self.scenario.work, symlinks=True)
+        with disk.reads():
+            live(lambda: self.scenario.update(disk.calls))
 
 
-@contextmanager
-def fault_matrix(kind: type[Scenario]) -> Iterator[FaultMatrix]:
-    """A matrix in memory, where there is such a file system."""
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if memory.is_dir() else None, prefix="neopro-faults-") as folder:
-        yield FaultMatrix(kind(Path(folder)))
+def live(update: Callable[[], None]) -> None:
+    """In a child: an AgentError may end a life, since it has said what is wrong; nothing else may."""
+    signal.alarm(LIFE_S)
+    try:
+        update()
+    except AgentError as found:
+        assert str(found).startswith("cannot "), found
+
+
+def _is_there_already(name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> bool:
+    """Whether a file is only opened again, which takes no inode."""
+    try:
+        return name == "create" and bool(os.lstat(arguments[0], dir_fd=named["dir_fd"]))
+    except FileNotFoundError:
+        return False

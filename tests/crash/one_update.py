@@ -8,7 +8,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.crash.matrix import Update, counting
+from tests.crash.dying import counting
+from tests.crash.lives import Update
 
 BEGIN, END = Path("/mark-begin"), Path("/mark-end")
 

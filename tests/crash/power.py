@@ -1,35 +1,25 @@
-"""Cut the power at a system call: a real ext4 in a file, copied while the agent lives on it, and mounted again.
+"""Cut the power at a system call: what a disk holds then is copied while the agent lives on it, and booted from.
 
-One life of the agent is one recording: before every call that changes the file system (and at its end) the backing
-file is copied, which is what a disk holds at which the power goes there, with what the agent had told others until
-then. Two kinds of kernel are recorded: a `lazy` one writes down nothing that it was not asked for, an `eager` one
-commits its journal before every call, so that names are on the disk and bytes that were not synced are not.
-`noauto_da_alloc`: by default ext4 hides a missing fsync behind renames.
+One life of the agent is one recording: before every call that changes the file system (and at its end) the disk is
+copied, with what the agent had told others until then. Each life is recorded on several machines (`disks.KERNELS`): a
+`lazy` kernel writes down nothing that it was not asked for, an `eager` one commits its journal before every call, and
+a `strict` one, a model, keeps nothing but what was synced, name by name.
 """
 
 import json
-import os
-import platform
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Final, Literal, NamedTuple
-
-import zstandard
+from typing import Any, NamedTuple
 
 from reconciler_agent.app import read_state
 from reconciler_agent.core.trust import current_head
-from reconciler_agent.system_calls import Calls
-from tests.crash.matrix import Scenario, counting, in_child
-
-Kernel = Literal["lazy", "eager"]
-KERNELS: Final[tuple[Kernel, ...]] = ("lazy", "eager")
-SIZE_BYTES: Final = 24 << 20
-OPTIONS: Final = "noauto_da_alloc"
-SURROUNDINGS: Final = f"Linux {platform.release()}, ext4 ({OPTIONS}) on a loop device"
+from reconciler_agent.system_calls import SYSTEM, Calls
+from tests.crash.disks import KERNELS, Machine
+from tests.crash.dying import counting, in_child
+from tests.crash.scenario import Scenario
+from tests.crash.trial import WRONG, problem
 
 Seed = Callable[[Calls], Calls]
 """What a bug makes of the system calls."""
@@ -45,100 +35,51 @@ class Told(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """The disk before the `number`th call (from 1; one more than there are calls: at the end)."""
+    """The disk before the `number`th call (from 1; one more than there are calls: at the end).
+
+    `after`: where the power was cut before, in words. `live`: another life is to follow, and not only a look.
+    """
 
     number: int
     kind: str
     disk: bytes
     told: Told
+    after: str = ""
+    live: bool = True
 
-
-def why_not() -> str:
-    """Why power cannot be cut here; empty when it can."""
-    if os.geteuid() != 0:
-        return "cutting the power needs root, to mount a file system"
-    missing = [tool for tool in ("mkfs.ext4", "mount", "umount") if not shutil.which(tool)]
-    if missing:
-        return f"{missing[0]} is not installed"
-    with TemporaryDirectory() as folder:
-        try:
-            Machine(Path(folder)).close()
-        except subprocess.CalledProcessError as problem:
-            return f"no ext4 can be mounted from a file here: {problem.stderr.decode().strip()}"
-    return ""
-
-
-class Machine:
-    """A disk in a file, mounted at `mount` while it runs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.image = folder / "disk"
-        self.mount = folder / "mount"
-        self.mount.mkdir()
-        with self.image.open("wb") as file:
-            file.truncate(SIZE_BYTES)
-        _run("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(self.image))
-        self._mounted = False
-        self.start()
-
-    def start(self) -> None:
-        """Mount the disk, which takes up its journal."""
-        _run("mount", "-o", f"loop,{OPTIONS}", str(self.image), str(self.mount))
-        self._mounted = True
-
-    def close(self) -> None:
-        """Unmount the disk."""
-        if self._mounted:
-            _run("umount", str(self.mount))
-            self._mounted = False
-
-    def copy(self) -> bytes:
-        """What the disk holds, and the kernel does not hold back, at one instant: none was half written; packed."""
-        before, data = b"", self.image.read_bytes()
-        while before != data:
-            before, data = data, self.image.read_bytes()
-        return zstandard.compress(data, 1)
-
-    def restart(self, disk: bytes) -> None:
-        """Begin again with this disk."""
-        self.close()
-        self.image.write_bytes(zstandard.decompress(disk))
-        self.start()
-
-    def commit(self) -> None:
-        """Let the kernel write down its journal: of everything else what was not synced stays in memory."""
-        with (self.mount / "unrelated").open("ab") as file:
-            file.write(b".")
-            file.flush()
-            os.fsync(file.fileno())
+    @property
+    def where(self) -> str:
+        """In words."""
+        return f"{self.after}before call {self.number} ({self.kind})"
 
 
 class Recording:
-    """The disks of one life, which follows on `before`."""
+    """What a cut would leave at each call of one life, written down in a child."""
 
-    def __init__(self, scenario: Scenario, machine: Machine, kernel: Kernel, before: Told) -> None:
+    def __init__(self, scenario: Scenario, machine: Machine, before: Told, wanted: Callable[[], bool]) -> None:
         self._scenario = scenario
         self._machine = machine
-        self._kernel = kernel
         self._before = before
+        self._wanted = wanted
         self._calls = 0
         self._reports = len(scenario.world.central.reports)
 
     def keep_in(self, folder: Path, seed: Seed) -> None:
-        """In a child: live, and write what a cut would leave at each call."""
+        """Live."""
 
         def before(number: int, kind: str, _arguments: tuple[Any, ...]) -> None:
             self._calls = number
-            if self._kernel == "eager":
-                self._machine.commit()
+            self._machine.before_call()
             self._keep(folder, number, kind)
 
-        self._scenario.update(seed(counting(before, lambda _number: None)))
+        watched = self._machine.watched(SYSTEM)
+        self._scenario.update(seed(counting(before, lambda _number: None, watched)))
         self._keep(folder, self._calls + 1, "the end")
 
     def _keep(self, folder: Path, number: int, kind: str) -> None:
-        (folder / f"{number:05}.disk").write_bytes(self._machine.copy())
-        (folder / f"{number:05}.told").write_text(json.dumps([kind, *self._told()]))
+        if self._wanted():
+            (folder / f"{number:05}.disk").write_bytes(self._machine.copy())
+            (folder / f"{number:05}.told").write_text(json.dumps([kind, *self._told()]))
 
     def _told(self) -> Told:
         reports = self._scenario.world.central.reports[self._reports :]
@@ -150,58 +91,52 @@ class Recording:
         )
 
 
-def read_cuts(folder: Path) -> Iterator[Cut]:
-    """What a recording kept, in order."""
-    for path in sorted(folder.glob("*.disk")):
-        kind, committed, accepted, last_event, done = json.loads(path.with_suffix(".told").read_text())
-        yield Cut(int(path.stem), kind, path.read_bytes(), Told(committed, accepted, last_event, tuple(done)))
+class Power:
+    """The cuts of a life on one kind of machine."""
 
-
-class PowerMatrix:
-    """Every cut of a scenario, and what came of it. Equal disks (with equal facts told) are tried once."""
-
-    def __init__(self, scenario: Scenario, folder: Path) -> None:
+    def __init__(self, scenario: Scenario, kernel: str, folder: Path) -> None:
         self.scenario = scenario
-        self.failures: list[str] = []
-        self.cuts = 0
-        self.disks = 0
+        self.kernel = kernel
+        self.calls = len(scenario.calls())
         self._boots = 0
+        self.move_to(folder)
+        with self._machine.running(self._machine.empty):
+            shutil.copytree(scenario.template, scenario.work, symlinks=True)
+            self.surroundings = self._machine.surroundings()
+        self._first = self._machine.copy()
+
+    def move_to(self, folder: Path) -> None:
+        """Use this folder from now on."""
         self._folder = folder
-        self._tried: set[tuple[bytes, Told, bool]] = set()
-        self.machine = Machine(folder)
-        scenario.work = self.machine.mount / "work"
-        shutil.copytree(scenario.template, scenario.work, symlinks=True)
-        self.machine.close()
-        self._first = self.machine.copy()
+        self._machine = KERNELS[self.kernel](folder)
+        self.scenario.move_to(folder)
+        self.scenario.work = self._machine.root / "work"
 
-    def record(self, kernel: Kernel, after: Cut | None = None, seed: Seed = lambda calls: calls) -> list[Cut]:
-        """Live once without a cut, on a fresh disk or `after` a cut."""
-        before = after.told if after else Told()
-        self._start(after.disk if after else self._first, before)
+    def record(
+        self, after: Cut | None = None, seed: Seed = lambda calls: calls, wanted: Callable[[], bool] = lambda: True
+    ) -> list[Cut]:
+        """The cuts of a life that is not cut, on a fresh disk or `after` a cut; `wanted`: whether to keep the next."""
+        told = after.told if after else Told()
         kept = self._folder / "kept"
-        shutil.rmtree(kept, ignore_errors=True)
         kept.mkdir()
-        recording = Recording(self.scenario, self.machine, kernel, before)
-        status = in_child(lambda: recording.keep_in(kept, seed))
-        assert status == 0, f"{self.scenario.name}: an undisturbed life failed"
-        return list(read_cuts(kept))
+        with self._boot(after.disk if after else self._first, told):
+            recording = Recording(self.scenario, self._machine, told, wanted)
+            assert in_child(lambda: recording.keep_in(kept, seed)) == 0, f"{self.scenario.name}: a whole life failed"
+        found = list(_read(kept, f"{after.where}, then " if after else ""))
+        shutil.rmtree(kept)
+        return found
 
-    def try_cut(self, kernel: Kernel, cut: Cut, live: bool = True) -> None:
-        """Power off there, on again, and see that it did no harm: at once and, with `live`, after another life."""
-        self.cuts += 1
-        if (cut.disk, cut.told, live) in self._tried:
-            return
-        self._tried.add((cut.disk, cut.told, live))
-        self.disks += 1
+    def look_at(self, cut: Cut) -> str:
+        """Power off there, on again: does it do no harm, at once and, if it is to live, after another life?"""
         try:
-            self._start(cut.disk, cut.told)
-            self._require_told(cut.told)
-            self.scenario.require_playable()
-            if live:
-                self._live_on(cut.told)
-        except (AssertionError, OSError, ValueError) as problem:
-            where = f"{self.scenario.name}: cut before call {cut.number} ({cut.kind}), {kernel} kernel"
-            self.failures.append(f"{where}: {type(problem).__name__}: {problem}")
+            with self._boot(cut.disk, cut.told):
+                self._require_told(cut.told)
+                self.scenario.require_playable()
+                if cut.live:
+                    self._live_on(cut.told)
+        except WRONG as found:
+            return problem(f"{self.scenario.name}: cut {cut.where}, {self.kernel} machine", found)
+        return ""
 
     def _live_on(self, told: Told) -> None:
         assert in_child(self.scenario.update) == 0, "the next life failed"
@@ -209,12 +144,14 @@ class PowerMatrix:
         self.scenario.require_converged()
         self.scenario.require_rest()
 
-    def _start(self, disk: bytes, told: Told) -> None:
-        """Boot with this disk, in a world where what was done stays done."""
-        self.machine.restart(disk)
-        self.scenario.outside.write_text("".join(f"{what}\n" for what in told.done))
-        self._boots += 1
-        self.scenario.world.clock.life = f"life {self._boots}"
+    @contextmanager
+    def _boot(self, disk: bytes, told: Told) -> Iterator[None]:
+        """With this disk, in a world where what was done stays done."""
+        with self._machine.running(disk):
+            self.scenario.outside.write_text("".join(f"{what}\n" for what in told.done))
+            self._boots += 1
+            self.scenario.world.clock.life = f"life {self._boots}"
+            yield
 
     def _require_told(self, told: Told) -> None:
         """No fact that others were told is gone."""
@@ -227,25 +164,14 @@ class PowerMatrix:
         assert (head.generation if head else 0) >= told.accepted, f"it forgot generation {told.accepted}"
         assert state.last_event >= told.last_event, f"event {state.last_event} is the last, told {told.last_event}"
 
-    def line(self, calls: int) -> str:
-        """What was counted."""
-        return (
-            f"{self.scenario.name}: {self.cuts} power cuts tried of {calls} calls ({self.disks} different disks),"
-            f" {len(self.failures)} failures; {SURROUNDINGS}"
-        )
+
+def different(cuts: Iterable[Cut]) -> list[Cut]:
+    """Each disk once, with what was told: equal ones come to the same."""
+    return list({(cut.disk, cut.told, cut.live): cut for cut in cuts}.values())
 
 
-@contextmanager
-def power_matrix(kind: type[Scenario]) -> Iterator[PowerMatrix]:
-    """A matrix whose disk is a file in memory, where there is such a file system."""
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if memory.is_dir() else None, prefix="neopro-power-") as folder:
-        made = PowerMatrix(kind(Path(folder)), Path(folder))
-        try:
-            yield made
-        finally:
-            made.machine.close()
-
-
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True)
+def _read(folder: Path, after: str) -> Iterator[Cut]:
+    """What a recording kept, in order."""
+    for path in sorted(folder.glob("*.disk")):
+        kind, committed, accepted, last_event, done = json.loads(path.with_suffix(".told").read_text())
+        yield Cut(int(path.stem), kind, path.read_bytes(), Told(committed, accepted, last_event, tuple(done)), after)

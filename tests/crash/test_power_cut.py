@@ -4,43 +4,42 @@ import random
 
 import pytest
 
-from tests.crash.matrix import SCENARIOS, Operated, Scenario, Update
-from tests.crash.power import KERNELS, power_matrix, why_not
+from tests.crash.disks import KERNELS
+from tests.crash.lives import LIVES, Operated
+from tests.crash.power import Power
+from tests.crash.scenario import Scenario
+from tests.crash.suites import kernels
+from tests.crash.trial import look_at_all, workshop
 
-SAMPLE = 5
-RECOVERIES = 6
-CUTS_IN_RECOVERY = 12
+SAMPLE = 3
 SEED = 20261126
-SAMPLED = (Update, Operated)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def powered() -> None:
-    if reason := why_not():
-        pytest.skip(reason)
-
-
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(kind, marks=() if kind in SAMPLED else pytest.mark.slow) for kind in SCENARIOS],
-    ids=lambda kind: kind.name.replace(" ", "-"),
-)
+@pytest.mark.parametrize("kind", LIVES, ids=lambda kind: kind.name.replace(" ", "-"))
 def test_power_cut_at_any_call_keeps_what_was_told_and_converges(
-    kind: type[Scenario], long: bool, capsys: pytest.CaptureFixture[str]
+    kind: type[Scenario], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    look_at_some(kind, "strict", capsys)
+
+
+@pytest.mark.parametrize("kernel", [kernel for kernel in KERNELS if kernel != "strict"])
+def test_power_cut_of_a_real_disk_keeps_what_was_told_and_converges(
+    kernel: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if kernel not in kernels():
+        pytest.skip("cutting the power of a real file system needs root, mkfs.ext4 and loop devices")
+    look_at_some(Operated, kernel, capsys)
+
+
+def look_at_some(kind: type[Scenario], kernel: str, capsys: pytest.CaptureFixture[str]) -> None:
     chance = random.Random(SEED)
-    calls = 0
-    with power_matrix(kind) as tried:
-        for kernel in KERNELS:
-            cuts = tried.record(kernel)
-            calls = cuts[-1].number - 1
-            for cut in cuts if long else chance.sample(cuts, SAMPLE):
-                tried.try_cut(kernel, cut)
-            for cut in chance.sample(cuts, RECOVERIES if long else 0):
-                again = tried.record(kernel, cut)
-                for second in chance.sample(again, min(CUTS_IN_RECOVERY, len(again))):
-                    tried.try_cut(kernel, second)
+    with workshop() as folder:
+        tried = Power(kind(folder), kernel, folder)
+        share = 3 * SAMPLE / tried.calls
+        cuts = tried.record(wanted=lambda: chance.random() < share)
+        chosen = chance.sample(cuts, min(SAMPLE, len(cuts)))
+        failures = [*filter(None, look_at_all(tried, chosen))]
     with capsys.disabled():
-        print(f"\n{tried.line(calls)}")
-    assert not tried.failures, "\n".join(tried.failures[:20])
+        print(f"\n{kind.name}: {len(chosen)} power cuts of {tried.calls} calls, {kernel}, {len(failures)} failures")
+    assert chosen
+    assert not failures, "\n".join(failures)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler_agent.system_calls import SYSTEM
-from tests.crash.matrix import die, in_child
+from tests.crash.dying import die, in_child
 from tests.support.agent_world import AgentWorld, application, manifest_of
 
 
