@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
-from reconciler_agent.core.screen import ScreenState, Signal, Watched, judge, read_signal, watch
+from reconciler_agent.core.screen import Notice, ScreenState, Signal, Watched, judge, read_signal, watch
 from reconciler_agent.errors import NetworkTrouble
 from reconciler_agent.transport import Ask, fetch, open_client, require_safe_url, trust_nobody
 
@@ -80,18 +80,19 @@ class BoxApp:
         found = _object(answer.body.decode("utf-8", "replace")).get("connections")
         return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None
 
-    def notify(self) -> bool:
-        """Tell the screen to read the configuration again; whether the application was seen to pass it on."""
+    def notify(self) -> Notice:
+        """Tell the screen to read the configuration again, and see whether anybody was there to hear it."""
+        heard: Notice = "nobody" if self._connections() == 0 else "told"  # before ours is one of them
         try:
             with self._connect(NOTICE_S) as session:
                 for event in session.events():
                     if event.name == "connect":
                         session.emit("config_updated")
                     if event.name == "action" and _is_reload(event.data):
-                        return True
+                        return heard
         except NetworkTrouble:
-            return False
-        return False
+            return "silent"
+        return "silent"
 
     @contextmanager
     def _connect(self, within_s: float) -> Iterator["_Session"]:

@@ -31,7 +31,7 @@ from reconciler_agent.errors import AgentError, NetworkTrouble, ServiceFailed, S
 from reconciler_agent.gate import Gatekeeper
 from reconciler_agent.resources import configuration, release
 from reconciler_agent.state import Installed, Store
-from reconciler_agent.steps import Box, Steps, Wanted
+from reconciler_agent.steps import KIOSK, Box, Steps, Wanted
 from schemas.manifest import ReleaseTarget, SiteManifest
 from schemas.names import Digest
 from schemas.status import RunId, Waiting
@@ -84,6 +84,13 @@ class _Round:
                 f" {runs} runs here; give this site such a release first"
             )
             self.failures[REQUIREMENT] = Failure(reason=REQUIREMENT, message=message)
+
+    def not_told(self, what: str, outcome: str) -> None:
+        """Say why the screen has not heard of the configuration; it is told again in the next round."""
+        self.untried.add(what)
+        why = "the box's application does not answer" if outcome == "untold" else "no page is connected to it"
+        message = f"The screen was not told yet: {why}."
+        self.untold.append(Waiting(step=what, reason="ScreenNotTold", message=message))
 
     def failed(self, what: str, problem: AgentError) -> None:
         """Remember why a step could not be done; trouble with the network is no failure of the box."""
@@ -197,7 +204,7 @@ class Convergence:
             adopting=running.adopting,
             closed=(*self._closed(), *running.closed),
             stopped=stopped,
-            outdated=state.restart,
+            outdated=(*state.restart, KIOSK) if state.unseen else state.restart,
             updates=self._updates,
         )
 
@@ -249,10 +256,8 @@ class Convergence:
                     self._configured = wanted.manifest
                 if outcome == "settling":
                     gathered.settling = describe(step) + "."
-                if outcome == "untold":
-                    gathered.untried.add(name(step))
-                    message = "The screen was not told yet: the box's application does not answer."
-                    gathered.untold.append(Waiting(step=name(step), reason="ScreenNotTold", message=message))
+                if outcome in ("untold", "unseen"):
+                    gathered.not_told(name(step), outcome)
 
     def _stopped(self, wanted: ReleaseTarget | None, gathered: _Round) -> tuple[str, ...]:
         """Units of the release that is in force which do not run."""

@@ -88,6 +88,7 @@ class State(Struct, frozen=True, kw_only=True):
     upkept_at: Instant | None = None
     deep: int = 0
     restart: tuple[str, ...] = ()
+    unseen: bool = False
     wanted: dict[str, Instant] = {}
     operations: dict[DocumentId, Entry] = {}
     restored: Digest | None = None

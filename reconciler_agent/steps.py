@@ -3,7 +3,7 @@
 A step that cannot be done raises the AgentError that says why; it is tried again in a later round.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from datetime import date, datetime
 from itertools import groupby
@@ -29,9 +29,9 @@ from reconciler_agent.core.plan import (
     WriteConfiguration,
 )
 from reconciler_agent.core.report import enqueue, numbered
-from reconciler_agent.core.screen import ScreenState
+from reconciler_agent.core.screen import Notice, ScreenState
 from reconciler_agent.core.trust import require_release_allowed
-from reconciler_agent.errors import AgentError, DiskFault, DiskFull
+from reconciler_agent.errors import AgentError, DiskFault, DiskFull, ServiceFailed
 from reconciler_agent.observe import Health, SystemClock
 from reconciler_agent.resources.access import Access
 from reconciler_agent.resources.admin_unit import AdminUnit
@@ -49,8 +49,11 @@ from schemas.names import Digest
 from schemas.status import Reason, RunId
 
 MAX_WHY: Final = 1000
-Outcome = Literal["done", "settling", "untold"]
-"""`settling`: look again in a moment. `untold`: done, but the screen did not hear of it yet."""
+KIOSK: Final = "neopro-kiosk"
+Outcome = Literal["done", "settling", "untold", "unseen"]
+"""`settling`: look again in a moment. `untold`, `unseen`: done, but the screen did not hear of it yet, since the
+application did not answer, or since no page was there."""
+OUTCOMES: Final[Mapping[Notice, Outcome]] = {"told": "done", "silent": "untold", "nobody": "unseen"}
 
 
 class Screen(Protocol):
@@ -187,7 +190,18 @@ class Steps:
         for old, new in applied.renamed.items():
             said = f"The club's category {old!r} goes on as {new!r}: the fleet has one of that id."
             self.say("info", "ClubCategoryRenamed", said)
-        return "done" if applied.notified else "untold"
+        unseen = applied.notice == "nobody" and applied.absent
+        if unseen and not self._shows(KIOSK):  # there is no screen to tell
+            self._box.configuration.spare_notice()
+            return "done"
+        self._store.keep(replace(self._store.state, unseen=unseen))
+        return OUTCOMES[applied.notice]
+
+    def _shows(self, unit: str) -> bool:
+        try:
+            return self._box.services.state(unit).active
+        except ServiceFailed:
+            return False
 
     # Releases
 
@@ -332,6 +346,10 @@ class Steps:
         self._box.services.restart(unit)
         if unit in state.restart:
             self._store.keep(replace(state, restart=tuple(u for u in state.restart if u != unit)))
+        elif unit == KIOSK and state.unseen:
+            self._box.configuration.spare_notice()
+            self._store.keep(replace(state, unseen=False))
+            self.say("info", "ScreenRestarted", f"No page heard of the new configuration: {KIOSK} was started anew.")
         else:
             self.say("warning", "ServiceStarted", f"{unit} did not run and was started.")
 

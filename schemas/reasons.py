@@ -210,9 +210,12 @@ CONTENT: Final[Mapping[Reason, Meaning]] = {
         "Tell the club, or choose another id in Git.",
     ),
     "ScreenNotTold": M(
-        "The configuration is written, but the application did not confirm that it told the screen.",
-        "Nothing: it is told again. If it stays, restart the application (`neopro op restart`).",
+        "The configuration is written, but the application did not confirm that it told the screen, or no page was "
+        "connected to hear it.",
+        "Nothing: it is told again, and after two minutes without a page the kiosk is restarted in a quiet window. If "
+        "it stays, restart the application (`neopro op restart`).",
     ),
+    "ScreenRestarted": M("No page heard of a new configuration, so the kiosk was started anew.", "Nothing."),
     "BackupPutBack": M("The club's configuration was put back from its backup.", "Nothing."),
     "BackupUnreadable": M(
         "The backup that is to be put back cannot be read here, or none can be made.",

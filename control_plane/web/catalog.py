@@ -119,6 +119,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     "reason.Superseded": ("Newer news came", "Une consigne plus récente est arrivée"),
     "reason.Retired": ("Retired", "Retiré"),
     "reason.ScreenNotTold": ("The screen was not told", "L’écran n’a pas été prévenu"),
+    "reason.ScreenRestarted": ("The screen was restarted", "L’écran a été redémarré"),
     "reason.ServiceStarted": ("A service was started", "Un service a été démarré"),
     "reason.AnalyticsDropped": ("Counts of what was played were dropped", "Des comptages de diffusion ont été perdus"),
     "reason.AnalyticsUnreadable": (

@@ -180,7 +180,7 @@ def differences(changes: Changes) -> list[Difference]:
     ]
     found += [Difference(kind="service", what=unit, desired="running", observed="stopped") for unit in changes.start]
     found += [
-        Difference(kind="service", what=unit, desired="as released", observed="runs what was changed on the box")
+        Difference(kind="service", what=unit, desired="as desired", observed="runs or shows what was replaced")
         for unit in changes.restart
     ]
     return found

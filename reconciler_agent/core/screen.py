@@ -1,6 +1,6 @@
 """What is on the screen, from what the box's application says: may the picture be disturbed now?"""
 
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -9,6 +9,10 @@ STALE_S: Final = 4 * 3600.0
 NEUTRAL: Final = "neutral"
 LOOK_AWAY_S: Final = 300.0
 """Between two looks that lie further apart anything may have been played."""
+
+
+Notice = Literal["told", "nobody", "silent"]
+"""What came of a notice: passed on to the pages; passed on, and no page was there; the application did not answer."""
 
 
 class Signal(Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from msgspec import Struct
 from reconciler_agent.core.changes import carry, referenced_paths, same
 from reconciler_agent.core.club import put_back
 from reconciler_agent.core.merge import Merged, merge
+from reconciler_agent.core.screen import Notice
 from reconciler_agent.durable import Disk
 from reconciler_agent.errors import ConfigurationUnreadable
 from reconciler_agent.resources.configuration_file import (
@@ -31,13 +32,15 @@ from schemas.status import Difference
 
 BUSY_S: Final = 60.0
 """How long other writers may keep `apply` from finding a quiet second before it gives up until the next round."""
+ABSENT_S: Final = 120.0
+"""A page that was cut off connects again within seconds; one that is loaded with the machine, within a minute."""
 
 
 class Screen(Protocol):
     """Who is told that the configuration changed."""
 
-    def notify(self) -> bool:
-        """Tell, and say whether the notice was seen to be delivered."""
+    def notify(self) -> Notice:
+        """Tell, and say what came of it."""
 
 
 class Observation(Struct, frozen=True, kw_only=True):
@@ -54,13 +57,15 @@ class Observation(Struct, frozen=True, kw_only=True):
 
 
 class Applied(Struct, frozen=True, kw_only=True):
-    """`notified`: no notice is due any more. If one is, `observe` says that it is not settled, and `apply` tries again.
+    """`notice`: what came of it; after `told` none is due any more, else `observe` says that it is not settled, and
+    `apply` tries again. `absent`: the screen's page has not been there for so long that it will not come by itself.
 
     `renamed`: club categories whose id a central one took, or whose videos moved out of one; old id: new id.
     """
 
     changed: bool
-    notified: bool
+    notice: Notice
+    absent: bool = False
     differences: list[Difference] = []
     renamed: dict[str, str] = {}
 
@@ -87,6 +92,7 @@ class Configuration:
         self._computed: _Computed | None = None
         self._late: list[Late] = []
         self._notice_due = False
+        self._alone_s: float | None = None
         self._club: dict[str, Any] | None = None
 
     def recover(self) -> None:
@@ -152,8 +158,19 @@ class Configuration:
         self._file.link()
         self._club = None
         self._notice_due = self._notice_due or changed
-        notified = self._tell()
-        return Applied(changed=changed, notified=notified, differences=merged.differences, renamed=merged.renamed)
+        return Applied(
+            changed=changed,
+            notice=self._tell(),
+            absent=self._alone_s is not None and self._clock.monotonic() - self._alone_s >= ABSENT_S,
+            differences=merged.differences,
+            renamed=merged.renamed,
+        )
+
+    def spare_notice(self) -> None:
+        """No notice is due any more: the screen's page is loaded anew, or there is none."""
+        self._notice_due, self._alone_s = False, None
+        if not self._late:
+            self._file.finish()
 
     def secure(self) -> None:
         """Have the applications read `data/configuration.json` itself, before another page takes the place of theirs.
@@ -211,11 +228,15 @@ class Configuration:
             self._computed = known
         return known
 
-    def _tell(self) -> bool:
-        """Whether no notice is due any more; a notice that cannot be delivered is remembered across restarts."""
-        if not self._notice_due or self._screen.notify():
-            self._notice_due = False
-            self._file.finish()
-            return True
+    def _tell(self) -> Notice:
+        """Tell the screen if it is due; a notice that did not reach it is remembered across restarts."""
+        notice = self._screen.notify() if self._notice_due else "told"
+        if notice == "told":
+            self.spare_notice()
+            return notice
         self._file.await_notice(self._late)
-        return False
+        if notice == "silent":
+            self._alone_s = None
+        elif self._alone_s is None:
+            self._alone_s = self._clock.monotonic()
+        return notice

@@ -103,6 +103,7 @@ class ConfigurationFile:
         self._good: Digest | None = None
         self._kept: Standing | None = None
         self._recorded = True
+        self._awaited: list[Late] | None = None
         self._marked_lost = True
 
     @property
@@ -279,15 +280,18 @@ class ConfigurationFile:
 
     def await_notice(self, late: list[Late]) -> None:
         """Remember across restarts that the screen is to be told, and what is still to be carried."""
+        if self._awaited == late:
+            return
         self._write_record(Record(late=late))
         self._disk.remove(self._own("next"))
+        self._awaited = late
 
     def finish(self) -> None:
         """Forget the exchange: it is done, and the screen was told."""
         if self._recorded:
             self._disk.remove(self._own("next"))
             self._disk.remove(self._own("record"))
-            self._recorded = False
+            self._recorded, self._awaited = False, None
 
     def _look_at_displaced(self, standing: Standing) -> list[Late]:
         """What a writer left in the displaced file, when it has been quiet for a second; bounded.
@@ -317,7 +321,7 @@ class ConfigurationFile:
 
     def _write_record(self, record: Record) -> None:
         self._disk.write_file(self._own("record"), msgspec.json.encode(record), 0o600)
-        self._recorded = True
+        self._recorded, self._awaited = True, None
 
     def _own(self, name: str) -> str:
         return f"{self._disk.private}/configuration.{name}.json"

@@ -1,5 +1,6 @@
 """The box's application, asked and told over a real Socket.IO server."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -70,21 +71,32 @@ def test_remote_is_a_second_page_that_is_connected(page: bytes, connections: int
 
 
 def test_notice_that_is_passed_on_is_delivered(application: BoxApplication) -> None:
-    assert ask(application).notify()
+    assert ask(application).notify() == "told"
     assert application.notices == 1
+
+
+@pytest.mark.parametrize(("connections", "notice"), [(0, "nobody"), (1, "told"), (2, "told")])
+def test_notice_tells_whether_a_page_was_there_to_hear_it(connections: int, notice: str) -> None:
+    def health(_environ: object, start: Callable[..., object]) -> list[bytes]:
+        start("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps({"status": "ok", "connections": connections}).encode()]
+
+    with BoxApplication(page=health).serving() as application:
+        assert ask(application).notify() == notice
+        assert application.notices == 1
 
 
 def test_notice_that_is_not_passed_on_is_not_delivered() -> None:
     with BoxApplication().serving() as application:
         application.deaf = True
-        assert not ask(application).notify()
+        assert ask(application).notify() == "silent"
         assert application.notices == 1
 
 
 def test_no_session_is_left_behind(application: BoxApplication) -> None:
     app = ask(application)
     assert app.state()
-    assert app.notify()
+    assert app.notify() == "told"
     wait_for(lambda: not application.sessions, "both have ended their sessions")
 
 
@@ -92,7 +104,7 @@ def test_application_that_is_away_shows_nothing_and_hears_nothing() -> None:
     with BoxApplication().serving() as application:
         app = ask(application)
     assert app.state() is None
-    assert not app.notify()
+    assert app.notify() == "silent"
 
 
 class _Portal(BaseHTTPRequestHandler):
@@ -118,7 +130,7 @@ def test_something_else_on_the_port_is_no_application(answer: bytes) -> None:
         app = BoxApp(f"http://127.0.0.1:{server.server_port}", HurriedClock(1.0))
         try:
             assert app.state() is None
-            assert not app.notify()
+            assert app.notify() == "silent"
         finally:
             server.shutdown()
 

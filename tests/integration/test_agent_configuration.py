@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import pytest
 
+from reconciler_agent.core.screen import Notice
 from reconciler_agent.durable import Disk
 from reconciler_agent.errors import ConfigurationUnreadable
 from reconciler_agent.resources import configuration_file as file
@@ -33,9 +34,9 @@ class Screen:
     answers: bool = True
     told: int = 0
 
-    def notify(self) -> bool:
+    def notify(self) -> Notice:
         self.told += self.answers
-        return self.answers
+        return "told" if self.answers else "silent"
 
 
 class Box:
@@ -99,7 +100,7 @@ def box(tmp_path: Path) -> Box:
 def test_configuration_is_merged_told_and_then_left_alone(box: Box) -> None:
     assert not box.observe().settled
     applied = box.apply()
-    assert (applied.changed, applied.notified, box.screen.told) == (True, True, 1)
+    assert (applied.changed, applied.notice, box.screen.told) == (True, "told", 1)
     assert box.read()["categories"][0]["id"] == "annonces_neopro"
     assert box.observe().settled
     before = box.live.stat()
@@ -297,12 +298,12 @@ def test_agent_that_ends_anywhere_is_taken_up(tmp_path: Path, call: str, nth: in
 def test_notice_that_was_not_delivered_is_sent_later_even_by_another_run(box: Box) -> None:
     box.screen.answers = False
     applied = box.apply()
-    assert (applied.changed, applied.notified) == (True, False)
+    assert (applied.changed, applied.notice) == (True, "silent")
     assert not box.observe().settled
     box.restart()
     assert not box.observe().settled
     box.screen.answers = True
-    assert box.apply().notified
+    assert box.apply().notice == "told"
     assert box.observe().settled
     assert (box.screen.told, box.leftovers()) == (1, [])
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from reconciler_agent.app import Agent, Outside, assemble, open_files
 from reconciler_agent.client import HeadAnswer
 from reconciler_agent.core.report import Round
-from reconciler_agent.core.screen import ScreenState, Signal
+from reconciler_agent.core.screen import Notice, ScreenState, Signal
 from reconciler_agent.download import Throttle
 from reconciler_agent.draft import Draft
 from reconciler_agent.errors import AccessDenied, NetworkTrouble, ServiceFailed, UploadRefused
@@ -292,9 +292,10 @@ class Television:
         self.match = False
         self.connections = 1
 
-    def notify(self) -> bool:
+    def notify(self) -> Notice:
         self.notices += self.hears
-        return self.hears
+        heard: Notice = "nobody" if self.connections == 0 else "told"
+        return heard if self.hears else "silent"
 
     def state(self) -> ScreenState | None:
         return ScreenState(match=self.match, stale=False, signal=Signal(), connections=self.connections)
