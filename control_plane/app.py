@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +34,7 @@ from control_plane.signer import Signer
 from control_plane.store.embedded import EmbeddedPostgres, running_conninfo
 from control_plane.store.migrate import migrate
 from control_plane.store.pool import Pool, connection, open_pool
+from control_plane.store.retention import Keep
 from control_plane.sweep import Sweeper
 
 THREADS: Final = 16
@@ -186,7 +187,16 @@ def _jobs(services: Services) -> AbstractAsyncContextManager[None]:
         services.pool,
         services.clock,
         poll_s=services.settings.poll_s,
-        keep_events_s=services.settings.keep_events_s,
+        keep=_keep(services.settings),
+    )
+
+
+def _keep(settings: Settings) -> Keep:
+    return Keep(
+        events=timedelta(seconds=settings.keep_events_s),
+        conditions=timedelta(seconds=settings.keep_conditions_s),
+        metrics=timedelta(seconds=settings.keep_metrics_s),
+        playbacks=timedelta(seconds=settings.keep_playbacks_s),
     )
 
 

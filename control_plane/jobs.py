@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -11,11 +11,12 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from control_plane.errors import FleetError
 from control_plane.pipeline import Clock, Outcome, Pipeline
-from control_plane.store import reports
+from control_plane.store import retention
 from control_plane.store.pool import Pool, connection
+from control_plane.store.retention import Keep
 
 RENEW_EVERY_S: Final = 3600
-PRUNE_EVERY_S: Final = 3600
+TIDY_EVERY_S: Final = 3600
 KEEP_EVERY_S: Final = 30
 _STUCK: Final = ("refused", "held")
 """Verdicts that are told once for each commit."""
@@ -24,16 +25,14 @@ logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def running_jobs(
-    pipeline: Pipeline, pool: Pool, clock: Clock, *, poll_s: int, keep_events_s: int
-) -> AsyncIterator[None]:
+async def running_jobs(pipeline: Pipeline, pool: Pool, clock: Clock, *, poll_s: int, keep: Keep) -> AsyncIterator[None]:
     """Every job runs now and then in its interval, none of them twice at a time, until the context is left."""
-    jobs = Jobs(pipeline, pool, clock, timedelta(seconds=keep_events_s))
+    jobs = Jobs(pipeline, pool, clock, keep)
     scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
     for job, every_s in (
         (jobs.poll, poll_s),
         (jobs.renew, RENEW_EVERY_S),
-        (jobs.prune, PRUNE_EVERY_S),
+        (jobs.tidy, TIDY_EVERY_S),
         (jobs.keep, KEEP_EVERY_S),
     ):
         scheduler.add_job(
@@ -49,8 +48,8 @@ async def running_jobs(
 class Jobs:
     """The jobs themselves; a trouble that goes on is told when it begins, changes and ends, not at every run."""
 
-    def __init__(self, pipeline: Pipeline, pool: Pool, clock: Clock, keep_events: timedelta) -> None:
-        self._pipeline, self._pool, self._clock, self._keep_events = pipeline, pool, clock, keep_events
+    def __init__(self, pipeline: Pipeline, pool: Pool, clock: Clock, keep: Keep) -> None:
+        self._pipeline, self._pool, self._clock, self._keep = pipeline, pool, clock, keep
         self._troubles: dict[str, str] = {}
         self._refused = ""
 
@@ -62,9 +61,9 @@ class Jobs:
         """Sign heads that grow old."""
         await self._run("renew", self._renew)
 
-    async def prune(self) -> None:
-        """Forget old events."""
-        await self._run("prune", self._prune)
+    async def tidy(self) -> None:
+        """Make room for what boxes will tell, thin what they told, forget what has had its time."""
+        await self._run("tidy", self._tidy)
 
     async def keep(self) -> None:
         """Write down what was parsed."""
@@ -83,10 +82,11 @@ class Jobs:
         if renewed := await self._pipeline.renew():
             logger.info("renewed", extra={"heads": renewed})
 
-    async def _prune(self) -> None:
+    async def _tidy(self) -> None:
         async with connection(self._pool) as conn:
-            if pruned := await reports.prune_events(conn, self._clock() - self._keep_events):
-                logger.info("pruned", extra={"events": pruned})
+            kept = await retention.tidy(conn, self._clock(), self._keep)
+        if any(kept):
+            logger.info("tidied", extra=kept._asdict())
 
     async def _run(self, name: str, job: Callable[[], Awaitable[None]]) -> None:
         try:

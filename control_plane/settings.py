@@ -22,6 +22,8 @@ PREFIX: Final = "NEOPRO_"
 CONFIG_VARIABLE: Final = "NEOPRO_CONFIG"
 DAY_S: Final = 86_400
 Seconds = Annotated[int, Meta(ge=1, le=366 * DAY_S)]
+Memory = Annotated[int, Meta(ge=DAY_S, le=100 * 366 * DAY_S)]
+LongMemory = Annotated[int, Meta(ge=93 * DAY_S, le=100 * 366 * DAY_S)]
 Listen = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:\[\]\s]+):\d{1,5}$")]
 Bucket = Annotated[str, Meta(pattern=r"^(folder|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])$")]
 
@@ -68,7 +70,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Networks (10.0.0.0/8, ::1) whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     public_url: str = ""
 
-    keep_events_s: Seconds = 90 * DAY_S
+    keep_events_s: Memory = 90 * DAY_S
+    keep_conditions_s: Memory = 366 * DAY_S
+    keep_metrics_s: LongMemory = 5 * 366 * DAY_S
+    """Of the figures of whole days; minutes last a day, hours 90 days."""
+    keep_playbacks_s: LongMemory = 5 * 366 * DAY_S
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.exceptions import ClientException, NotFoundException, TooManyRequestsException
+from litestar.exceptions import ClientException, NotFoundException, ServiceUnavailableException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
@@ -114,7 +114,7 @@ class Boxes:
         except Unstorable as problem:
             raise ClientException(str(problem)) from None
         except InboxFull as problem:
-            raise TooManyRequestsException(str(problem)) from None
+            raise ServiceUnavailableException(str(problem)) from None
         self._reports.inc()
         self._heads.mark_told(site, report.head_generation)
 

@@ -34,3 +34,8 @@ async def playbacks_of(conn: Connection, site: SiteId, kind: Kind, limit: int) -
         (site, kind, limit),
     )
     return [msgspec.json.decode(body, type=Playback) for (body,) in await rows.fetchall()]
+
+
+async def prune(conn: Connection, before: datetime) -> int:
+    """Forget what lies in no month's partition (a wrong clock dated it) and came before this instant; how many."""
+    return (await conn.execute("delete from playbacks_other where received_at < %s", (before,))).rowcount

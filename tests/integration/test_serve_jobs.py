@@ -14,6 +14,7 @@ from control_plane.documents import DocumentCache
 from control_plane.jobs import Jobs
 from control_plane.store import reports
 from control_plane.store.reports import Received
+from control_plane.store.retention import Keep
 from schemas.status import Event, StatusReport
 from tests.support.patience import promised
 from tests.support.world import ServedWorld, served_world
@@ -28,7 +29,7 @@ def served(tmp_path: Path, database: str) -> Iterator[ServedWorld]:
 @pytest.fixture
 def jobs(served: ServedWorld) -> Jobs:
     world = served.world
-    return Jobs(world.pipeline, world.opened.pool, world.clock, timedelta(days=1))
+    return Jobs(world.pipeline, world.opened.pool, world.clock, Keep(*[timedelta(days=1)] * 4))
 
 
 def test_a_published_commit_ends_a_held_poll_with_the_new_head(tmp_path: Path, database: str) -> None:
@@ -81,7 +82,7 @@ def test_old_heads_are_renewed_and_old_events_forgotten(served: ServedWorld, job
     now = datetime.now(UTC)
     served.run(report(1, now - timedelta(days=2)))
     served.run(report(2, now))
-    served.run(jobs.prune())
+    served.run(jobs.tidy())
     assert served.run(remaining()) == [2]
 
     url, headers = f"{served.url}/v1/sites/brest/head", served.world.headers("brest")

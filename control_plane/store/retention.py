@@ -1,0 +1,42 @@
+"""How long what is remembered is kept, and the round that makes room for what comes and drops what has had its time."""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from control_plane.store import conditions, partitions, playbacks, reports
+from control_plane.store.pool import Connection
+
+
+class Keep(NamedTuple):
+    """For how long. Minutes of measurements last a day and hours 90 days, whatever is set here for their days."""
+
+    events: timedelta
+    conditions: timedelta
+    metrics: timedelta
+    playbacks: timedelta
+
+
+class Kept(NamedTuple):
+    """What a round did; all zero: nothing was to be done."""
+
+    made: int
+    """Partitions."""
+    thinned: int
+    """Days of minutes."""
+    dropped: int
+    """Partitions."""
+    pruned: int
+    """Rows."""
+
+
+async def tidy(conn: Connection, now: datetime, keep: Keep) -> Kept:
+    """Make partitions ahead, thin and drop what is over, prune the rest; may be cut off anywhere and run again."""
+    made = await partitions.make(conn, now)
+    thinned = await partitions.drop(conn, partitions.MINUTES, now)
+    dropped = await partitions.drop(conn, partitions.HOURS, now)
+    dropped += await partitions.drop(conn, partitions.DAYS, now, keep.metrics)
+    dropped += await partitions.drop(conn, partitions.PLAYBACKS, now, keep.playbacks)
+    pruned = await reports.prune_events(conn, now - keep.events)
+    pruned += await conditions.prune(conn, now - keep.conditions)
+    pruned += await playbacks.prune(conn, now - keep.playbacks)
+    return Kept(made, thinned, dropped, pruned)
