@@ -9,6 +9,7 @@ import httpx
 import msgspec
 import pytest
 
+from control_plane.api import inbox
 from control_plane.api.heads import WAITS_PER_SITE
 from control_plane.store import reports
 from control_plane.store.publications import TrustRow
@@ -246,3 +247,24 @@ async def test_trust_documents_are_anyones_by_version(api: Api) -> None:
     ):
         answer = await api.http.get(url)
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json"), url
+
+
+async def test_report_that_finds_the_queue_full_is_asked_to_come_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "MAX_WAITING", 2)
+    senders = [Box(f"club-{number}") for number in range(8)]
+    await api.publish({box.site: Wanted(box.identity) for box in senders})
+    async with api.connection() as conn, conn.transaction():
+        await conn.execute("lock table reports in access exclusive mode")
+        sent = [asyncio.create_task(api.send(box, report())) for box in senders]
+        await asyncio.wait(sent, timeout=promised(5), return_when=asyncio.FIRST_COMPLETED)
+    answers = dict(zip((box.site for box in senders), [await one for one in sent], strict=True))
+    assert {answer.status_code for answer in answers.values()} == {204, 503}
+    assert {a.headers["retry-after"] for a in answers.values() if a.status_code == 503} == {"5"}
+    assert {site for site, a in answers.items() if a.status_code == 204} == set(await all_reports(api))
+
+
+async def all_reports(api: Api) -> list[str]:
+    async with api.connection() as conn:
+        return list(await reports.all_reports(conn))
