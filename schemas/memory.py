@@ -99,3 +99,13 @@ class IdentityFork(Struct, frozen=True, kw_only=True):
     since: Instant
     last_at: Instant
     runs: Annotated[list[RunId], Meta(max_length=8)]
+
+
+class Trouble(Struct, frozen=True, kw_only=True):
+    """A reason of warnings or errors: how often it was told, by how many sites, when last (by a box's clock)."""
+
+    reason: str
+    severity: Literal["warning", "error"]
+    events: int
+    sites: int
+    last_at: Instant

@@ -21,6 +21,7 @@ from control_plane.api.grants import Grants
 from control_plane.api.heads import Heads
 from control_plane.api.inbox import Inbox
 from control_plane.api.logs import Logs
+from control_plane.api.memories import Memories
 from control_plane.api.operations import Operations
 from control_plane.api.operators import Operators
 from control_plane.api.perimeter import Perimeter
@@ -67,6 +68,7 @@ def make_api(
     boxes = Boxes(heads=heads, access=access, inbox=Inbox(pool), pool=pool, clock=clock, metrics=metrics)
     logs = Logs(access, pool, clock)
     analytics = Analytics(access, pool, clock)
+    memories = Memories(access, pool, clock)
     enrolments = Enrolments(access, pool, clock)
     clubs = Clubs(access, pool, clock)
     operators = Operators(access, pool, lookout, clock)
@@ -82,7 +84,7 @@ def make_api(
         async with heads.following():
             yield
 
-    rooms = (boxes, blobs, backups, logs, analytics, clubs, enrolments, operators, operations)
+    rooms = (boxes, blobs, backups, logs, analytics, memories, clubs, enrolments, operators, operations)
     calls = [route for room in rooms for route in room.routes()]
     if sweeper is not None:
         calls += Gc(access, sweeper).routes()
