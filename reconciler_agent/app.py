@@ -41,7 +41,9 @@ from reconciler_agent.resources.admin_unit import AdminUnit
 from reconciler_agent.resources.content import Content, Source
 from reconciler_agent.resources.downloads import Downloads
 from reconciler_agent.resources.release import Releases
+from reconciler_agent.resources.slots import PRIVATE, Slots, own_slot
 from reconciler_agent.self_test import Examined
+from reconciler_agent.self_update import Reach, SelfUpdate
 from reconciler_agent.services import ServiceManager, SupervisorSocket
 from reconciler_agent.settings import SYSTEMD, Settings
 from reconciler_agent.state import State, Store
@@ -89,11 +91,13 @@ class Outside(NamedTuple):
 
 
 class Files(NamedTuple):
-    """The two folders that the agent writes in, locked for this run."""
+    """The folders that the agent writes in, locked for this run; `slots` where it was started from the slot `slot`."""
 
     box: Disk
     state: Disk
     run: RunId
+    slots: Disk | None = None
+    slot: str = ""
 
 
 class Agent(NamedTuple):
@@ -112,7 +116,7 @@ def open_agent(settings: Settings) -> Iterator[Agent]:
     """
     key = load_key(settings.key)
     with ExitStack() as stack:
-        files = stack.enter_context(open_files(settings))
+        files = stack.enter_context(open_files(settings, slot=own_slot()))
         clock = SystemClock(settings.clock)
         throttle = Throttle(clock)
         store = Store(files.state)
@@ -147,8 +151,8 @@ def _services(settings: Settings) -> ServiceManager:
 
 
 @contextmanager
-def open_files(settings: Settings, calls: Calls = SYSTEM) -> Iterator[Files]:
-    """The box's root and the agent's own folder, for this run alone; what earlier runs left half-done is deleted."""
+def open_files(settings: Settings, calls: Calls = SYSTEM, slot: Path | None = None) -> Iterator[Files]:
+    """The box's root and the agent's own folders, for this run alone; what earlier runs left half-done is deleted."""
     run = secrets.token_hex(16)
     if not settings.root.is_dir():
         raise SettingsInvalid(f"cannot use {settings.root}: there is no such folder; [site] root names the box's")
@@ -162,7 +166,13 @@ def open_files(settings: Settings, calls: Calls = SYSTEM) -> Iterator[Files]:
         stack.callback(box.close)
         state.recover()
         box.recover()
-        yield Files(box=box, state=state, run=run)
+        if slot is None:
+            yield Files(box=box, state=state, run=run)
+            return
+        slots = Disk(slot.parent, PRIVATE, run, calls=calls)
+        stack.callback(slots.close)
+        slots.recover()
+        yield Files(box=box, state=state, run=run, slots=slots, slot=slot.name)
 
 
 def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -> Agent:
@@ -205,6 +215,15 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         said.append(("warning", "StateDamaged", "What was measured and not handed over yet was damaged and is lost."))
     for event in said:
         doer.say(*event)
+    self_update = SelfUpdate(
+        Slots(files.slots, control_plane, files.slot) if files.slots is not None else None,
+        store,
+        doer,
+        clock,
+        Reach(settings.central_url, str(settings.ca or "")),
+        allowed=settings.auto_update,
+    )
+    self_update.recover()
     wake = threading.Event()
     parts = Parts(
         store=store,
@@ -235,6 +254,7 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
             clock=clock,
             allowed=settings.telemetry,
         ),
+        self_update=self_update,
         history=history,
         upkeep=Upkeep(store, box.releases, history),
         poller=Poller(control_plane, wake.set),

@@ -30,6 +30,7 @@ from reconciler_agent.observe import Health, SystemClock
 from reconciler_agent.operations import Operations
 from reconciler_agent.poll import Poller
 from reconciler_agent.reporting import Content, Reporter
+from reconciler_agent.self_update import SelfUpdate
 from reconciler_agent.state import State, Store
 from reconciler_agent.steps import Steps
 from reconciler_agent.upkeep import Upkeep
@@ -58,6 +59,7 @@ class Parts(NamedTuple):
     backup: Backup
     mirror: Mirror
     history: History
+    self_update: SelfUpdate
     upkeep: Upkeep
     poller: Poller
     clock: SystemClock
@@ -253,11 +255,16 @@ class Loop:
         self._parts.backup.prepare(manifest, online=connection is None)
         progress = self._parts.convergence.converge(manifest, words, on_bytes)
         self._running = progress.running.running
-        self._commit(head, manifest, progress)
-        self._look(progress)
-        trouble = connection or (None if progress.trouble is None else _failure(progress.trouble))
         steady = not progress.settling and not progress.superseded
-        done = self._parts.operations.advance(manifest, steady=steady, online=trouble is None)
+        at_rest = steady and self._store.state.releases.attempt is None
+        own = self._parts.self_update.advance(manifest.agent, steady=at_rest, on_work=words, on_bytes=on_bytes)
+        self._stopping = self._stopping or own.hands_over
+        self._commit(head, manifest, progress, own.difference is None)
+        self._look(progress)
+        superseded = progress.superseded or own.superseded
+        met = progress.trouble or own.trouble
+        trouble = connection or (None if met is None else _failure(met))
+        done = self._parts.operations.advance(manifest, steady=steady and not own.hands_over, online=trouble is None)
         self._parts.analytics.drain(manifest, online=trouble is None)
         self._parts.backup.finish(manifest, online=trouble is None)
         self._parts.mirror.tell(manifest, online=trouble is None)
@@ -265,23 +272,24 @@ class Loop:
             state=head.state,
             manifest=manifest,
             changes=progress.changes,
-            failures=[f for f in (self._refused, *progress.failures, *self._parts.backup.failures) if f],
-            waiting=progress.waiting,
-            operations=done.waiting,
+            failures=[f for f in (self._refused, *progress.failures, own.failure, *self._parts.backup.failures) if f],
+            waiting=(*progress.waiting, *own.waiting),
+            operations=(*own.notes, *done.waiting),
             connection=trouble,
             stale=self._is_stale(),
-            working=progress.settling or ("There is news." if progress.superseded else done.working),
+            working=progress.settling or ("There is news." if superseded else done.working),
             unhealthy=self._unhealthy,
             releases=self._store.state.releases,
             active=self._active(),
+            agent=own.difference,
         )
 
-    def _commit(self, head: SiteHead, manifest: SiteManifest, progress: Progress) -> None:
-        """The generation is reached when nothing is left to do but graces, and its own release is what runs."""
+    def _commit(self, head: SiteHead, manifest: SiteManifest, progress: Progress, own_agent: bool) -> None:
+        """The generation is reached when nothing is left to do but graces, and its own release and agent run."""
         state = self._store.state
         left = replace(progress.changes, unneeded_content=(), removable_content=(), unneeded_trees=())
         open_ends = progress.failures or progress.waiting or progress.trouble or progress.settling
-        own = attempt.choose(state.releases, manifest.release) == manifest.release
+        own = own_agent and attempt.choose(state.releases, manifest.release) == manifest.release
         if state.committed == head.generation or left != Changes() or open_ends or progress.superseded or not own:
             return
         self._store.keep(replace(state, committed=head.generation))
@@ -310,6 +318,11 @@ class Loop:
         synced = next(c for c in content.told.conditions if c.type == "Synced")
         self._parts.notifier.status(f"{synced.reason}: {synced.message}")
         self._parts.reporter.tell(content)
+        self._parts.self_update.prove(
+            found.manifest.agent if found.manifest is not None else None,
+            polled=self._handled is not None,
+            reported=self._parts.reporter.delivered,
+        )
         self._parts.upkeep.end()
         self._store.settle()
 

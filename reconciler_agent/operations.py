@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler_agent.core import attempt, operations
+from reconciler_agent.core.agent_update import Updates
 from reconciler_agent.core.operations import Entry
 from reconciler_agent.core.redact import redact, secrets_of
 from reconciler_agent.core.report import enqueue, numbered
@@ -211,11 +212,13 @@ class Operations:
 
     def _retry(self, entry: Entry) -> Entry:
         """The ledger and what it sets free are written at once: a kill between them would try for ever, or never."""
-        known = self._store.state.releases
-        again = attempt.retry(known)
-        bad = known.bad.target.version if known.bad is not None else ""
-        self._store.hold(replace(self._store.state, releases=again))
-        what = f"release {bad} may be tried again" if again != known else "nothing had been given up"
+        state = self._store.state
+        again = replace(state, releases=attempt.retry(state.releases), agent=Updates())
+        self._store.hold(again)
+        freed = [f"agent {state.agent.bad.version}"] if state.agent.bad is not None else []
+        if again.releases != state.releases:
+            freed.append(f"release {state.releases.bad.target.version if state.releases.bad is not None else ''}")
+        what = f"{' and '.join(freed)} may be tried again" if freed else "nothing had been given up"
         return operations.end(entry, True, what)
 
     # The ledger

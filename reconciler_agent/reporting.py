@@ -66,6 +66,11 @@ class Reporter:
     def _due_s(self) -> float:
         return self._sent_s + (CATCH_UP_S if self._history.has_more() else self._report_s)
 
+    @property
+    def delivered(self) -> bool:
+        """Whether a report of this run was taken."""
+        return self._sent is not None
+
     def tell(self, content: Content) -> AgentError | None:
         """Send what changed, or what is due; what kept the control plane from taking it."""
         self._history.measure()

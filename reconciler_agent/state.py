@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler_agent.core.agent_update import Updates
 from reconciler_agent.core.attempt import Releases
 from reconciler_agent.core.operations import Entry
 from reconciler_agent.core.report import Told
@@ -93,6 +94,7 @@ class State(Struct, frozen=True, kw_only=True):
     operations: dict[DocumentId, Entry] = {}
     restored: Digest | None = None
     backed_up: Digest | None = None
+    agent: Updates = Updates()
     mirrored: Mirrored | None = None
 
 

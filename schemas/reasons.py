@@ -195,6 +195,30 @@ RELEASES: Final[Mapping[Reason, Meaning]] = {
     ),
 }
 
+AGENT: Final[Mapping[Reason, Meaning]] = {
+    "AgentUpdating": M("Another release of the agent is on the box, whole and allowed, and takes over.", "Nothing."),
+    "AgentOnTrial": M(
+        "A new agent runs and has not polled and reported yet, mostly since there is no network. It may take for ever.",
+        "Nothing.",
+    ),
+    "AgentUpdated": M("The new agent has polled and reported: it is the good one from now on.", "Nothing."),
+    "AgentReturned": M(
+        "A new agent crashed, or did not report though the control plane answered; the one before runs again.",
+        "As for `AgentFailed`.",
+    ),
+    "AgentFailed": M(
+        "The wanted release of the agent failed on this box. It is not tried again; all else goes on.",
+        "Read `neopro op logs`, mend the release and publish another, or take it out of Git; `neopro op retry` if the "
+        "cause lay elsewhere.",
+        person=True,
+    ),
+    "AgentNotInSlot": M(
+        "The agent of this box was not installed from its bundle, and cannot update itself.",
+        "Install it on the box from a bundle (`make agent-bundle`); see `docs/box.md`.",
+        person=True,
+    ),
+}
+
 CONTENT: Final[Mapping[Reason, Meaning]] = {
     "ContentNotOurs": M(
         "A file that the fleet did not put there stands where one of its videos belongs. It is the club's and stays.",
@@ -305,6 +329,7 @@ CHAPTERS: Final[Mapping[str, Mapping[Reason, Meaning]]] = {
     "Network and trust": NETWORK,
     "Disk, state and settings": DISK,
     "Releases and services": RELEASES,
+    "The agent itself": AGENT,
     "Content, configuration and what the club owns": CONTENT,
     "What waits": WAITS,
     "Operations": OPERATIONS,

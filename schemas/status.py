@@ -34,7 +34,7 @@ class Condition(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Difference(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that is not as desired, in words for the page: `what` is a path, a key or a name."""
 
-    kind: Literal["content", "configuration", "release", "service"]
+    kind: Literal["content", "configuration", "release", "service", "agent"]
     what: Short
     desired: Short = ""
     observed: Short = ""

@@ -9,7 +9,6 @@ from schemas.desired import Layer
 _BOXES: Final = "it is in the manifest and in plans; no box obeys it yet"
 _SERVER: Final = "it is checked and in plans; the server does not act on it yet"
 LAYER: Final[Mapping[str, str]] = {
-    "agent": _BOXES,
     "hotspot": _BOXES,
     "rollout": _SERVER,
 }

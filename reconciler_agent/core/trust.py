@@ -13,7 +13,7 @@ The bytes that were verified are the bytes that are kept. Nothing here fetches, 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -217,18 +217,24 @@ def accept_manifest(head: SiteHead, body: bytes) -> SiteManifest:
 
 
 def require_release_allowed(
-    state: TrustState, version: Version, tree: Digest, now: datetime, clock_synchronised: bool
+    state: TrustState,
+    version: Version,
+    tree: Digest,
+    now: datetime,
+    clock_synchronised: bool,
+    *,
+    kind: Literal["app", "agent"] = "app",
 ) -> None:
-    """TrustRefused unless the release list in force names this very release of the applications, and has not expired.
+    """TrustRefused unless the release list in force names this very release of that kind, and has not expired.
 
     It is asked before a release is fetched, and before it is activated; going back to one that ran needs no new
     permission.
     """
     allowed = current_release_list(state)
-    with _refusing(f"release {version}"):
+    with _refusing(f"{'release' if kind == 'app' else kind} {version}"):
         if allowed is None:
             raise Refused("there is no release list that the trust root's release keys signed")
-        if not any(r.kind == "app" and r.version == version and r.tree == tree for r in allowed.releases):
+        if not any(r.kind == kind and r.version == version and r.tree == tree for r in allowed.releases):
             raise Refused(f"release list {allowed.version} does not name it with tree {tree[:19]}…")
         _require_unexpired(allowed.expires_at, latest_instant(state, now, clock_synchronised))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from reconciler_agent.install import launcher
+from reconciler_agent import launcher
 from tests.support.patience import PATIENCE_S, wait_for
 from tests.support.slots import OTHER_MACHINE, launcher_in, make_slot, point, put_trial, trial_of
 

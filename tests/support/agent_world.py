@@ -33,6 +33,7 @@ from reconciler_agent.system_calls import SYSTEM, Calls
 from schemas.analytics import Batch, Playback
 from schemas.club import ClubMirror
 from schemas.manifest import (
+    AgentTarget,
     Category,
     CategoryVideo,
     ContentFile,
@@ -51,6 +52,7 @@ from schemas.trust import AllowedRelease
 from tests.support import trust_world
 from tests.support.box_configurations import sample
 from tests.support.patience import PATIENCE_S
+from tests.support.slots import listing_of
 from tests.support.trust_world import NOW, SITE
 
 
@@ -147,6 +149,16 @@ class Central:
         return ReleaseTarget(
             version=version, tree=tree, size_bytes=size_bytes, services=["neopro-app", "neopro-admin"], health=limits
         )
+
+    def add_agent(self, version: str, files: Mapping[str, bytes], allowed: bool = True) -> AgentTarget:
+        """Upload a release of the agent, and allow it."""
+        for data in files.values():
+            self.add(data)
+        tree = self.add(listing_of(files))
+        if allowed:
+            self.allowed.append(AllowedRelease(kind="agent", version=version, tree=tree))
+            self._allow()
+        return AgentTarget(version=version, tree=tree, size_bytes=sum(map(len, files.values())))
 
     def publish(self, manifest: SiteManifest, **head: Any) -> bytes:
         """Sign a head of the next generation for this manifest."""
@@ -309,6 +321,7 @@ class AgentWorld:
         self.root = folder / "neopro"
         self.central, self.units, self.tv, self.clock = Central(), Units(), Television(), FastClock()
         self.targets: dict[str, ReleaseTarget] = {}
+        self.slot: Path | None = None
         self.club = sample("club-handball")
         (self.root / "data").mkdir(parents=True)
         (self.root / "data" / "configuration.json").write_text(json.dumps(self.club, indent=2))
@@ -333,7 +346,7 @@ class AgentWorld:
         """The agent, started anew on this box."""
         if isinstance(self.clock, FastClock):
             self.clock.start_anew()
-        with open_files(self.settings, calls) as files:
+        with open_files(self.settings, calls, self.slot) as files:
             self.central.throttle = Throttle(self.clock)
             journal = Journal([str(self.folder / "journalctl")], within_s=PATIENCE_S)
             outside = Outside(self.central, self.tv, self.units, self.clock, self.central.throttle, journal)

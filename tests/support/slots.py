@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reconciler_agent.install import launcher
+from reconciler_agent import launcher
 from schemas.manifest import FileTree, TreeFile, encode_canonical
 from schemas.names import digest_of
 
