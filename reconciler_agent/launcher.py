@@ -221,7 +221,7 @@ def guard(slots: Path, trial: Trial, agent: int, look_s: float = LOOK_S) -> None
             stood = write_trial(slots, {**now, "stood": True})
         before, reached = reached, is_reachable(now["url"], now["ca"])
         reached_s += passed_s if before and reached else 0.0
-        if reached_s >= now["within_s"]:
+        if reached_s > now["within_s"]:
             why = f"it did not complete a poll and a report within {reached_s:.0f} s, though the control plane answered"
             write_trial(slots, {**now, "failed": why})
             signal.pidfd_send_signal(agent, signal.SIGKILL)
