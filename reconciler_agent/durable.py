@@ -222,6 +222,9 @@ class Disk:
     def exchange(self, a: str, b: str) -> None:
         """Let two existing files (or folders) change places in one step, durably (renameat2, RENAME_EXCHANGE).
 
+        What must not be lost, even where a disk keeps one name and not the other, is to end up at `b`: that name is
+        synced first.
+
         `recover` deletes staging: what must survive a crash after the exchange is to be exchanged from elsewhere.
         """
         with faults("exchange", b), self._parent(a) as (folder_a, name_a), self._parent(b) as (folder_b, name_b):

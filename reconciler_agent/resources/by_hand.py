@@ -122,7 +122,7 @@ class ByHand:
 
     def _change_places(self, folder: str, link: str) -> None:
         if link in self.names():
-            self._disk.exchange(f"{folder}/{link}", link)
+            self._disk.exchange(link, f"{folder}/{link}")
         else:  # somebody took it away meanwhile
             self._disk.remove(f"{folder}/{link}")
 

@@ -109,7 +109,7 @@ class Trees:
             number += 1
             outside = f"{CLUB_VIDEOS}-{number}"
         self._disk.symlink(_UP + outside, outside)
-        self._disk.exchange(outside, inside)
+        self._disk.exchange(inside, outside)
 
     def _is_folder(self, path: str) -> bool:
         found = self._disk.stat(path)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 from reconciler_agent.services import UnitState
 from reconciler_agent.state import COPIES
 from schemas.manifest import ManifestMaintenance, ManifestOperation, ReleaseTarget
+from tests.crash.adoption import Adoption, FailedAdoption
 from tests.crash.dying import Point, dying_at, in_child
 from tests.crash.scenario import NEW_CLIPS, OLD_CLIPS, Call, Given, Scenario
 from tests.support.agent_world import application
@@ -248,9 +249,10 @@ class Collect(Begun):
         self.kill(lambda calls: Point(_number(calls, _takes_away("1.0.0-")), "before"))
 
 
+ADOPTIONS: Final = (Adoption, FailedAdoption)
 CHANGES: Final = (Update, Videos, Settings, Release, Patched, Patient, Operated, FirstInstall, RollBack, Heal, Collect)
 RECOVERIES: Final = (DownloadBegun, ExchangeBegun, SwitchBegun, TrialBegun, RollBackBegun, RemovalBegun)
-LIVES: Final[tuple[type[Scenario], ...]] = (*CHANGES, *RECOVERIES)
+LIVES: Final[tuple[type[Scenario], ...]] = (*CHANGES, *ADOPTIONS, *RECOVERIES)
 
 
 def _number(calls: Sequence[Call], is_meant: Callable[[str, Given], bool], time: int = 1) -> int:

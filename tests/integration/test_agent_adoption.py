@@ -20,7 +20,7 @@ NEW = application("2.0.0") | {"webapp/main-NEW456.js": b"new page\n", "admin/adm
 @pytest.fixture
 def world(tmp_path: Path) -> AgentWorld:
     made = AgentWorld(tmp_path)
-    install_by_hand(made)
+    install_by_hand(made.root, made.club)
     return made
 
 
@@ -136,7 +136,7 @@ def test_equal_files_are_copied_and_not_downloaded(world: AgentWorld) -> None:
 
 def test_box_with_the_very_release_keeps_its_files_and_downloads_nothing(tmp_path: Path) -> None:
     world = AgentWorld(tmp_path)
-    install_by_hand(world, NEW)
+    install_by_hand(world.root, world.club, NEW)
     inode = (world.root / "server/app.py").stat().st_ino
     target = offer(world)
 

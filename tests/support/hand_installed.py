@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler_agent.resources.trees import CONFIGURATION, LINKS
-from tests.support.agent_world import AgentWorld, application
+from tests.support.agent_world import application
 
 OLD_VERSION = "v1.0.8"
 MODULE = "server/node_modules/mime"
@@ -28,9 +28,8 @@ SECRET = b"API_KEY=hush\n"
 CLUB_VIDEO = b"an old video of the club's"
 
 
-def install_by_hand(world: AgentWorld, files: Mapping[str, bytes] = BY_HAND) -> None:
-    """Put all of it on the box of `world`, with the modes that several tools left."""
-    root = world.root
+def install_by_hand(root: Path, club: dict[str, Any], files: Mapping[str, bytes] = BY_HAND) -> None:
+    """Put all of it at the root of a box, with the modes that several tools left; `club`: its configuration."""
     for path, data in files.items():
         place = root / path
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -44,18 +43,18 @@ def install_by_hand(world: AgentWorld, files: Mapping[str, bytes] = BY_HAND) -> 
     (root / "server/.env").chmod(0o600)
     (root / "webapp/videos/MATCH").mkdir(parents=True)
     (root / "webapp/videos/MATCH/old.mp4").write_bytes(CLUB_VIDEO)
-    move_configuration(world)
+    _move_configuration(root, club)
     (root / "thumbnails").mkdir()
     (root / "thumbnails/club.jpg").write_bytes(b"jpg")
     (root / "sync-agent").mkdir()
     (root / "sync-agent/package.json").write_bytes(b"{}")
 
 
-def move_configuration(world: AgentWorld) -> None:
+def _move_configuration(root: Path, club: dict[str, Any]) -> None:
     """The configuration lies where only the applications know it: in the page."""
-    (world.root / "data/configuration.json").unlink()
-    place = world.root / "webapp/configuration.json"
-    place.write_text(json.dumps(world.club, indent=4))
+    (root / "data/configuration.json").unlink()
+    place = root / "webapp/configuration.json"
+    place.write_text(json.dumps(club, indent=4))
     place.chmod(0o600)
 
 
