@@ -1,6 +1,6 @@
 """`make test-crash`: every suite of crashes, whole; what was counted, as it stands in docs/measured.md.
 
-    python -m tests.crash [--jobs CORES] [--suite NAME]… [--life NAME]…
+    python -m tests.crash [--jobs CORES] [--suite NAME]… [--life NAME]… [--every N]
 
 Exit status 0: no failure; 1: some, each named when it was found.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.crash.disks import KERNELS
-from tests.crash.suites import SUITES, Row, Suite, kernels
+from tests.crash.suites import SUITES, Pace, Row, Suite, kernels
 from tests.crash.trial import workshop
 
 SAID_S: Final = 20.0
@@ -52,9 +52,9 @@ class Counted(NamedTuple):
 class Run:
     """Suites, one job after the other, with a word about each: what came of it, and how long the rest may take."""
 
-    def __init__(self, suites: list[Suite], processes: int) -> None:
+    def __init__(self, suites: list[Suite], pace: Pace) -> None:
         self._suites = suites
-        self._processes = processes
+        self._pace = pace
         self._began_s = time.monotonic()
         self._done = 0.0
         self._all = sum(suite.share * len(suite.jobs) for suite in suites)
@@ -73,7 +73,7 @@ class Run:
         rows, points = [], 0
         for job in suite.jobs:
             tally = Tally(f"{suite.name}, {job.label}")
-            rows.append((job.make(self._processes, tally), len(tally.failures)))
+            rows.append((job.make(self._pace, tally), len(tally.failures)))
             points += tally.points
             self._done += suite.share
             left = self.minutes() * (self._all - self._done) / self._done
@@ -109,10 +109,15 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many points at once")
     parser.add_argument("--suite", action="append", choices=[suite.name for suite in SUITES], help="only this one")
     parser.add_argument("--life", action="append", help="only this one")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every N-th point")
     given = parser.parse_args()
-    run = Run(list(_chosen(given.suite, given.life)), given.jobs)
+    pace = Pace(given.jobs, given.every)
+    run = Run(list(_chosen(given.suite, given.life)), pace)
     counted = run.go()
-    print(f"\n{datetime.now(UTC):%Y-%m-%d}, {surroundings()}; {run.minutes():.0f} minutes with {given.jobs} processes.")
+    took = f"{run.minutes():.0f} minutes with {pace.processes} processes"
+    print(f"\n{datetime.now(UTC):%Y-%m-%d}, {surroundings()}; {took}.")
+    if pace.every > 1:
+        print(f"Only one in {pace.every} of the points in these tables was tried.")
     for one in counted:
         print(f"\n{one.suite.name}\n\n{one.table()}")
     print("", *counted, sep="\n")

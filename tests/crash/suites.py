@@ -36,6 +36,13 @@ Found = Callable[[str], object]
 """Hears of each point that was tried what is wrong there; empty where nothing is."""
 
 
+class Pace(NamedTuple):
+    """How many processes try points, and whether they try each or only every so manieth."""
+
+    processes: int
+    every: int = 1
+
+
 class Row(NamedTuple):
     """What was counted of one life (or bug): a cell for each column of its suite."""
 
@@ -44,10 +51,10 @@ class Row(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One row to be made, with so many processes."""
+    """One row to be made."""
 
     label: str
-    make: Callable[[int, Found], Row]
+    make: Callable[[Pace, Found], Row]
 
 
 class Suite(NamedTuple):
@@ -60,18 +67,18 @@ class Suite(NamedTuple):
     why_not: Callable[[], str] = lambda: ""
 
 
-def kills(kind: type[Scenario], jobs: int, found: Found) -> Row:
+def kills(kind: type[Scenario], pace: Pace, found: Found) -> Row:
     """Every single kill, and some that are followed by another."""
     with workshop() as folder:
         tried = Kills(kind(folder))
         points, chance = tried.points(), random.Random(CHANCE)
         count = DOUBLES if kind not in RECOVERIES else 0
         doubles = [Kill(chance.choice(points), chance.choice(points)) for _ in range(count)]
-        _try(tried, [*map(Kill, points), *doubles], jobs, found)
+        _try(tried, [*map(Kill, points), *doubles], pace, found)
     return Row(kind.name, (len(tried.kinds), len(points), len(doubles)))
 
 
-def power(kind: type[Scenario], jobs: int, found: Found) -> Row:
+def power(kind: type[Scenario], pace: Pace, found: Found) -> Row:
     """Every cut of every kind of machine that there is here, and cuts of what follows some of them."""
     cuts = disks = again = calls = 0
     for kernel in kernels():
@@ -82,7 +89,7 @@ def power(kind: type[Scenario], jobs: int, found: Found) -> Row:
             cuts, again, calls = cuts + len(first), again + len(later), tried.calls
             chosen = different([*first, *later])
             disks += len(chosen)
-            _try(tried, chosen, jobs, found)
+            _try(tried, chosen, pace, found)
     return Row(kind.name, (calls, cuts, again, disks))
 
 
@@ -104,40 +111,40 @@ def recoveries(tried: Power, cuts: Sequence[Cut]) -> Iterator[Cut]:
         yield from tried.record(cut, wanted=lambda: chance.random() < share)
 
 
-def failing(kind: type[Scenario], jobs: int, found: Found) -> Row:
+def failing(kind: type[Scenario], pace: Pace, found: Found) -> Row:
     """Every fault of every kind."""
     counts = []
     for fault in KINDS:
         with workshop() as folder:
             tried = Faults(kind(folder), fault)
             points = tried.points()
-            _try(tried, points, jobs, found)
+            _try(tried, points, pace, found)
             counts.append(len(points))
     return Row(kind.name, tuple(counts))
 
 
-def full(kind: type[Scenario], jobs: int, found: Found) -> Row:
+def full(kind: type[Scenario], pace: Pace, found: Found) -> Row:
     """The disk full from each call on, of inodes and of blocks."""
     counts = []
     for of in FILL:
         with workshop() as folder:
             tried = Full(kind(folder), of, folder)
             points = tried.points()
-            _try(tried, points, jobs, found)
+            _try(tried, points, pace, found)
             counts.append(len(points))
     return Row(kind.name, tuple(counts))
 
 
-def broken(kind: type[Scenario], jobs: int, found: Found) -> Row:
+def broken(kind: type[Scenario], pace: Pace, found: Found) -> Row:
     """Every kind of damage to every file of the agent's own."""
     with workshop() as folder:
         tried = Broken(kind(folder))
         points = tried.points()
-        _try(tried, points, jobs, found)
+        _try(tried, points, pace, found)
     return Row(kind.name, (len(tried.files), len(points)))
 
 
-def seeded(seed: Seed, _jobs: int, found: Found) -> Row:
+def seeded(seed: Seed, _pace: Pace, found: Found) -> Row:
     """A bug under the agent, and how many points it took to find it: a matrix that does not is not to be believed."""
     name = name_of(seed)
     tries = {matrix: points_until_caught(seed, matrix) for matrix in (KILLS, *kernels())}
@@ -145,14 +152,14 @@ def seeded(seed: Seed, _jobs: int, found: Found) -> Row:
     return Row(name, tuple(tries.get(matrix) or "-" for matrix in (KILLS, *KERNELS)))
 
 
-def _try(tried: Trial[Any], points: Sequence[Any], jobs: int, found: Found) -> None:
-    for said in look_at_all(tried, points, jobs):
+def _try(tried: Trial[Any], points: Sequence[Any], pace: Pace, found: Found) -> None:
+    for said in look_at_all(tried, points[:: pace.every], pace.processes):
         found(said)
 
 
-def _lives(make: Callable[[type[Scenario], int, Found], Row], kinds: Sequence[type[Scenario]]) -> tuple[Job, ...]:
+def _lives(make: Callable[[type[Scenario], Pace, Found], Row], kinds: Sequence[type[Scenario]]) -> tuple[Job, ...]:
     def job(kind: type[Scenario]) -> Job:
-        return Job(kind.name, lambda jobs, found: make(kind, jobs, found))
+        return Job(kind.name, lambda pace, found: make(kind, pace, found))
 
     return tuple(map(job, kinds))
 
