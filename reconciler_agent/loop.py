@@ -34,7 +34,7 @@ from reconciler_agent.self_update import SelfUpdate
 from reconciler_agent.state import State, Store
 from reconciler_agent.steps import Steps
 from reconciler_agent.upkeep import Upkeep
-from schemas.manifest import SiteHead, SiteManifest
+from schemas.manifest import Generation, SiteHead, SiteManifest
 from schemas.names import digest_of
 from schemas.status import RunningRelease
 
@@ -127,7 +127,7 @@ class Loop:
             failures = [self._refused] if self._refused else []
             state = head.state if head is not None else None
             found = Round(state=state, failures=failures, connection=connection, stale=self._is_stale())
-        self._conclude(found, head)
+        self._conclude(found)
         return found
 
     def _guarded(self) -> Round | None:
@@ -153,7 +153,7 @@ class Loop:
         try:
             head, manifest = self._current()
             state = head.state if head is not None else None
-            content = self._content(Round(state=state, manifest=manifest, failures=[failure]), head)
+            content = self._content(Round(state=state, manifest=manifest, failures=[failure]))
             self._store.hold(self._with_told(content))
             self._parts.reporter.tell(content)
         except AgentError as problem:
@@ -245,7 +245,7 @@ class Loop:
                 self._said = sentence
             self._parts.notifier.alive()
             now = Round(state=head.state, manifest=manifest, working=f"{sentence}.", active=self._active())
-            self._parts.reporter.mention(self._content(now, head))
+            self._parts.reporter.mention(self._content(now))
 
         def on_bytes(_count: int) -> None:
             self._parts.notifier.alive()
@@ -312,8 +312,8 @@ class Loop:
 
     # Telling
 
-    def _conclude(self, found: Round, head: SiteHead | None) -> None:
-        content = self._content(found, head)
+    def _conclude(self, found: Round) -> None:
+        content = self._content(found)
         self._store.keep(self._with_told(content))
         synced = next(c for c in content.told.conditions if c.type == "Synced")
         self._parts.notifier.status(f"{synced.reason}: {synced.message}")
@@ -331,15 +331,25 @@ class Loop:
         turned = transitions(state.told, content.told, self._parts.history.boot(), uptime_s)
         return replace(state, told=content.told, transitions=enqueue(state.transitions, turned))
 
-    def _content(self, found: Round, head: SiteHead | None) -> Content:
-        state = self._store.state
+    def _content(self, found: Round) -> Content:
+        """What is to be told: words for the round, and of what was reached only that which a cut would not undo."""
+        kept = self._store.kept
         return Content(
-            told=tell(found, state.told, self._parts.clock.now()),
-            generation=state.committed,
-            head_generation=head.generation if head is not None else None,
+            told=tell(found, self._store.state.told, self._parts.clock.now()),
+            generation=kept.committed if kept is not None else None,
+            head_generation=self._kept_generation(kept),
             release=self._running,
-            last_event=state.last_event,
+            last_event=kept.last_event if kept is not None else 0,
         )
+
+    def _kept_generation(self, kept: State | None) -> Generation | None:
+        """Of the newest head that was accepted and is on disk."""
+        if kept is None or kept.trust.head is None:
+            return None
+        head, _ = self._current()
+        if kept.trust.head != self._store.state.trust.head:
+            head = current_head(kept.trust)
+        return head.generation if head is not None else None
 
 
 def _failure(problem: AgentError) -> Failure:

@@ -110,7 +110,9 @@ class Reporter:
         return None
 
     def _make(self, content: Content) -> StatusReport:
+        """Events that are not on disk (yet) would come again under another number after a cut: they wait."""
         self._sequence += 1
+        kept = self._store.kept
         return StatusReport(
             run_id=self._run_id,
             sequence=self._sequence,
@@ -126,5 +128,5 @@ class Reporter:
             metrics=self._history.now(),
             transitions=self._store.state.transitions,
             history=self._history.batch(),
-            events=self._store.state.events,
+            events=kept.events if kept is not None else [],
         )

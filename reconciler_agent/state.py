@@ -139,6 +139,11 @@ class Store:
         return Loaded(state=None, damaged=tuple(damaged))
 
     @property
+    def kept(self) -> State | None:
+        """What is on disk, which may be less than is held: a write may have failed. Only this may be told as a fact."""
+        return self._written
+
+    @property
     def saved_at(self) -> datetime | None:
         """The time floor that is on disk."""
         return self._written.trust.time_floor_at if self._written is not None else None

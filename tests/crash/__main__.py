@@ -8,6 +8,7 @@ Exit status 0: no failure; 1: some, each named when it was found.
 import argparse
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -111,6 +112,7 @@ def main() -> int:
     parser.add_argument("--life", action="append", help="only this one")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every N-th point")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is mounted is unmounted before
     pace = Pace(given.jobs, given.every)
     run = Run(list(_chosen(given.suite, given.life)), pace)
     counted = run.go()

@@ -54,19 +54,19 @@ class Ext4:
     def __init__(self, folder: Path, commits: bool = False) -> None:
         self.root = folder / "mount"
         self.root.mkdir()
-        self._image = folder / "disk"
+        self.image = folder / "disk"
         self._commits = commits
-        with self._image.open("wb") as file:
+        with self.image.open("wb") as file:
             file.truncate(SIZE_BYTES)
         options = "lazy_itable_init=0,lazy_journal_init=0"
-        _run("mkfs.ext4", "-q", "-m", "0", "-N", "512", "-O", "^resize_inode", "-E", options, str(self._image))
+        _run("mkfs.ext4", "-q", "-m", "0", "-N", "512", "-O", "^resize_inode", "-E", options, str(self.image))
         self.empty = self.copy()
 
     @contextmanager
     def running(self, disk: bytes) -> Iterator[None]:
         """Mount this disk, which takes up its journal."""
-        self._image.write_bytes(zstandard.decompress(disk))
-        _run("mount", "-o", f"loop,{OPTIONS}", str(self._image), str(self.root))
+        self.image.write_bytes(zstandard.decompress(disk))
+        _run("mount", "-o", f"loop,{OPTIONS}", str(self.image), str(self.root))
         try:
             yield
         finally:
@@ -78,10 +78,14 @@ class Ext4:
         The kernel may be emptying its journal: a copy that was read half before and half after has neither the bytes
         in the journal nor those in their place, which is no disk that ever was.
         """
-        before, data = b"", self._image.read_bytes()
+        before, data = b"", self.read()
         while before != data:
-            before, data = data, self._image.read_bytes()
+            before, data = data, self.read()
         return zstandard.compress(data, 1)
+
+    def read(self) -> bytes:
+        """The file as it comes, which takes a while."""
+        return self.image.read_bytes()
 
     def watched(self, calls: Calls) -> Calls:
         """The kernel watches."""

@@ -15,6 +15,7 @@ from reconciler_agent.errors import AgentError
 from reconciler_agent.system_calls import SYSTEM, Calls
 from tests.crash.dying import in_child
 from tests.crash.scenario import Scenario
+from tests.crash.told import nothing_told_too_early
 from tests.crash.trial import WRONG, problem
 
 LIFE_S: Final = 120
@@ -133,14 +134,18 @@ class Faults:
         """In a child."""
         disk = FaultyDisk(fault.kind, fault)
         with disk.reads():
-            live(lambda: self.scenario.update(disk.calls))
+            live(self.scenario, disk.calls)
 
 
-def live(update: Callable[[], None]) -> None:
-    """In a child: an AgentError may end a life, since it has said what is wrong; nothing else may."""
+def live(scenario: Scenario, calls: Calls) -> None:
+    """In a child: an AgentError may end a life, since it has said what is wrong; nothing else may.
+
+    Nothing is told that is not on the disk, however the disk fails.
+    """
     signal.alarm(LIFE_S)
     try:
-        update()
+        with nothing_told_too_early(scenario.world.central, scenario.settings()):
+            scenario.update(calls)
     except AgentError as found:
         assert str(found).startswith("cannot "), found
 

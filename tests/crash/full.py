@@ -75,7 +75,7 @@ class Full:
                 ballast.mkdir()
                 FILL[out.of](ballast)
 
-        live(lambda: self.scenario.update(counting(before, lambda _number: None)))
+        live(self.scenario, counting(before, lambda _number: None))
 
 
 def _take_inodes(ballast: Path) -> None:

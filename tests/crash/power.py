@@ -13,25 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reconciler_agent.app import read_state
-from reconciler_agent.core.trust import current_head
 from reconciler_agent.system_calls import SYSTEM, Calls
 from tests.crash.disks import KERNELS, Machine
 from tests.crash.dying import counting, in_child
 from tests.crash.scenario import Scenario
+from tests.crash.told import Told
 from tests.crash.trial import WRONG, problem
 
 Seed = Callable[[Calls], Calls]
 """What a bug makes of the system calls."""
-
-
-class Told(NamedTuple):
-    """What others know from the box, and what must therefore outlive a cut: nothing of it is ever taken back."""
-
-    committed: int = 0
-    accepted: int = 0
-    last_event: int = 0
-    done: tuple[str, ...] = ()
 
 
 class Cut(NamedTuple):
@@ -83,12 +73,7 @@ class Recording:
 
     def _told(self) -> Told:
         reports = self._scenario.world.central.reports[self._reports :]
-        return Told(
-            committed=max([self._before.committed, *(r.generation or 0 for r in reports)]),
-            accepted=max([self._before.accepted, *(r.head_generation or 0 for r in reports)]),
-            last_event=max([self._before.last_event, *(e.number for r in reports for e in r.events)]),
-            done=tuple(self._scenario.done()),
-        )
+        return self._before.and_by(reports)._replace(done=tuple(self._scenario.done()))
 
 
 class Power:
@@ -130,7 +115,7 @@ class Power:
         """Power off there, on again: does it do no harm, at once and, if it is to live, after another life?"""
         try:
             with self._boot(cut.disk, cut.told):
-                self._require_told(cut.told)
+                cut.told.require_known(self.scenario.settings())
                 self.scenario.require_playable()
                 if cut.live:
                     self._live_on(cut.told)
@@ -140,7 +125,7 @@ class Power:
 
     def _live_on(self, told: Told) -> None:
         assert in_child(self.scenario.update) == 0, "the next life failed"
-        self._require_told(told)
+        told.require_known(self.scenario.settings())
         self.scenario.require_converged()
         self.scenario.require_rest()
 
@@ -152,17 +137,6 @@ class Power:
             self._boots += 1
             self.scenario.world.clock.life = f"life {self._boots}"
             yield
-
-    def _require_told(self, told: Told) -> None:
-        """No fact that others were told is gone."""
-        if told == Told():
-            return
-        state = read_state(self.scenario.settings())
-        assert state is not None, "the box forgot everything"
-        head = current_head(state.trust)
-        assert (state.committed or 0) >= told.committed, f"committed {state.committed}, told {told.committed}"
-        assert (head.generation if head else 0) >= told.accepted, f"it forgot generation {told.accepted}"
-        assert state.last_event >= told.last_event, f"event {state.last_event} is the last, told {told.last_event}"
 
 
 def different(cuts: Iterable[Cut]) -> list[Cut]:

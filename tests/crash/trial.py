@@ -33,7 +33,10 @@ def look_at_all(trial: Trial[P], points: Sequence[P], jobs: int = 1) -> Iterator
         yield from map(trial.look_at, points)
         return
     with workshop() as folder, ProcessPoolExecutor(jobs, get_context("fork"), _begin, (trial, folder)) as pool:
-        yield from pool.map(_look_at, points)
+        try:
+            yield from pool.map(_look_at, points)
+        finally:
+            pool.shutdown(cancel_futures=True)  # when we are stopped, no further point is tried
 
 
 @contextmanager

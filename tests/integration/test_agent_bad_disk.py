@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from reconciler_agent.loop import Loop
+from reconciler_agent.state import COPIES
 from reconciler_agent.system_calls import SYSTEM
 from schemas.status import StatusReport
+from tests.crash.told import Told
 from tests.support.agent_world import AgentWorld, application, clip, manifest_of
 
 A, B = (clip(letter, letter.encode() * 1000) for letter in "ab")
@@ -112,3 +114,41 @@ def test_disk_that_fails_in_the_middle_of_a_switch_is_not_held_against_the_relea
     assert world.active() == "2.0.0"
     assert world.conditions()["Synced"] == ("True", "Converged")
     assert agent.store.state.releases.bad is None
+
+
+class FailingState:
+    """The state can be written so many times, and no more."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+        self.calls = SYSTEM._replace(rename=self._rename)
+
+    def _rename(self, name: str, final: str, **folders: int) -> None:
+        if final in COPIES:
+            self.left -= 1
+            if self.left < 0:
+                raise OSError(errno.EIO, "as the test has it")
+        SYSTEM.rename(name, final, **folders)
+
+
+@pytest.mark.parametrize("times", range(7))
+def test_nothing_is_told_that_the_disk_did_not_keep(world: AgentWorld, times: int) -> None:
+    world.central.publish(manifest_of([A], config={"liveScoreEnabled": True}))
+    world.converge()
+    world.central.publish(manifest_of([A], config={"liveScoreEnabled": False}))
+    take, early = world.central.report, []
+
+    def report(said: StatusReport) -> None:
+        try:
+            Told().and_by([said]).require_known(world.settings)
+        except AssertionError as problem:
+            early.append(str(problem))
+        take(said)
+
+    world.central.report = report  # type: ignore[method-assign]
+    state = FailingState(times)
+    with world.agent(state.calls) as agent:
+        run_until_reported(world, agent.loop, "DiskFault")
+
+    assert state.left < 0
+    assert early == []
