@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from schemas.alerts import Alerts
 from schemas.names import (
     ID_PATTERN,
     Digest,
@@ -109,6 +110,7 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fa
     rollout: DocumentId | None = None
     hotspot: Hotspot | None = None
     backup: Backup | None = None
+    alerts: Alerts | None = None
 
 
 class RolloutPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -121,36 +123,6 @@ class RolloutPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     deadline: Duration = "24h"
     max_failures: Annotated[int, Meta(ge=0)] = 3
     on_failure: Literal["hold", "rollback"] = "rollback"
-
-
-class OfflineThreshold(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Silence after which a site is offline."""
-
-    warning: Duration | None = None
-    critical: Duration | None = None
-
-
-class NumberThreshold(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A number (degrees Celsius, releases behind) from which an alert fires."""
-
-    warning: Annotated[int, Meta(ge=0)] | None = None
-    critical: Annotated[int, Meta(ge=0)] | None = None
-
-
-class PercentThreshold(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A share from which an alert fires."""
-
-    warning: Percent | None = None
-    critical: Percent | None = None
-
-
-class Alerts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Alert thresholds."""
-
-    offline: OfflineThreshold | None = None
-    temperature: NumberThreshold | None = None
-    disk: PercentThreshold | None = None
-    release_behind: NumberThreshold | None = None
 
 
 class Guards(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

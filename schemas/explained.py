@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from schemas import desired
+from schemas import alerts, desired
 
 
 class Explained(NamedTuple):
@@ -73,6 +73,7 @@ EXPLAINED: Final[Mapping[type[Struct], Mapping[str, Explained]]] = {
         "rollout": E("The policy by which a new `release` or `agent` of this layer reaches its sites.", "standard"),
         "hotspot": E("The box's own Wi-Fi.", {"ssid": "Neopro Rennes", "passphrase": _ENCRYPTED}),
         "backup": E("What of the club's is kept for a replaced box.", {"configuration": True, "videos": False}),
+        "alerts": E("Other thresholds than the fleet's, kind by kind, and silences.", {"offline": {"critical": "3d"}}),
     },
     desired.RolloutPolicy: {
         "waves": E("Which share of the sites has it after each wave: rising to 100%.", ["10%", "50%", "100%"]),
@@ -83,23 +84,25 @@ EXPLAINED: Final[Mapping[type[Struct], Mapping[str, Explained]]] = {
         "max_failures": E("How many sites may fail before the rollout stops, whatever the shares.", 3),
         "on_failure": E("What happens when it stops: `hold` where it is, or `rollback` everywhere.", "rollback"),
     },
-    desired.OfflineThreshold: {
+    alerts.OfflineThreshold: {
         "warning": E("Silence after which somebody is warned.", "30m"),
         "critical": E("Silence after which it is critical.", "1h"),
     },
-    desired.NumberThreshold: {
+    alerts.NumberThreshold: {
         "warning": E("The number from which somebody is warned.", 70),
         "critical": E("The number from which it is critical.", 80),
     },
-    desired.PercentThreshold: {
+    alerts.PercentThreshold: {
         "warning": E("The share from which somebody is warned.", "85%"),
         "critical": E("The share from which it is critical.", "95%"),
     },
-    desired.Alerts: {
+    alerts.Alerts: {
         "offline": E("A box that is silent.", {"critical": "1h"}),
         "temperature": E("A box that is hot, in degrees Celsius.", {"warning": 70, "critical": 80}),
         "disk": E("A disk that is nearly full.", {"warning": "85%", "critical": "95%"}),
         "release_behind": E("A box that is this many releases behind.", {"warning": 2}),
+        "silence": E("Kinds of alerts that nobody is to hear of, or `all`.", ["offline", "disk"]),
+        "until": E("The last day of the silence, included; a silence without an end is refused.", "2026-12-24"),
     },
     desired.Guards: {
         "max_sites": E("The share of sites that one commit may change without an `Allow-Impact:` trailer.", "20%"),
@@ -110,7 +113,7 @@ EXPLAINED: Final[Mapping[type[Struct], Mapping[str, Explained]]] = {
         "schema": E("The version of the language: 1.", 1),
         "defaults": E("The lowest layer: every box starts from it.", {"release": "2.1.3"}),
         "rollouts": E("Policies for rollouts, by the name that layers use.", {"standard": {"waves": ["10%", "100%"]}}),
-        "alerts": E("From when somebody is alerted.", {"offline": {"critical": "1h"}}),
+        "alerts": E("From when somebody is alerted; groups and sites may differ.", {"offline": {"critical": "1h"}}),
         "guards": E("What one commit may do without a trailer that lifts the limit.", {"max_sites": "20%"}),
         "tenants": E("Parties that may see their own sites, by the name that sites use.", {"kalon": {"name": "Kalon"}}),
         "recovery": E("The team's recovery key (age): boxes encrypt backups to it.", _AGE),

@@ -222,6 +222,8 @@ def _facts(record: SiteRecord) -> dict[str, Any]:
         "video_sets": list(record.resolved.video_sets),
         "timezone": document.timezone,
     }
+    if record.resolved.alerts is not None:
+        facts["alerts"] = msgspec.to_builtins(record.resolved.alerts)
     if place.lat is not None and place.lon is not None:
         facts["at"] = [place.lat, place.lon]
     if document.hardware is not None:

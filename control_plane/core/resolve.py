@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from control_plane.core.problems import KeyPath
+from schemas.alerts import Alerts
 from schemas.desired import Backup, Bandwidth, Connectivity, Hotspot, Layer, Maintenance, Poll
 from schemas.names import DocumentId, Version
 
@@ -51,6 +52,7 @@ class Resolved(Struct, frozen=True, gc=False):
     rollout: DocumentId | None = None
     hotspot: Hotspot | None = None
     backup: Backup | None = None
+    alerts: Alerts | None = None
     video_sets: tuple[DocumentId, ...] = ()
     config: dict[str, Any] = {}
 
@@ -71,6 +73,7 @@ class Base(Struct, frozen=True):
 
 
 NOTHING: Final = Resolved()
+NO_ALERTS: Final = Alerts()
 _EMPTY: Final[dict[str, Any]] = {}
 """A map that sets nothing: it takes the place of a scalar below it, and leaves a map as it is."""
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
@@ -93,6 +96,7 @@ def sets_nothing(layer: Layer) -> bool:
         or layer.rollout is not None
         or layer.hotspot is not None
         or layer.backup is not None
+        or layer.alerts is not None
     )
 
 
@@ -104,11 +108,24 @@ def apply_layer(low: Resolved, source: Source, origins: Origins | None = None) -
     changes: dict[str, Any] = {key: value for key in SCALAR_KEYS if (value := getattr(layer, key)) is not None}
     if origins is not None:
         origins |= {(key,): (source, (key,)) for key in changes}
+    if layer.alerts is not None:
+        changes["alerts"] = merge_alerts(low.alerts or NO_ALERTS, layer.alerts)
+        if origins is not None:
+            origins |= {("alerts", key): (source, ("alerts", key)) for key in _set_keys(layer.alerts)}
     if layer.video_sets or layer.without_video_sets:
         changes["video_sets"] = _merge_sets(low.video_sets, source, origins)
     if layer.config:
         changes["config"] = _merge_maps(low.config, layer.config, ("config",), source, origins)
     return replace(low, **changes)
+
+
+def merge_alerts(low: Alerts, high: Alerts) -> Alerts:
+    """Kind by kind the higher one; a silence comes with its end."""
+    return replace(low, **{key: getattr(high, key) for key in _set_keys(high)})
+
+
+def _set_keys(alerts: Alerts) -> list[str]:
+    return [key for key in alerts.__struct_fields__ if getattr(alerts, key) is not None]
 
 
 def _merge_sets(low: tuple[DocumentId, ...], source: Source, origins: Origins | None) -> tuple[DocumentId, ...]:
@@ -173,6 +190,8 @@ def undecided(conflicts: Iterable[Conflict], higher: Iterable[Source]) -> list[C
 def _settings(layer: Layer) -> dict[KeyPath, Any]:
     """What a layer sets, flat; maps of `config` leaf by leaf (an empty one as itself), sets as present or not."""
     found: dict[KeyPath, Any] = {(key,): value for key in SCALAR_KEYS if (value := getattr(layer, key)) is not None}
+    if layer.alerts is not None:
+        found |= {("alerts", key): msgspec.to_builtins(getattr(layer.alerts, key)) for key in _set_keys(layer.alerts)}
     found |= {("video_sets", name): True for name in layer.video_sets}
     found |= {("video_sets", name): False for name in layer.without_video_sets}
     _flatten(layer.config, ("config",), found)

@@ -5,6 +5,7 @@ from itertools import combinations
 from typing import Final
 
 from control_plane.core.problems import Finding, KeyPath, brief, listed, suggestion
+from control_plane.core.rules_alerts import of_alerts
 from control_plane.core.rules_boxes import of_hotspot, of_operation, of_recipient
 from control_plane.core.rules_fleet import of_fleet
 from control_plane.core.rules_later import FLEET, later, later_in_layer
@@ -92,10 +93,16 @@ def _of_layer(file: str, layer: Layer, at: KeyPath) -> list[Finding]:
     if layer.poll is not None and duration_s(layer.poll.interval) > MAX_POLL_S:
         message = "a box must ask at least once a day; write at most 24h"
         found.append(Finding(file=file, path=(*at, "poll", "interval"), code="BadValue", message=message))
-    if layer.hotspot is not None:
-        found += of_hotspot(file, layer.hotspot, (*at, "hotspot"))
-    found += later_in_layer(file, layer, at)
+    found += _of_rare_keys(file, layer, at)
     return found
+
+
+def _of_rare_keys(file: str, layer: Layer, at: KeyPath) -> Iterator[Finding]:
+    if layer.hotspot is not None:
+        yield from of_hotspot(file, layer.hotspot, (*at, "hotspot"))
+    if layer.alerts is not None:
+        yield from of_alerts(file, layer.alerts, (*at, "alerts"))
+    yield from later_in_layer(file, layer, at)
 
 
 def _of_group(file: str, group: Group) -> Iterator[Finding]:

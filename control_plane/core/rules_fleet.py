@@ -1,21 +1,14 @@
-"""Rules of fleet.yaml beyond its types: rollout policies, alert thresholds."""
+"""Rules of fleet.yaml beyond its types: rollout policies, where alerts stand."""
 
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
 from control_plane.core.problems import Finding, KeyPath
-from schemas.desired import (
-    Alerts,
-    Fleet,
-    NumberThreshold,
-    OfflineThreshold,
-    PercentThreshold,
-    RolloutPolicy,
-)
+from control_plane.core.rules_alerts import of_alerts
+from schemas.desired import Fleet, RolloutPolicy
 from schemas.names import duration_s
 
-Threshold = OfflineThreshold | NumberThreshold | PercentThreshold
 MAX_WAVES: Final = 50
 
 
@@ -24,7 +17,10 @@ def of_fleet(file: str, fleet: Fleet) -> Iterator[Finding]:
     for name, policy in fleet.rollouts.items():
         yield from _of_policy(file, policy, ("rollouts", name))
     if fleet.alerts is not None:
-        yield from _of_alerts(file, fleet.alerts)
+        yield from of_alerts(file, fleet.alerts, ("alerts",))
+    if fleet.defaults.alerts is not None:
+        message = "what holds for the whole fleet is `alerts` beside `defaults`; move it there"
+        yield Finding(file=file, path=("defaults", "alerts"), code="BadValue", message=message, at_key=True)
 
 
 def _of_policy(file: str, policy: RolloutPolicy, at: KeyPath) -> Iterator[Finding]:
@@ -56,31 +52,3 @@ def _wave_fault(waves: list[int]) -> str | None:
 
 def _percent(text: str) -> int:
     return int(text.removesuffix("%"))
-
-
-def _of_alerts(file: str, alerts: Alerts) -> Iterator[Finding]:
-    thresholds: dict[str, Threshold | None] = {
-        "offline": alerts.offline,
-        "temperature": alerts.temperature,
-        "disk": alerts.disk,
-        "release_behind": alerts.release_behind,
-    }
-    for name, threshold in thresholds.items():
-        if threshold is not None:
-            yield from _of_threshold(file, name, threshold)
-
-
-def _of_threshold(file: str, name: str, threshold: Threshold) -> Iterator[Finding]:
-    warning, critical = threshold.warning, threshold.critical
-    if warning is None and critical is None:
-        message = f"`{name}` never alerts; write `warning` or `critical`, or delete it"
-        yield Finding(file=file, path=("alerts", name), code="BadValue", message=message, at_key=True)
-    if warning is not None and critical is not None and _measure(warning) >= _measure(critical):
-        message = f"`warning` ({warning}) must lie below `critical` ({critical}), or nobody is warned in time"
-        yield Finding(file=file, path=("alerts", name, "warning"), code="Contradiction", message=message)
-
-
-def _measure(value: str | int) -> int:
-    if isinstance(value, int):
-        return value
-    return _percent(value) if value.endswith("%") else duration_s(value)

@@ -12,7 +12,7 @@ LAYER: Final[Mapping[str, str]] = {
     "hotspot": _BOXES,
     "rollout": _SERVER,
 }
-FLEET: Final[Mapping[str, str]] = {"rollouts": _SERVER, "alerts": "it is checked; nobody is alerted yet"}
+FLEET: Final[Mapping[str, str]] = {"rollouts": _SERVER}
 BACKUP: Final[Mapping[str, str]] = {"videos": _BOXES}
 
 
