@@ -288,6 +288,10 @@ OPERATIONS: Final[Mapping[Reason, Meaning]] = {
 SERVER: Final[Mapping[Reason, Meaning]] = {
     "Synced": M("The last report says that the box is as desired, and it is fresh.", "Nothing."),
     "Silent": M("The box has sent no report for some time.", "Look at its power and its network."),
+    "Away": M(
+        "The box has sent no report for some time, and its `connectivity` says that it is not always online.",
+        "Nothing.",
+    ),
     "NeverReported": M(
         "The site is published, and no box has ever reported for it.",
         "Install the agent there; check the `identity` in the site's file.",

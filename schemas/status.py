@@ -83,6 +83,13 @@ class Metrics(Struct, frozen=True, kw_only=True, omit_defaults=True):
     service_restarts: dict[Short, int] | None = None
     clock_error_s: float | None = None
 
+    @property
+    def disk_used_percent(self) -> float | None:
+        """How full the disk is, 0 to 100; None where the box does not say."""
+        if not self.disk_total_bytes or self.disk_free_bytes is None:
+            return None
+        return 100 * (1 - self.disk_free_bytes / self.disk_total_bytes)
+
 
 class Boot(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A life of the machine. Unless `certain`, no synchronised clock was seen in it: `started_at` is the earliest."""

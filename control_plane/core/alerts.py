@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from control_plane.core.resolve import merge_alerts
 from control_plane.core.rules_alerts import measure
-from control_plane.core.standing import Verdict
+from control_plane.core.standing import AWAY, Verdict
 from schemas.alerts import AlertKind, Alerts, NumberThreshold, OfflineThreshold, PercentThreshold
 from schemas.desired import Connectivity
 from schemas.manifest import Instant
@@ -31,12 +31,6 @@ DEFAULTS: Final = Alerts(
     release_behind=NumberThreshold(warning=2),
 )
 """Of the specification; what fleet.yaml does not say."""
-AWAY: Final[Mapping[Connectivity, timedelta]] = {
-    "always": timedelta(0),
-    "matchdays": timedelta(days=15),
-    "rare": timedelta(days=90),
-}
-"""For so long a box that is not always online may be silent, and it means nothing."""
 STUCK_AFTER: Final = timedelta(hours=24)
 WAITS_AT_MOST: Final = timedelta(days=21)
 """A step that has waited for its window for so long waits for one that does not come."""
@@ -115,7 +109,7 @@ class Expiring(Struct, frozen=True, kw_only=True):
 
 
 class Server(Struct, frozen=True, kw_only=True):
-    """The fleet's own affairs. `refused_reports`: in the last hour; `new_releases`: version -> when it was first seen."""
+    """The fleet's own affairs. `refused_reports`: in the last hour; `new_releases`: version -> when first seen."""
 
     newest_verdict: Literal["published", "refused", "held"] | None = None
     newest_commit: str = ""
@@ -174,7 +168,7 @@ def _above(value: float, threshold: NumberThreshold | PercentThreshold | Offline
 
 def _of_measurements(seen: Watched, limits: Alerts) -> Iterator[Firing]:
     said = seen.metrics
-    degrees, used = said.temperature_celsius, used_disk_percent(said)
+    degrees, used = said.temperature_celsius, said.disk_used_percent
     if degrees is not None and (severity := _above(degrees, limits.temperature)) is not None:
         yield _of(seen, "temperature", severity, celsius=round(degrees, 1))
     if used is not None and (severity := _above(used, limits.disk)) is not None:
@@ -184,13 +178,6 @@ def _of_measurements(seen: Watched, limits: Alerts) -> Iterator[Firing]:
         error_s = max(error_s, abs((seen.received_at - seen.said_at).total_seconds()))
     if error_s >= CLOCK_ERROR.total_seconds():
         yield _of(seen, "clock", "warning", seconds=int(error_s))
-
-
-def used_disk_percent(said: Metrics) -> float | None:
-    """How full the disk is, 0 to 100; None where the box does not say."""
-    if not said.disk_total_bytes or said.disk_free_bytes is None:
-        return None
-    return 100 * (1 - said.disk_free_bytes / said.disk_total_bytes)
 
 
 def _of_trend(seen: Watched, limits: Alerts) -> Iterator[Firing]:
@@ -207,7 +194,7 @@ def _of_trend(seen: Watched, limits: Alerts) -> Iterator[Firing]:
 
 def _days_until_full(trend: Trend, said: Metrics, limit: PercentThreshold | None) -> float | None:
     """Days until the disk's critical share is reached at the pace of the last days; None: never, or not known."""
-    used = used_disk_percent(said)
+    used = said.disk_used_percent
     if used is None or not trend.disk_bytes_per_day or trend.disk_bytes_per_day <= 0 or not said.disk_total_bytes:
         return None
     full = measure(limit.critical) if limit is not None and limit.critical is not None else 95

@@ -3,18 +3,24 @@
 The rule above all: nothing is called Synced on old evidence, on evidence about another generation, or on none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
 
 from schemas.api import Standing
-from schemas.desired import SiteState
+from schemas.desired import Connectivity, SiteState
 from schemas.status import Condition, Waiting
 
 OFFLINE_AFTER: Final = timedelta(minutes=15)
 """Three reports missed in a row; a box reports at least every five minutes."""
+AWAY: Final[Mapping[Connectivity, timedelta]] = {
+    "always": timedelta(0),
+    "matchdays": timedelta(days=15),
+    "rare": timedelta(days=90),
+}
+"""For so long a box that is not always online may be silent, and it means nothing."""
 TAKES_NEWS_WITHIN: Final = timedelta(minutes=15)
 """A box that goes on reporting but has not accepted a newer head by then cannot, or will not."""
 
@@ -32,6 +38,7 @@ class Desired(Struct, frozen=True, kw_only=True):
     revoked: bool = False
     generation: int
     published_at: datetime
+    connectivity: Connectivity = "always"
 
 
 class Reported(Struct, frozen=True, kw_only=True):
@@ -60,7 +67,7 @@ def judge(desired: Desired, reported: Reported | None, now: datetime) -> Verdict
         return known
     if reported is None:
         return _verdict("Unknown", "NeverReported", "No box has reported for this site yet.")
-    return _silence(reported, now) or _trouble(desired, reported, now) or _progress(desired, reported)
+    return _silence(desired, reported, now) or _trouble(desired, reported, now) or _progress(desired, reported)
 
 
 def _mute(desired: Desired) -> Verdict | None:
@@ -74,12 +81,14 @@ def _mute(desired: Desired) -> Verdict | None:
     return None
 
 
-def _silence(reported: Reported, now: datetime) -> Verdict | None:
+def _silence(desired: Desired, reported: Reported, now: datetime) -> Verdict | None:
     silence = now - reported.received_at
     if silence < -OFFLINE_AFTER:
         return _verdict(
             "Unknown", "ReportFromFuture", "The last report is dated ahead of this server's clock; check it."
         )
+    if OFFLINE_AFTER < silence < AWAY[desired.connectivity]:
+        return _verdict("Offline", "Away", f"Silent for {_in_words(silence)}, as is usual for this box.")
     if silence > OFFLINE_AFTER:
         return _verdict("Offline", "Silent", f"The box has not reported for {_in_words(silence)}.")
     return None

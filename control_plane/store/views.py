@@ -213,6 +213,7 @@ def _site_view(row: Sequence[Any], now: datetime) -> SiteView:
         revoked=revoked,
         generation=generation,
         published_at=published_at,
+        connectivity=facts.get("connectivity", "always"),
     )
     return SiteView(
         site=name,

@@ -41,6 +41,10 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     # Why, when the server says so; {silence}: since the last report, {news}: since the publication
     "why.Synced": ("The box is as desired.", "Le boîtier est conforme."),
     "why.Silent": ("No report for {silence}.", "Aucune nouvelle depuis {silence}."),
+    "why.Away": (
+        "Silent for {silence}, as is usual for this box.",
+        "Silencieux depuis {silence}, comme d’habitude pour ce boîtier.",
+    ),
     "why.NeverReported": ("No box has reported for this site yet.", "Aucun boîtier ne s’est encore annoncé."),
     "why.NoIdentity": (
         "Planned: its file names no box yet.",

@@ -140,19 +140,12 @@ def site_row(view: SiteView, now: datetime, words: Words) -> SiteRow:
     )
 
 
-def used_disk_percent(said: Metrics) -> float | None:
-    """How full the disk is, 0 to 100; None where the box does not say."""
-    if not said.disk_total_bytes or said.disk_free_bytes is None:
-        return None
-    return 100 * (1 - said.disk_free_bytes / said.disk_total_bytes)
-
-
 def _readings(view: SiteView, words: Words) -> Iterable[Reading]:
     """What a table shows of the last measurements."""
     said = view.report.metrics if view.report else Metrics()
     yield _reading("cpu", said.cpu_percent, 101, words)  # of one moment: busy is no trouble
     yield _reading("memory", said.memory_percent, 90, words)
-    yield _reading("disk", used_disk_percent(said), 90, words)
+    yield _reading("disk", said.disk_used_percent, 90, words)
     degrees = said.temperature_celsius
     text = "—" if degrees is None else f"{words.decimal(degrees, 0)} °C"
     yield Reading(key="temperature", text=text, high=degrees is not None and degrees >= HOT_CELSIUS)

@@ -78,8 +78,13 @@ def overview(fleet: Fleet, words: Words, *, team: bool) -> OverviewPage:
 
 def _troubled(views: Sequence[SiteView]) -> list[SiteView]:
     """What a person has to look at: trouble that stays, then silence, then the rest; the longest silent first."""
-    found = [view for view in views if view.verdict.standing in _TROUBLED or _waits_for_a_person(view)]
+    found = [view for view in views if _is_troubled(view)]
     return sorted(found, key=_gravity)
+
+
+def _is_troubled(view: SiteView) -> bool:
+    troubled = view.verdict.standing in _TROUBLED and view.verdict.reason != "Away"
+    return troubled or _waits_for_a_person(view)
 
 
 def _waits_for_a_person(view: SiteView) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from control_plane.store.views import STANDINGS, SiteView, running_release, standings, summary_of
-from control_plane.web.present import SiteRow, fact, site_row, used_disk_percent, visible_to
+from control_plane.web.present import SiteRow, fact, site_row, visible_to
 from control_plane.web.visit import Download, Room, Shown, Visit
 from control_plane.web.words import Words
 
@@ -217,7 +217,7 @@ _SORTED: Final[Mapping[str, Callable[[SiteView], Any]]] = {
     "release": _version,
     "cpu": lambda view: view.report.metrics.cpu_percent if view.report else None,
     "memory": lambda view: view.report.metrics.memory_percent if view.report else None,
-    "disk": lambda view: used_disk_percent(view.report.metrics) if view.report else None,
+    "disk": lambda view: view.report.metrics.disk_used_percent if view.report else None,
     "temperature": lambda view: view.report.metrics.temperature_celsius if view.report else None,
     "report": lambda view: view.received_at,
     "waiting": lambda view: len(view.report.waiting) if view.report else None,

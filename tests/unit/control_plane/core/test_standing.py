@@ -166,3 +166,12 @@ def test_box_that_cannot_fetch_the_news_says_why() -> None:
 def test_ended_site_says_whether_its_box_knows(fields: dict[str, Any], knows: bool, reason: str) -> None:
     head = GENERATION if knows else GENERATION - 1
     assert judge(desired(**fields), reported(generation=1, head_generation=head), NOW).reason == reason
+
+
+@pytest.mark.parametrize("connectivity", ["always", "matchdays", "rare"])
+@pytest.mark.parametrize("silent_days", [0.5, 14, 16, 89, 91])
+def test_silence_that_is_usual_for_a_box_is_no_trouble_and_never_green(connectivity: Any, silent_days: float) -> None:
+    silent = timedelta(days=silent_days)
+    said = judge(desired(connectivity=connectivity), reported(received_at=NOW - silent), NOW)
+    usual = silent_days < {"always": 0, "matchdays": 15, "rare": 90}[connectivity]
+    assert (said.standing, said.reason) == ("Offline", "Away" if usual else "Silent")
