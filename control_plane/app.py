@@ -36,6 +36,7 @@ from control_plane.store.migrate import migrate
 from control_plane.store.pool import Pool, connection, open_pool
 from control_plane.store.retention import Keep
 from control_plane.sweep import Sweeper
+from control_plane.watching import Watch
 
 THREADS: Final = 16
 _THREADS_PATIENCE_S: Final = 1.0
@@ -184,6 +185,7 @@ async def _answer(application: Litestar, settings: Settings, listener: socket.so
 def _jobs(services: Services) -> AbstractAsyncContextManager[None]:
     return running_jobs(
         services.pipeline,
+        Watch(services.pool, services.clock, services.settings.tls_certificate),
         services.pool,
         services.clock,
         poll_s=services.settings.poll_s,

@@ -14,10 +14,12 @@ from control_plane.pipeline import Clock, Outcome, Pipeline
 from control_plane.store import retention
 from control_plane.store.pool import Pool, connection
 from control_plane.store.retention import Keep
+from control_plane.watching import Watch
 
 RENEW_EVERY_S: Final = 3600
 TIDY_EVERY_S: Final = 3600
 KEEP_EVERY_S: Final = 30
+WATCH_EVERY_S: Final = 30
 _STUCK: Final = ("refused", "held")
 """Verdicts that are told once for each commit."""
 
@@ -25,15 +27,18 @@ logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def running_jobs(pipeline: Pipeline, pool: Pool, clock: Clock, *, poll_s: int, keep: Keep) -> AsyncIterator[None]:
+async def running_jobs(
+    pipeline: Pipeline, watch: Watch, pool: Pool, clock: Clock, *, poll_s: int, keep: Keep
+) -> AsyncIterator[None]:
     """Every job runs now and then in its interval, none of them twice at a time, until the context is left."""
-    jobs = Jobs(pipeline, pool, clock, keep)
+    jobs = Jobs(pipeline, watch, pool, clock, keep)
     scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
     for job, every_s in (
         (jobs.poll, poll_s),
         (jobs.renew, RENEW_EVERY_S),
         (jobs.tidy, TIDY_EVERY_S),
         (jobs.keep, KEEP_EVERY_S),
+        (jobs.watch, WATCH_EVERY_S),
     ):
         scheduler.add_job(
             job, IntervalTrigger(seconds=every_s, timezone=UTC), next_run_time=datetime.now(UTC), max_instances=1
@@ -48,8 +53,8 @@ async def running_jobs(pipeline: Pipeline, pool: Pool, clock: Clock, *, poll_s: 
 class Jobs:
     """The jobs themselves; a trouble that goes on is told when it begins, changes and ends, not at every run."""
 
-    def __init__(self, pipeline: Pipeline, pool: Pool, clock: Clock, keep: Keep) -> None:
-        self._pipeline, self._pool, self._clock, self._keep = pipeline, pool, clock, keep
+    def __init__(self, pipeline: Pipeline, watch: Watch, pool: Pool, clock: Clock, keep: Keep) -> None:
+        self._pipeline, self._watch, self._pool, self._clock, self._keep = pipeline, watch, pool, clock, keep
         self._troubles: dict[str, str] = {}
         self._refused = ""
 
@@ -68,6 +73,16 @@ class Jobs:
     async def keep(self) -> None:
         """Write down what was parsed."""
         await self._run("keep", self._pipeline.keep_documents)
+
+    async def watch(self) -> None:
+        """Look at what should worry somebody."""
+        await self._run("watch", self._look)
+
+    async def _look(self) -> None:
+        step = await self._watch.look()
+        for one in step.news:
+            told = {"alert": one.alert.firing.kind, "about": one.alert.firing.subject, "what": one.what}
+            logger.info("alert", extra=told)
 
     async def _poll(self) -> None:
         outcome = await self._pipeline.ingest()

@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from cli.docs.alerts import alerts_page
 from cli.docs.conditions import conditions_page
 from cli.docs.problems import problems_page
 from cli.docs.verbs import cli_page
 
 FOLDER: Final = Path(__file__).parents[2] / "docs"
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "alerts.md": alerts_page,
     "cli.md": cli_page,
     "conditions.md": conditions_page,
     "problems.md": problems_page,

@@ -5,6 +5,7 @@ publishing transaction, so that no page ever shows a library that is not the one
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final, TypeVar
 
 import msgspec
@@ -21,8 +22,8 @@ T = TypeVar("T")
 _FLEET: Final = ("", "fleet.yaml")
 
 
-async def replace(conn: Connection, documents: Mapping[Name, Entry]) -> None:
-    """Keep these and no others; only those with another Git object id are written."""
+async def replace(conn: Connection, documents: Mapping[Name, Entry], now: datetime) -> None:
+    """Keep these and no others; only those with another Git object id are written. `now`: when new ones came."""
     rows = await conn.execute("select folder, id, blob from library")
     known = {(folder, name): blob for folder, name, blob in await rows.fetchall()}
     gone = [name for name in known if name not in documents]
@@ -34,9 +35,9 @@ async def replace(conn: Connection, documents: Mapping[Name, Entry]) -> None:
     )
     async with conn.cursor() as cursor:
         await cursor.executemany(
-            "insert into library (folder, id, blob, body) values (%s, %s, %s, %s::jsonb) on conflict (folder, id)"
-            " do update set blob = excluded.blob, body = excluded.body",
-            [(*name, documents[name][0], msgspec.json.encode(documents[name][1]).decode()) for name in new],
+            "insert into library (folder, id, blob, body, seen_at) values (%s, %s, %s, %s::jsonb, %s)"
+            " on conflict (folder, id) do update set blob = excluded.blob, body = excluded.body",
+            [(*name, documents[name][0], msgspec.json.encode(documents[name][1]).decode(), now) for name in new],
         )
 
 
@@ -59,3 +60,19 @@ async def document_of(conn: Connection, folder: str, name: str, kind: type[T]) -
 async def fleet_document(conn: Connection) -> Fleet | None:
     """`fleet.yaml`; None before the first publication."""
     return await document_of(conn, *_FLEET, Fleet)
+
+
+async def ids(conn: Connection, folder: str) -> list[DocumentId]:
+    """The ids of a folder."""
+    rows = await conn.execute("select id from library where folder = %s order by id", (folder,))
+    return [name for (name,) in await rows.fetchall()]
+
+
+async def came_since(conn: Connection, folder: str, since: datetime) -> dict[DocumentId, datetime]:
+    """The documents of a folder that came since then, and when; not those with which the fleet began."""
+    rows = await conn.execute(
+        "select l.id, l.seen_at from library l join library fleet on fleet.folder = '' and fleet.id = 'fleet.yaml'"
+        " where l.folder = %s and l.seen_at > greatest(%s, fleet.seen_at)",
+        (folder, since),
+    )
+    return dict(await rows.fetchall())

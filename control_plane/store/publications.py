@@ -190,7 +190,7 @@ async def publish(
         await _put_trust(conn, trust)
         await revocations.replace(conn, revoked, serial)
         if documents is not None:
-            await library.replace(conn, documents)
+            await library.replace(conn, documents, now)
         await conn.execute(
             "insert into publication (revision, serial, published_at) values (%s, %s, %s) on conflict (only_row)"
             " do update set revision = excluded.revision, serial = excluded.serial,"

@@ -125,6 +125,24 @@ async def fleet(conn: Connection, now: datetime) -> Fleet:
         )
 
 
+async def first_published_since(conn: Connection, since: datetime) -> dict[SiteId, datetime]:
+    """The sites that were published for the first time since then, and when; not those with which the fleet began."""
+    rows = await conn.execute(
+        "select g.site, min(g.published_at) from generations g where g.published_at > %(since)s"
+        " and not exists (select from generations o where o.site = g.site and o.published_at <= %(since)s)"
+        " group by g.site having min(g.published_at) > (select min(published_at) from commits)",
+        {"since": since},
+    )
+    return dict(await rows.fetchall())
+
+
+async def first_expiry(conn: Connection) -> datetime | None:
+    """When the first head of a site that has a box expires."""
+    rows = await conn.execute("select min(expires_at) from sites where identity is not null and not gone")
+    row = await rows.fetchone()
+    return row[0] if row else None
+
+
 async def told_sites(conn: Connection) -> dict[SiteId, int]:
     """Suspended, retired and gone sites whose box has accepted the head that says so, and that head's generation."""
     rows = await conn.execute(

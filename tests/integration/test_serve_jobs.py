@@ -15,6 +15,7 @@ from control_plane.jobs import Jobs
 from control_plane.store import reports
 from control_plane.store.reports import Received
 from control_plane.store.retention import Keep
+from control_plane.watching import Watch
 from schemas.status import Event, StatusReport
 from tests.support.patience import promised
 from tests.support.world import ServedWorld, served_world
@@ -29,7 +30,8 @@ def served(tmp_path: Path, database: str) -> Iterator[ServedWorld]:
 @pytest.fixture
 def jobs(served: ServedWorld) -> Jobs:
     world = served.world
-    return Jobs(world.pipeline, world.opened.pool, world.clock, Keep(*[timedelta(days=1)] * 4))
+    pool, clock = world.opened.pool, world.clock
+    return Jobs(world.pipeline, Watch(pool, clock), pool, clock, Keep(*[timedelta(days=1)] * 4))
 
 
 def test_a_published_commit_ends_a_held_poll_with_the_new_head(tmp_path: Path, database: str) -> None:

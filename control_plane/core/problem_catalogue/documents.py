@@ -101,7 +101,7 @@ DOCUMENTS: Final = (
         why="You shall not wait for an effect that does not come.",
         remedy="Nothing: it may stay, and takes effect with the version that says so.",
         severities=("warning",),
-        wrong=_fleet("alerts: {offline: {critical: 1h}}\n"),
+        wrong=_fleet("rollouts: {standard: {waves: [100%]}}\n"),
         right=_fleet(""),
     ),
     Entry(

@@ -5,6 +5,7 @@ rows; of sets it asks who spoke last.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import permutations, product
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from control_plane.core.resolve import SCALAR_KEYS, Base, Resolved, Source, apply_layer, merge_base, undecided
+from schemas.alerts import OfflineThreshold, PercentThreshold
 from schemas.desired import Layer
 
 ABSENT = "absent"
@@ -104,7 +106,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
 
 def test_every_key_of_a_layer_is_in_a_table_here() -> None:
     assert set(VALUES) == set(SCALAR_KEYS)
-    others = {"video_sets", "without_video_sets", "config"}
+    others = {"video_sets", "without_video_sets", "config", "alerts"}
     assert {field.encode_name for field in msgspec.structs.fields(Layer)} == set(VALUES) | others
 
 
@@ -279,3 +281,13 @@ def test_groups_without_a_conflict_may_come_in_any_order(
             return
         outcomes.add((resolved.release, tuple(sorted(resolved.video_sets)), json_of(resolved.config)))
     assert len(outcomes) == 1
+
+
+def test_alerts_are_merged_kind_by_kind_and_a_silence_comes_with_its_end() -> None:
+    low = layer(alerts={"offline": {"critical": "1h"}, "disk": {"critical": "90%"}})
+    high = layer(alerts={"offline": {"warning": "3d"}, "silence": ["disk"], "until": date(2026, 12, 24)})
+    found = stacked(low, SILENT, high, SILENT).alerts
+    assert found is not None
+    assert found.offline == OfflineThreshold(warning="3d")
+    assert found.disk == PercentThreshold(critical="90%")
+    assert (found.silence, found.until) == (["disk"], date(2026, 12, 24))

@@ -84,6 +84,11 @@ def test_wave_must_be_able_to_end_in_time(times: str, fine: bool) -> None:
         ("disk: {warning: 95%, critical: 85%}", ["Contradiction"]),
         ("disk: {warning: 95%, critical: 95%}, release_behind: {}", ["Contradiction", "BadValue"]),
         ("release_behind: {warning: 2}", []),
+        ("silence: [offline], until: 2026-12-24", []),
+        ("silence: all, until: 2026-12-24", []),
+        ("silence: all", ["BadValue"]),
+        ("until: 2026-12-24", ["BadValue"]),
+        ("silence: [weather], until: 2026-12-24", ["BadValue"]),
     ],
 )
 def test_thresholds_are_such_that_somebody_is_warned(alerts: str, codes: list[str]) -> None:
@@ -299,7 +304,7 @@ def test_groups_of_one_rank_that_differ_in_any_key_conflict_unless_a_higher_laye
 
 
 def test_only_what_nobody_obeys_yet_is_warned_of() -> None:
-    """Tenants, guards and connectivity take effect; the rest says who obeys it, and who does not."""
+    """Tenants, guards, alerts and connectivity take effect; the rest says who obeys it, and who does not."""
     files = {
         "fleet.yaml": FLEET
         + b"tenants: {kalon: {name: Kalon}}\nguards: {max_sites: 20%}\nrollouts: {standard: {waves: [100%]}}\n"
@@ -316,7 +321,7 @@ def test_only_what_nobody_obeys_yet_is_warned_of() -> None:
     found = compiled(changed(small_fleet(), files)).problems
     assert {problem.code for problem in found} == {"NotYetInForce"}
     assert sorted(problem.message.split("`")[1] for problem in found) == [
-        "alerts", "hotspot", "rollout", "rollouts", "videos",
+        "hotspot", "rollout", "rollouts", "videos",
     ]  # fmt: skip
     assert all("yet" in problem.message.partition(":")[2] for problem in found)
 

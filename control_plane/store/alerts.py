@@ -1,0 +1,113 @@
+"""Alerts, open and past. One control plane at a time advances them; the others find it done."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final, LiteralString, NamedTuple
+
+import msgspec
+
+from control_plane.core.alerting import Alert, Key, News, Step, advance
+from control_plane.core.alerts import Firing
+from control_plane.store.pool import Connection
+
+CHANNEL: Final = "neopro_alerts"
+_LOCK: Final = 0x6E656F_0003
+
+
+class AlertRow(NamedTuple):
+    """An alert with its number and, once it cleared, when."""
+
+    id: int
+    alert: Alert
+    cleared_at: datetime | None
+
+
+async def take(conn: Connection, firing: Iterable[Firing], now: datetime) -> Step:
+    """Advance the open alerts by what is so at `now`, in one transaction; what is to be told is queued as notices."""
+    async with conn.transaction():
+        await conn.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+        before = await open_alerts(conn)
+        ids = {row.alert.firing.key: row.id for row in before}
+        known = {row.alert.firing.key: row.alert for row in before}
+        step = advance(known, firing, now)
+        changed = {key: alert for key, alert in step.open.items() if known.get(key) != alert}
+        ids |= await _put(conn, changed, ids)
+        await _clear(conn, [(ids[alert.firing.key], alert) for alert in step.cleared], now)
+        await _queue(conn, [(ids[one.alert.firing.key], one) for one in step.news], now)
+        if changed or step.cleared:
+            await conn.execute("select pg_notify(%s, '')", (CHANNEL,))
+    return step
+
+
+async def open_alerts(conn: Connection) -> list[AlertRow]:
+    """What is so now, the gravest and then the newest first."""
+    return await _rows(
+        conn,
+        "select id, body::text, cleared_at from alerts where cleared_at is null"
+        " order by array_position(array['critical', 'warning', 'info'], severity), fired_at desc, id desc",
+        (),
+    )
+
+
+async def past_alerts(conn: Connection, since: datetime, limit: int = 200) -> list[AlertRow]:
+    """What cleared since then, the newest first."""
+    return await _rows(
+        conn,
+        "select id, body::text, cleared_at from alerts where cleared_at >= %s order by cleared_at desc limit %s",
+        (since, limit),
+    )
+
+
+async def alerts_about(conn: Connection, subject: str, limit: int = 50) -> list[AlertRow]:
+    """The alerts of a site, open ones first."""
+    return await _rows(
+        conn,
+        "select id, body::text, cleared_at from alerts where subject = %s"
+        " order by cleared_at desc nulls first, id desc limit %s",
+        (subject, limit),
+    )
+
+
+async def prune_alerts(conn: Connection, before: datetime) -> int:
+    """Forget alerts that cleared before then, and their notices; how many."""
+    return (await conn.execute("delete from alerts where cleared_at < %s", (before,))).rowcount
+
+
+async def _rows(conn: Connection, query: LiteralString, parameters: Sequence[object]) -> list[AlertRow]:
+    rows = await conn.execute(query, parameters)
+    decoder = msgspec.json.Decoder(Alert)
+    return [AlertRow(number, decoder.decode(body), at) for number, body, at in await rows.fetchall()]
+
+
+async def _put(conn: Connection, changed: dict[Key, Alert], ids: dict[Key, int]) -> dict[Key, int]:
+    """Write these alerts; the numbers of the new ones."""
+    new: dict[Key, int] = {}
+    for key, alert in changed.items():
+        body, firing = msgspec.json.encode(alert).decode(), alert.firing
+        if key in ids:
+            await conn.execute(
+                "update alerts set severity = %s, silenced = %s, body = %s::jsonb where id = %s",
+                (firing.severity, firing.silenced, body, ids[key]),
+            )
+            continue
+        row = await conn.execute(
+            "insert into alerts (kind, subject, severity, silenced, fired_at, body)"
+            " values (%s, %s, %s, %s, %s, %s::jsonb) returning id",
+            (*key, firing.severity, firing.silenced, alert.fired_at, body),
+        )
+        found = await row.fetchone()
+        assert found is not None
+        new[key] = found[0]
+    return new
+
+
+async def _clear(conn: Connection, cleared: Sequence[tuple[int, Alert]], now: datetime) -> None:
+    await conn.execute("update alerts set cleared_at = %s where id = any(%s)", (now, [number for number, _ in cleared]))
+
+
+async def _queue(conn: Connection, news: Sequence[tuple[int, News]], now: datetime) -> None:
+    async with conn.cursor() as cursor:
+        await cursor.executemany(
+            "insert into notices (alert, what, made_at, next_at) values (%s, %s, %s, %s)",
+            [(number, one.what, now, now) for number, one in news],
+        )

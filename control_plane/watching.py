@@ -1,0 +1,134 @@
+"""From what is known to what should worry somebody: gathers the evidence, and lets the alerts go on from it."""
+
+import asyncio
+import bisect
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from cryptography import x509
+
+from control_plane.core.alerting import Step
+from control_plane.core.alerts import (
+    Expiring,
+    Firing,
+    Server,
+    Watched,
+    alerts_of_fleet,
+    alerts_of_site,
+)
+from control_plane.errors import SettingsInvalid
+from control_plane.store import alerts, library, publications, views
+from control_plane.store.pool import Connection, Pool, connection
+from control_plane.store.views import Fleet, SiteView
+from schemas.alerts import Alerts
+from schemas.names import Version
+from schemas.status import Metrics
+from schemas.trust import read_release_list, read_root
+
+TURN: Final = 500
+"""Sites that are looked at before others have their turn."""
+TRUST_WARNING: Final = timedelta(days=30)
+CERTIFICATE_WARNING: Final = timedelta(days=21)
+HEAD_WARNING: Final = timedelta(days=7) / 3
+"""A third of a head's validity: it should have been renewed six days ago."""
+_ORDER = tuple[int, int, int]
+
+
+class Watch:
+    """Looks at the whole fleet once. `certificate`: the one that this server answers with, if it does so itself."""
+
+    def __init__(self, pool: Pool, clock: Callable[[], datetime], certificate: Path | None = None) -> None:
+        self._pool, self._clock, self._certificate = pool, clock, certificate
+
+    async def look(self) -> Step:
+        """Fire, update and clear alerts by what is so now; DatabaseUnavailable."""
+        now = self._clock()
+        async with connection(self._pool) as conn:
+            fleet = await views.fleet(conn, now)
+            document = await library.fleet_document(conn)
+            limits = document.alerts if document else None
+            firing = await self._of_sites(conn, fleet, limits, now)
+            firing += alerts_of_fleet(await self._server(conn, fleet, limits, now), now)
+            return await alerts.take(conn, firing, now)
+
+    async def _of_sites(self, conn: Connection, fleet: Fleet, limits: Alerts | None, now: datetime) -> list[Firing]:
+        versions = sorted(order(version) for version in await library.ids(conn, "releases"))
+        fresh = await views.first_published_since(conn, now - timedelta(days=1))
+        firing: list[Firing] = []
+        for place, view in enumerate(fleet.sites):
+            if place % TURN == 0:
+                await asyncio.sleep(0)
+            firing += alerts_of_site(_watched(view, versions, fresh.get(view.site)), limits, now)
+        return firing
+
+    async def _server(self, conn: Connection, fleet: Fleet, limits: Alerts | None, now: datetime) -> Server:
+        remote, newest = fleet.remote, fleet.newest
+        return Server(
+            newest_verdict=newest.verdict if newest else None,
+            newest_commit=newest.commit if newest else "",
+            newest_subject=newest.subject if newest else "",
+            remote_error=remote.error if remote else "",
+            remote_error_since=remote.error_since if remote else None,
+            expiring=[*await _trust(conn), *await _heads(conn), *await asyncio.to_thread(self._certificates)],
+            new_releases=await library.came_since(conn, "releases", now - timedelta(days=1)),
+            alerts=limits,
+        )
+
+    def _certificates(self) -> Sequence[Expiring]:
+        if self._certificate is None:
+            return ()
+        try:
+            certificate = x509.load_pem_x509_certificate(self._certificate.read_bytes())
+        except (OSError, ValueError) as problem:
+            raise SettingsInvalid(f"cannot read tls_certificate {self._certificate}: {problem}") from None
+        at = certificate.not_valid_after_utc
+        return [Expiring(what="certificate of this server", at=at, warn=CERTIFICATE_WARNING)]
+
+
+async def _trust(conn: Connection) -> Sequence[Expiring]:
+    envelopes = await publications.newest_trust(conn)
+    if envelopes is None:
+        return ()
+    root = read_root(envelopes[0], None)
+    allowed = read_release_list(envelopes[1], root)
+    return [
+        Expiring(what="trust root", at=root.expires_at, warn=TRUST_WARNING),
+        Expiring(what="release list", at=allowed.expires_at, warn=TRUST_WARNING),
+    ]
+
+
+async def _heads(conn: Connection) -> Sequence[Expiring]:
+    at = await views.first_expiry(conn)
+    return [Expiring(what="head of a site", at=at, warn=HEAD_WARNING)] if at else ()
+
+
+def order(version: Version) -> _ORDER:
+    """A version as it is ordered; what follows the three numbers (a pre-release) does not count."""
+    numbers = [int(digits) if (digits := part.partition("-")[0]).isdecimal() else 0 for part in version.split(".")]
+    major, minor, patch = (*numbers, 0, 0, 0)[:3]
+    return major, minor, patch
+
+
+def _watched(view: SiteView, versions: Sequence[_ORDER], first_published_at: datetime | None) -> Watched:
+    said, facts = view.report, view.facts
+    running = said.release.version if said and said.release else None
+    own = facts.get("alerts")
+    return Watched(
+        site=view.site,
+        name=view.name,
+        verdict=view.verdict,
+        connectivity=facts.get("connectivity", "always"),
+        timezone=facts.get("timezone", "UTC"),
+        alerts=msgspec.convert(own, Alerts, strict=False) if own else None,
+        published_at=view.published_at,
+        first_published_at=first_published_at,
+        received_at=view.received_at,
+        said_at=said.at if said else None,
+        clock_synchronised=said.clock_synchronised if said else True,
+        conditions=said.conditions if said else (),
+        metrics=said.metrics if said else Metrics(),
+        behind=len(versions) - bisect.bisect_right(versions, order(running)) if running else 0,
+    )

@@ -1,0 +1,138 @@
+"""From reports and commits to alerts, on a real database: what fires, what clears, and what people are to be told."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from control_plane.core.alert_words import sentence
+from control_plane.store import alerts, reports
+from control_plane.watching import Watch, order
+from schemas.status import Metrics
+from tests.support.published import report
+from tests.support.world import World, as_yaml, open_world
+
+pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def world(tmp_path: Path, database: str) -> AsyncIterator[World]:
+    async with open_world(tmp_path, database) as opened:
+        await opened.ingest()
+        yield opened
+
+
+async def look(world: World) -> list[str]:
+    """What is open after a look, as `kind subject`."""
+    await Watch(world.opened.pool, world.clock).look()
+    return sorted(" ".join(row.alert.firing.key) for row in await rows(world))
+
+
+async def rows(world: World) -> list[alerts.AlertRow]:
+    async with world.connection() as conn:
+        return await alerts.open_alerts(conn)
+
+
+async def notices(world: World) -> list[str]:
+    async with world.connection() as conn:
+        found = await conn.execute("select what, kind from notices join alerts a on a.id = alert order by notices.id")
+        return [f"{what} {kind}" for what, kind in await found.fetchall()]
+
+
+async def say(world: World, sequence: int, **fields: object) -> None:
+    said = report(sequence=sequence, at=world.clock(), **fields)
+    async with world.connection() as conn:
+        await reports.record(conn, [reports.Received("brest", said, world.clock())])
+
+
+async def test_fleet_that_begins_is_no_news(world: World) -> None:
+    assert await look(world) == []
+
+
+async def test_alert_fires_once_is_updated_and_clears_itself(world: World) -> None:
+    await say(world, 1, metrics=Metrics(temperature_celsius=75))
+    assert await look(world) == ["temperature brest"]
+    await say(world, 2, metrics=Metrics(temperature_celsius=85))
+    assert await look(world) == ["temperature brest"]
+    ((number, alert, _),) = await rows(world)
+    assert alert.firing.severity == "critical"
+    assert sentence(alert.firing).endswith("is at 85.0 °C.")
+    await say(world, 3, metrics=Metrics(temperature_celsius=50))
+    assert await look(world) == ["temperature brest"], "it may come again at once"
+    world.clock.offset += timedelta(minutes=6)
+    await say(world, 4, metrics=Metrics(temperature_celsius=50))
+    assert await look(world) == []
+    assert await notices(world) == ["fired temperature", "worse temperature", "cleared temperature"]
+    async with world.connection() as conn:
+        (past,) = await alerts.past_alerts(conn, world.clock() - HOUR)
+    assert past.id == number
+
+
+async def test_threshold_and_silence_in_git_take_effect_without_a_new_generation(world: World) -> None:
+    await say(world, 1, metrics=Metrics(temperature_celsius=75))
+    high = {"temperature": {"critical": 90}}
+    world.commit({"sites/brest.yaml": world.site_file("brest", alerts=high)})
+    outcome = await world.ingest()
+    assert (outcome.verdict, outcome.sites) == ("published", 0)
+    assert await look(world) == []
+    quiet = {"silence": ["temperature"], "until": (world.clock() + timedelta(days=3)).date()}
+    world.commit({"groups/bretagne.yaml": world.file("groups/bretagne.yaml") + as_yaml({"alerts": quiet})})
+    world.commit({"sites/brest.yaml": world.site_file("brest")})
+    await world.ingest()
+    assert await look(world) == ["temperature brest"]
+    assert await notices(world) == []
+    world.clock.offset += timedelta(days=5)
+    await say(world, 2, metrics=Metrics(temperature_celsius=75))
+    await look(world)
+    assert "fired temperature" in await notices(world)
+
+
+async def test_new_release_site_and_refused_commit_are_told(world: World) -> None:
+    world.clock.offset += timedelta(seconds=2)
+    world.commit(
+        {
+            **world.add_release("1.1.0", {"VERSION": b"1.1.0\n", "server/app.py": b"print('new')\n"}),
+            **world.keys.next_list(),
+        }
+    )
+    assert (await world.ingest()).verdict == "published"
+    world.commit({"sites/brest.yaml": "nonsense: 1\n"})
+    assert (await world.ingest()).verdict == "refused"
+    assert await look(world) == ["commit_refused fleet", "new_release 1.1.0"]
+
+
+async def test_two_control_planes_that_look_at_once_tell_once(world: World) -> None:
+    await say(world, 1, metrics=Metrics(temperature_celsius=99))
+    await Watch(world.opened.pool, world.clock).look()
+    await Watch(world.opened.pool, world.clock).look()
+    assert await notices(world) == ["fired temperature"]
+
+
+async def test_trust_that_ends_soon_is_told(world: World) -> None:
+    world.clock.offset += timedelta(days=3000)
+    found = await look(world)
+    assert {"expiry trust root", "expiry release list", "expiry head of a site"} <= {*found}
+
+
+async def test_forgotten_alerts_take_their_notices_along(world: World) -> None:
+    await say(world, 1, metrics=Metrics(temperature_celsius=99))
+    await look(world)
+    world.clock.offset += timedelta(days=1)
+    for _ in range(2):
+        await say(world, 2, metrics=Metrics(temperature_celsius=20))
+        await look(world)
+        world.clock.offset += timedelta(minutes=6)
+    async with world.connection() as conn:
+        assert await alerts.prune_alerts(conn, world.clock() + HOUR) >= 1
+    assert not [told for told in await notices(world) if "temperature" in told]
+
+
+def test_versions_are_ordered_by_their_numbers() -> None:
+    assert sorted(["2.10.0", "2.9.1", "10.0.0", "2.9.1-rc1"], key=order)[-2:] == ["2.10.0", "10.0.0"]
