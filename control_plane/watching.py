@@ -9,22 +9,24 @@ from typing import Final
 
 import msgspec
 from cryptography import x509
+from msgspec.structs import replace
 
 from control_plane.core.alerting import Step
 from control_plane.core.alerts import (
     Expiring,
     Firing,
     Server,
+    Trend,
     Watched,
     alerts_of_fleet,
     alerts_of_site,
 )
 from control_plane.errors import SettingsInvalid
-from control_plane.store import alerts, library, publications, views
+from control_plane.store import alerts, conditions, library, publications, trends, views
 from control_plane.store.pool import Connection, Pool, connection
 from control_plane.store.views import Fleet, SiteView
 from schemas.alerts import Alerts
-from schemas.names import Version
+from schemas.names import SiteId, Version
 from schemas.status import Metrics
 from schemas.trust import read_release_list, read_root
 
@@ -34,6 +36,10 @@ TRUST_WARNING: Final = timedelta(days=30)
 CERTIFICATE_WARNING: Final = timedelta(days=21)
 HEAD_WARNING: Final = timedelta(days=7) / 3
 """A third of a head's validity: it should have been renewed six days ago."""
+TRENDS_EVERY: Final = timedelta(hours=1)
+FORK_LASTS: Final = timedelta(hours=1)
+"""Two machines that have not spoken in turn for so long are one again."""
+NO_TREND: Final = Trend()
 _ORDER = tuple[int, int, int]
 
 
@@ -42,6 +48,8 @@ class Watch:
 
     def __init__(self, pool: Pool, clock: Callable[[], datetime], certificate: Path | None = None) -> None:
         self._pool, self._clock, self._certificate = pool, clock, certificate
+        self._trends: dict[SiteId, Trend] = {}
+        self._trends_at: datetime | None = None
 
     async def look(self) -> Step:
         """Fire, update and clear alerts by what is so now; DatabaseUnavailable."""
@@ -56,12 +64,19 @@ class Watch:
 
     async def _of_sites(self, conn: Connection, fleet: Fleet, limits: Alerts | None, now: datetime) -> list[Firing]:
         versions = sorted(order(version) for version in await library.ids(conn, "releases"))
+        forked = {fork.site for fork in await conditions.forks(conn, now - FORK_LASTS)}
+        if self._trends_at is None or not timedelta(0) <= now - self._trends_at < TRENDS_EVERY:
+            self._trends, self._trends_at = await trends.trends(conn, now), now
         fresh = await views.first_published_since(conn, now - timedelta(days=1))
         firing: list[Firing] = []
         for place, view in enumerate(fleet.sites):
             if place % TURN == 0:
                 await asyncio.sleep(0)
-            firing += alerts_of_site(_watched(view, versions, fresh.get(view.site)), limits, now)
+            seen = _watched(view, versions, fresh.get(view.site))
+            trend = self._trends.get(view.site, NO_TREND)
+            if trend is not NO_TREND or view.site in forked:
+                seen = replace(seen, forked=view.site in forked, trend=trend)
+            firing += alerts_of_site(seen, limits, now)
         return firing
 
     async def _server(self, conn: Connection, fleet: Fleet, limits: Alerts | None, now: datetime) -> Server:

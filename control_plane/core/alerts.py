@@ -71,12 +71,12 @@ class Usual(Struct, frozen=True, kw_only=True):
 
 
 class Trend(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a box's measurements go; None: too little is known. `disk_bytes_per_day`: how fast it fills."""
+    """Where a box's measurements go; None: too little is known. `disk_percent_per_day`: how fast it fills."""
 
     cpu: Usual | None = None
     memory: Usual | None = None
     temperature: Usual | None = None
-    disk_bytes_per_day: float | None = None
+    disk_percent_per_day: float | None = None
 
 
 class Watched(Struct, frozen=True, kw_only=True):
@@ -194,12 +194,11 @@ def _of_trend(seen: Watched, limits: Alerts) -> Iterator[Firing]:
 
 def _days_until_full(trend: Trend, said: Metrics, limit: PercentThreshold | None) -> float | None:
     """Days until the disk's critical share is reached at the pace of the last days; None: never, or not known."""
-    used = said.disk_used_percent
-    if used is None or not trend.disk_bytes_per_day or trend.disk_bytes_per_day <= 0 or not said.disk_total_bytes:
+    used, pace = said.disk_used_percent, trend.disk_percent_per_day
+    if used is None or pace is None or pace <= 0:
         return None
     full = measure(limit.critical) if limit is not None and limit.critical is not None else 95
-    room = said.disk_total_bytes * (full - used) / 100
-    return room / trend.disk_bytes_per_day if room > 0 else None
+    return (full - used) / pace if used < full else None
 
 
 def _of_conditions(seen: Watched, now: datetime) -> Iterator[Firing]:

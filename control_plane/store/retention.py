@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from control_plane.store import conditions, partitions, playbacks, reports
+from control_plane.store import alerts, conditions, partitions, playbacks, reports
 from control_plane.store.pool import Connection
 
 
@@ -37,6 +37,7 @@ async def tidy(conn: Connection, now: datetime, keep: Keep) -> Kept:
     dropped += await partitions.drop(conn, partitions.DAYS, now, keep.metrics)
     dropped += await partitions.drop(conn, partitions.PLAYBACKS, now, keep.playbacks)
     pruned = await reports.prune_events(conn, now - keep.events)
+    pruned += await alerts.prune_alerts(conn, now - keep.events)
     pruned += await conditions.prune(conn, now - keep.conditions)
     pruned += await playbacks.prune(conn, now - keep.playbacks)
     return Kept(made, thinned, dropped, pruned)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from control_plane.core.alert_words import sentence
-from control_plane.store import alerts, reports
+from control_plane.store import alerts, partitions, reports
 from control_plane.watching import Watch, order
 from schemas.status import Metrics
 from tests.support.published import report
@@ -136,3 +136,52 @@ async def test_forgotten_alerts_take_their_notices_along(world: World) -> None:
 
 def test_versions_are_ordered_by_their_numbers() -> None:
     assert sorted(["2.10.0", "2.9.1", "10.0.0", "2.9.1-rc1"], key=order)[-2:] == ["2.10.0", "10.0.0"]
+
+
+async def measured(world: World, **last_hour: float) -> None:
+    """Two weeks of hours of a box that is always the same, and a last hour that is as given."""
+    usual = {"cpu": 20.0, "memory": 30.0, "temperature": 50.0, "disk": 40.0}
+    now = world.clock()
+    async with world.connection() as conn:
+        await partitions.make(conn, now)
+        for day in range(15):
+            await partitions.make(conn, now - timedelta(days=day))
+        await conn.execute(
+            "insert into metrics_hours (site, at, span_s, late_s, unsure, cpu, memory, temperature, disk)"
+            " select 'brest', at, 3600, 0, false, 20, 30, 50, 40 + %s * extract(epoch from at - %s) / 86400"
+            " from generate_series(%s, %s, interval '1 hour') at",
+            (last_hour.pop("disk_per_day", 0.0), now, now - timedelta(days=13), now - timedelta(hours=2)),
+        )
+        await conn.execute(
+            "insert into metrics_minutes (site, at, span_s, late_s, unsure, cpu, memory, temperature, disk)"
+            " select 'brest', at, 60, 0, false, %(cpu)s, %(memory)s, %(temperature)s, %(disk)s"
+            " from generate_series(%(now)s::timestamptz - interval '30 min', %(now)s, interval '1 minute') at",
+            {"now": now, **usual, **last_hour},
+        )
+
+
+@pytest.mark.parametrize(
+    ("last_hour", "expected"),
+    [
+        ({}, []),
+        ({"temperature": 59.0}, ["temperature_rising brest"]),
+        ({"cpu": 80.0}, ["unusual brest"]),
+        ({"disk_per_day": 9.0}, ["disk_rising brest"]),
+        ({"disk_per_day": 1.0}, []),
+    ],
+)
+async def test_box_that_leaves_its_own_past_is_told(
+    world: World, last_hour: dict[str, float], expected: list[str]
+) -> None:
+    await measured(world, **last_hour)
+    await say(world, 1, metrics=Metrics(disk_total_bytes=1000, disk_free_bytes=600))
+    assert await look(world) == expected
+
+
+async def test_two_machines_with_one_identity_are_told(world: World) -> None:
+    async with world.connection() as conn:
+        await conn.execute(
+            "insert into identity_forks (site, since, last_at, runs) values ('brest', %(now)s, %(now)s, '{a,b}')",
+            {"now": world.clock()},
+        )
+    assert await look(world) == ["two_machines brest"]

@@ -148,9 +148,9 @@ def test_site_that_nobody_expects_anything_of_worries_nobody(state: tuple[Any, s
 TRENDS: list[tuple[Trend, dict[str, str]]] = [
     (Trend(temperature=Usual(now=60, mean=52.1, deviation=1)), {}),
     (Trend(temperature=Usual(now=60, mean=51, deviation=1)), {"temperature_rising": "warning"}),
-    (Trend(disk_bytes_per_day=40), {}),
-    (Trend(disk_bytes_per_day=60), {"disk_rising": "warning"}),
-    (Trend(disk_bytes_per_day=-60), {}),
+    (Trend(disk_percent_per_day=4), {}),
+    (Trend(disk_percent_per_day=6), {"disk_rising": "warning"}),
+    (Trend(disk_percent_per_day=-6), {}),
     (Trend(cpu=Usual(now=30, mean=20, deviation=3)), {}),
     (Trend(cpu=Usual(now=60, mean=20, deviation=3)), {"unusual": "warning"}),
     (Trend(memory=Usual(now=27.9, mean=20, deviation=0)), {}),
@@ -160,7 +160,7 @@ TRENDS: list[tuple[Trend, dict[str, str]]] = [
 
 @pytest.mark.parametrize(("trend", "expected"), TRENDS)
 def test_trend_is_told_when_it_leaves_the_boxs_own_past(trend: Trend, expected: dict[str, str]) -> None:
-    half = Metrics(disk_total_bytes=1000, disk_free_bytes=440)  # 39 points up to 95 %: 390 bytes
+    half = Metrics(disk_total_bytes=1000, disk_free_bytes=440)  # 39 points up to 95 %
     assert told(watched(trend=trend, metrics=half)) == expected
 
 
