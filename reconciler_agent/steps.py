@@ -36,7 +36,7 @@ from reconciler_agent.observe import Health, SystemClock
 from reconciler_agent.resources.access import Access
 from reconciler_agent.resources.admin_unit import AdminUnit
 from reconciler_agent.resources.by_hand import Survey
-from reconciler_agent.resources.configuration import Configuration
+from reconciler_agent.resources.configuration import Configuration, news
 from reconciler_agent.resources.content import Content
 from reconciler_agent.resources.downloads import Downloads
 from reconciler_agent.resources.release import Releases
@@ -187,15 +187,14 @@ class Steps:
 
     def _write_configuration(self, wanted: Wanted) -> Outcome:
         applied = self._box.configuration.apply(wanted.manifest, wanted.today, wanted.installed)
-        for old, new in applied.renamed.items():
-            said = f"The club's category {old!r} goes on as {new!r}: the fleet has one of that id."
-            self.say("info", "ClubCategoryRenamed", said)
-        unseen = applied.notice == "nobody" and applied.absent
-        if unseen and not self._shows(KIOSK):  # there is no screen to tell
+        for said in news(applied):
+            self.say(*said)
+        absent = applied.notice == "nobody" and applied.absent
+        shows = absent and self._shows(KIOSK)
+        if absent and not shows:  # there is no screen to tell
             self._box.configuration.spare_notice()
-            return "done"
-        self._store.keep(replace(self._store.state, unseen=unseen))
-        return OUTCOMES[applied.notice]
+        self._store.keep(replace(self._store.state, unseen=shows))
+        return OUTCOMES[applied.notice] if shows or not absent else "done"
 
     def _shows(self, unit: str) -> bool:
         try:

@@ -229,6 +229,15 @@ CONTENT: Final[Mapping[Reason, Meaning]] = {
         "configuration.json has not parsed for a while: a writer was cut off. Its last good copy comes back.",
         "Nothing, unless it comes again and again: then a program on the box writes it wrongly.",
     ),
+    "ConfigurationCompleted": M(
+        "configuration.json is of a variant that lacks lists or keys which every application needs; they were added.",
+        "Nothing: its own keys stay.",
+    ),
+    "ConfigurationRestored": M(
+        "configuration.json was missing or broken for a minute, and its last good copy came back. What stood there is "
+        "in `data/agent/configuration.broken.json` on the box.",
+        "Look at what the club sees. Where there was no good copy, put the club's backup back: `neopro site replace`.",
+    ),
     "ClubCategoryRenamed": M(
         "A club category has the id of a central one: the club's was kept as `<id>_club`.",
         "Tell the club, or choose another id in Git.",

@@ -101,6 +101,8 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     "reason.AsExpected": ("All as expected", "Rien à signaler"),
     "reason.AtRest": ("At rest", "Au repos"),
     "reason.ClubCategoryRenamed": ("A club’s category was renamed", "Une catégorie du club a été renommée"),
+    "reason.ConfigurationCompleted": ("The configuration was completed", "La configuration a été complétée"),
+    "reason.ConfigurationRestored": ("The configuration was put back", "La configuration a été rétablie"),
     "reason.Converged": ("Converged", "Convergé"),
     "reason.Converging": ("Converging", "Convergence en cours"),
     "reason.FirstStart": ("First start", "Premier démarrage"),

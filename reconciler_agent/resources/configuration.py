@@ -7,8 +7,9 @@
 What is remembered of it lies beside it (`configuration_file`), so that a run that ends anywhere is taken up.
 """
 
+from collections.abc import Iterator
 from datetime import date
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -28,12 +29,14 @@ from reconciler_agent.resources.configuration_file import (
     Standing,
 )
 from schemas.manifest import SiteManifest
-from schemas.status import Difference
+from schemas.status import Difference, Reason
 
 BUSY_S: Final = 60.0
 """How long other writers may keep `apply` from finding a quiet second before it gives up until the next round."""
 ABSENT_S: Final = 120.0
 """A page that was cut off connects again within seconds; one that is loaded with the machine, within a minute."""
+NEEDED: Final = ("sponsors", "categories", "auth")
+"""Without them the applications fail; one variant in the field has none of them."""
 
 
 class Screen(Protocol):
@@ -61,11 +64,14 @@ class Applied(Struct, frozen=True, kw_only=True):
     `apply` tries again. `absent`: the screen's page has not been there for so long that it will not come by itself.
 
     `renamed`: club categories whose id a central one took, or whose videos moved out of one; old id: new id.
+    `completed`: keys that every application needs and that were not there. `lost`: it was, and what came back.
     """
 
     changed: bool
     notice: Notice
     absent: bool = False
+    completed: list[str] = []
+    lost: Literal["", "good copy", "nothing"] = ""
     differences: list[Difference] = []
     renamed: dict[str, str] = {}
 
@@ -162,6 +168,8 @@ class Configuration:
             changed=changed,
             notice=self._tell(),
             absent=self._alone_s is not None and self._clock.monotonic() - self._alone_s >= ABSENT_S,
+            completed=[key for key in NEEDED if changed and before.signature and key not in before.value],
+            lost="" if before.signature else "good copy" if before.value else "nothing",
             differences=merged.differences,
             renamed=merged.renamed,
         )
@@ -240,3 +248,18 @@ class Configuration:
         elif self._alone_s is None:
             self._alone_s = self._clock.monotonic()
         return notice
+
+
+def news(applied: Applied) -> Iterator[tuple[Literal["info", "warning", "error"], Reason, str]]:
+    """What the box says of a configuration that was written, as events."""
+    for old, new in applied.renamed.items():
+        said = f"The club's category {old!r} goes on as {new!r}: the fleet has one of that id."
+        yield "info", "ClubCategoryRenamed", said
+    if applied.completed:
+        said = f"{NAME} had no {', no '.join(applied.completed)}: completed, its own keys kept."
+        yield "info", "ConfigurationCompleted", said
+    if applied.lost == "good copy":
+        yield "warning", "ConfigurationRestored", f"{NAME} was lost or broken: its last good copy came back."
+    if applied.lost == "nothing":
+        said = f"{NAME} was lost or broken and there was no good copy: only what the fleet knows is in it now."
+        yield "error", "ConfigurationRestored", said
