@@ -91,6 +91,7 @@ def change_machine(chosen: argparse.Namespace) -> int:
     """Put the agent on the box, or take it off."""
     from reconciler_agent.install import command
     from reconciler_agent.install.installer import Wish
+    from reconciler_agent.install.software import find_bundle
 
     if chosen.command == "uninstall":
         command.uninstall(chosen.root, chosen.dry_run)
@@ -102,7 +103,8 @@ def change_machine(chosen: argparse.Namespace) -> int:
     }
     site = {"id": chosen.site} if chosen.site else {}
     given = {name: keys for name, keys in (("site", site), ("central", central)) if keys}
-    wish = Wish(conf=chosen.conf, program=command.program(), trust=chosen.trust, given=given)
+    bundle = find_bundle()
+    wish = Wish(conf=chosen.conf, program=command.program(), trust=chosen.trust, given=given, bundle=bundle)
     command.install(wish, chosen.root, chosen.dry_run)
     return CONVERGED
 

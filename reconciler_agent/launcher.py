@@ -61,6 +61,8 @@ class Choice(NamedTuple):
 def main(arguments: list[str]) -> None:
     """Become the agent; `run` is what the service calls, all else is a person's, and no trial."""
     slots = Path(__file__).resolve().parent / "slots"
+    if not os.access(slots, os.R_OK | os.X_OK):
+        sys.exit(f"cannot start the agent: {slots} is not yours to read; call it with sudo")
     serves = arguments[-1:] == ["run"]
     chosen = choose(slots, boot_id()) if serves else Choice(settled(slots), None)
     if chosen.name == "":

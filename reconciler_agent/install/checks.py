@@ -18,13 +18,13 @@ UNIT_FOLDERS: Final = (Path("/etc/systemd/system"), Path("/lib/systemd/system"),
 _CONNECT_S: Final = 2.0
 
 
-def problems(target: Target, settings: Settings, program: Path) -> Iterator[str]:
-    """What keeps the agent from being put on this box."""
+def problems(target: Target, settings: Settings, program: Path | None) -> Iterator[str]:
+    """What keeps the agent from being put on this box. `program`: what the unit is to call, where that lies here."""
     if struct.calcsize("P") * 8 != 64:
         yield "this is a 32-bit system; install the 64-bit Raspberry Pi OS"
     if sys.version_info < OLDEST_PYTHON:
         yield f"Python {sys.version.split()[0]} is too old; it takes {'.'.join(map(str, OLDEST_PYTHON))} or newer"
-    if not program.is_file():
+    if program is not None and not program.is_file():
         yield f"there is no program {program}; install the package neopro-fleet[agent] into this environment"
     if not target.at(settings.root).is_dir():
         yield f"there is no folder {settings.root}; [site] root in site.conf names the one of the box's applications"

@@ -16,6 +16,7 @@ from reconciler_agent.errors import ServiceFailed, SettingsInvalid
 from reconciler_agent.install.checks import problems
 from reconciler_agent.install.record import FOLDER, PATH, keep_record, read_record
 from reconciler_agent.install.site_conf import settle_conf
+from reconciler_agent.install.software import COMMAND, LAUNCHER, SLOTS, Bundle, removal_steps, software_steps
 from reconciler_agent.install.steps import Step
 from reconciler_agent.install.target import Found, Target
 from reconciler_agent.install.unit import UNIT, UNIT_PATH, unit_text
@@ -45,12 +46,16 @@ class Units(Protocol):
 
 
 class Wish(NamedTuple):
-    """What the command line says. `trust`: a file with the fleet's trust root, None: it is on the box already."""
+    """What the command line says. `trust`: a file with the fleet's trust root, None: it is on the box already.
+
+    `bundle`: what the agent is laid into a slot from; without one the unit calls `program` as it is.
+    """
 
     conf: Path
     program: Path
     trust: Path | None
     given: Mapping[str, Mapping[str, str]]
+    bundle: Bundle | None = None
 
 
 class Plan(NamedTuple):
@@ -66,12 +71,14 @@ def plan_install(wish: Wish, target: Target, units: Units | None) -> Plan:
     `units`: None for an image, where nothing runs.
     """
     text, settings = settle_conf(target, wish.conf, wish.given)
-    if found := list(problems(target, settings, wish.program)):
+    program = None if wish.bundle is not None else wish.program
+    if found := list(problems(target, settings, program)):
         raise SettingsInvalid(f"cannot install the agent: {'; and '.join(found)}")
     root = _trust_root(wish, target, settings)
-    unit = unit_text(program=wish.program, conf=wish.conf, root=settings.root, state=settings.state).encode()
+    unit = unit_text(program=program or LAUNCHER, conf=wish.conf, root=settings.root, state=settings.state).encode()
     backup = settings.root / "webapp" / "configuration.backup.json"
     changed = [
+        *(software_steps(target, wish.bundle, image=units is None) if wish.bundle is not None else []),
         _folder(target, settings.state),
         Step(
             f"make the keys of this box, {settings.key} and {path_of(settings.key).name}",
@@ -89,13 +96,14 @@ def plan_install(wish: Wish, target: Target, units: Units | None) -> Plan:
         _file(target, wish.conf, text.encode(), 0o644, "who this box is"),
         *([_gone(target, backup, "another copy of the configuration")] if _is_own(target, backup) else []),
     ]
-    replaced = [wish.conf, UNIT_FILE, WANTED, settings.trust, backup, *_drop_ins(target)]  # as it is put back
+    replaced = [wish.conf, UNIT_FILE, WANTED, settings.trust, backup, *_drop_ins(target), COMMAND]
+    # in the order in which it is put back
     kept = Step(
         f"keep what is replaced in {PATH}",
         lambda: read_record(target) is not None,
         lambda: keep_record(target, replaced, _is_active(units)),
     )
-    touched = [path.parent for path in (PATH, settings.key, *replaced)]
+    touched = [path.parent for path in (PATH, settings.key, *replaced, *([SLOTS / "x"] if wish.bundle else []))]
     return Plan([_folder(target, FOLDER), kept, *_around([*changed, _tidied(target, touched)], units)], settings)
 
 
@@ -106,12 +114,12 @@ def plan_uninstall(target: Target, units: Units | None) -> list[Step]:
     """
     record = read_record(target)
     if record is None:
-        return []
+        return removal_steps(target)
     paths = [Path(path) for path in record.files]
     back = [_put_back(target, path, record.files[str(path)]) for path in paths]
     around = _around([*back, _tidied(target, [PATH.parent, *(path.parent for path in paths)])], units)
     steps = around if record.was_active or units is None else around[:-1]
-    return [*steps, _gone(target, PATH, "what was kept")]
+    return [*steps, _gone(target, PATH, "what was kept"), *removal_steps(target)]
 
 
 def _around(changed: list[Step], units: Units | None) -> list[Step]:

@@ -3,7 +3,7 @@
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
@@ -11,11 +11,23 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from reconciler_agent.app import KEY_PRIVATE
+from reconciler_agent.draft import CHUNK_BYTES, Draft
 from reconciler_agent.durable import Disk, make_root
 from reconciler_agent.system_calls import SYSTEM, Calls, Owner, faults
 
 MAX_BYTES: Final = 16 << 20
 _PRIVATE: Final = ".neopro-install"
+
+
+def _copy(source: Path, draft: Draft) -> None:
+    """The bytes of a file, not synced yet."""
+    try:
+        with faults("read", str(source)), source.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                draft.write(chunk)
+        draft.seal(0o600, sync=False)
+    finally:
+        draft.close()
 
 
 class Found(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -65,6 +77,18 @@ class Target:
         """The file at `path` is this one, in the place of a file or link that was there."""
         with self._folder(path.parent, owner) as disk:
             disk.write_file(path.name, data, mode)
+
+    def put_tree(self, path: Path, files: Mapping[str, Path]) -> None:
+        """A folder at `path` with copies of these files, by their paths in it, for their owner alone; in one step."""
+        with self._folder(path.parent) as disk:
+            draft = disk.staged_name()
+            disk.require_room(sum(place.stat().st_size for place in files.values()))
+            for name, place in files.items():
+                disk.make_folder(f"{draft}/{name}".rpartition("/")[0], 0o700)
+                _copy(place, disk.draft(f"{draft}/{name}"))
+            disk.sync_tree(draft)
+            disk.remove(path.name)
+            disk.install(draft, path.name)
 
     def link(self, path: Path, target: str) -> None:
         """A link at `path`."""

@@ -41,10 +41,13 @@ Nice=10
 CPUWeight=20
 IOWeight=20
 
-# Only the box's root and the agent's own folder can be written.
+# Only the box's root and the agent's own folders can be written; what Python compiles goes to memory.
 ProtectSystem=strict
 ProtectHome=read-only
-ReadWritePaths=-$root -$state
+ReadWritePaths=-$root -$state -/opt/neopro-agent/slots
+RuntimeDirectory=neopro-agent
+RuntimeDirectoryMode=0700
+RuntimeDirectoryPreserve=yes
 PrivateTmp=yes
 PrivateDevices=yes
 PrivateIPC=yes

@@ -21,12 +21,12 @@ def written(program: str = "/bin/true", root: str = "/home/pi/neopro") -> str:
     )
 
 
-def test_only_the_boxes_root_and_the_agents_folder_can_be_written() -> None:
+def test_only_the_boxes_root_and_the_agents_folders_can_be_written() -> None:
     lines = written(root="/srv/neopro").splitlines()
 
     assert "ProtectSystem=strict" in lines
     assert [line for line in lines if line.startswith("ReadWritePaths=")] == [
-        "ReadWritePaths=-/srv/neopro -/var/lib/neopro-agent"
+        "ReadWritePaths=-/srv/neopro -/var/lib/neopro-agent -/opt/neopro-agent/slots"
     ]
 
 
