@@ -1,18 +1,24 @@
 """A box that was installed by hand, and its first managed release: adopted first, so that there is a way back."""
 
+import errno
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from reconciler_agent.resources.trees import LINKS
+from reconciler_agent.state import COPIES
 from reconciler_agent.system_calls import SYSTEM
-from schemas.manifest import ManifestMaintenance, ManifestWindow, ReleaseTarget
+from schemas.manifest import FileTree, ManifestMaintenance, ManifestOperation, ManifestWindow, ReleaseTarget
 from schemas.names import digest_of
+from schemas.trust import AllowedRelease
 from tests.support.agent_world import AgentWorld, application, manifest_of
 from tests.support.hand_installed import BY_HAND, CLUB_VIDEO, SECRET, club_files, install_by_hand, plays
+from tests.support.trust_world import DAY, NOW
 
 NEW = application("2.0.0") | {"webapp/main-NEW456.js": b"new page\n", "admin/admin-server.js": b"// admin\n"}
 
@@ -285,3 +291,129 @@ def test_agent_that_was_cut_off_in_the_middle_goes_on_outside_of_any_window(worl
     assert plays(world.root).items() >= {k: v for k, v in before.items() if k != "server/.env"}.items()
     assert (world.root / "server").is_symlink()
     assert [w.reason for w in world.central.reports[-1].waiting] == ["OutsideWindow"]
+
+
+def test_release_for_which_there_is_no_room_changes_nothing(world: AgentWorld) -> None:
+    before = plays(world.root)
+    huge = replace(world.central.add_release("2.0.0", NEW | {"server/huge.bin": b"x"}), size_bytes=10)
+    listing = world.central.blobs[huge.tree].replace(b'"size_bytes":1,', b'"size_bytes":9000000000000000,')
+    tree = world.central.add(listing)
+    world.central.allowed.append(AllowedRelease(kind="app", version="2.0.0", tree=tree))
+    world.central._allow()
+    world.central.publish(manifest_of([], replace(huge, tree=tree)))
+
+    world.converge()
+
+    assert world.conditions()["Degraded"] == ("True", "DiskFull")
+    assert plays(world.root) == before
+    assert not (world.root / "current").is_symlink()
+
+
+def test_file_outside_that_a_link_leads_to_is_not_touched(world: AgentWorld) -> None:
+    outside = world.folder / "outside"
+    outside.mkdir(0o700)
+    (outside / "shadow").write_bytes(b"root's own")
+    (outside / "shadow").chmod(0o600)
+    (world.root / "server/link-to-file").symlink_to(outside / "shadow")
+    (world.root / "server/link-to-folder").symlink_to(outside)
+    offer(world)
+
+    world.converge()
+
+    assert world.active() == "2.0.0"
+    assert (outside.stat().st_mode & 0o777, (outside / "shadow").stat().st_mode & 0o777) == (0o700, 0o600)
+    assert (outside / "shadow").read_bytes() == b"root's own"
+    adopted = next((world.root / "releases").glob("1.0.8-*"))
+    assert (adopted / "server/link-to-folder").readlink() == outside
+    (kept,) = (world.folder / "state/listings").glob(f"{adopted.name.rpartition('-')[2]}*")
+    listed = msgspec.json.decode(kept.read_bytes(), type=FileTree)
+    assert not [file.path for file in listed.files if file.path.startswith("server/link-to")]
+
+
+def test_names_and_things_that_cannot_be_listed_go_along(world: AgentWorld) -> None:
+    (world.root / os.fsdecode(b"server/caf\xe9.js")).write_bytes(b"latin")
+    (world.root / "server/two\nlines.js").write_bytes(b"two")
+    os.mkfifo(world.root / "server/pipe")
+    world.units.sick = lambda: (world.root / "VERSION").read_bytes() == b"2.0.0\n"
+    offer(world)
+
+    world.converge()
+    world.clock.sleep(3600)
+    world.converge()
+
+    assert world.active() == "v1.0.8"
+    assert (world.root / os.fsdecode(b"server/caf\xe9.js")).read_bytes() == b"latin"
+    assert (world.root / "server/two\nlines.js").read_bytes() == b"two"
+    assert (world.root / "server/pipe").is_fifo()
+
+
+def test_bad_release_is_tried_again_after_an_operation_says_so(world: AgentWorld) -> None:
+    world.units.sick = lambda: (world.root / "VERSION").read_bytes() == b"2.0.0\n"
+    target = offer(world)
+    world.converge()
+    assert world.active() == "v1.0.8"
+
+    world.units.sick = lambda: False
+    again = ManifestOperation(id="again", action="retry", not_after=NOW + DAY)
+    world.central.publish(manifest_of([], target, operations=[again]))
+    world.converge()
+    world.converge()
+
+    assert world.active() == "2.0.0"
+
+
+def test_adopted_release_leaves_with_the_ones_before_and_the_clubs_videos_stay(world: AgentWorld) -> None:
+    for version in ("2.0.0", "3.0.0"):
+        offer(world, version)
+        world.converge()
+        world.converge()
+
+    assert trees(world) == ["2.0.0", "3.0.0"]
+    assert (world.root / "webapp-videos/MATCH/old.mp4").read_bytes() == CLUB_VIDEO
+    assert (world.root / "webapp/videos/MATCH/old.mp4").read_bytes() == CLUB_VIDEO
+
+
+def test_site_without_a_release_is_left_as_it_was_installed(world: AgentWorld) -> None:
+    before = plays(world.root)
+    world.central.publish(manifest_of([]))
+
+    world.converge()
+
+    assert plays(world.root) == before
+    assert not (world.root / "server").is_symlink()
+    assert world.conditions()["Synced"] == ("True", "Converged")
+    assert world.conditions()["ReleaseHealthy"] == ("Unknown", "NoRelease")
+
+
+def test_file_system_that_cannot_exchange_leaves_the_box_playing(world: AgentWorld) -> None:
+    def cannot(*_arguments: object) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    before = plays(world.root)
+    offer(world)
+    with world.agent(SYSTEM._replace(exchange=cannot)) as agent:
+        world.settle(agent)
+
+    assert plays(world.root) == before
+    assert world.conditions()["Degraded"] == ("True", "DiskFault")
+
+
+def test_state_that_is_lost_in_the_middle_does_not_keep_the_adoption_from_its_end(world: AgentWorld) -> None:
+    before = plays(world.root)
+    offer(world)
+
+    def once(*arguments: object) -> None:
+        if (world.root / "webapp").is_symlink():
+            raise KeyboardInterrupt
+        SYSTEM.exchange(*arguments)  # type: ignore[arg-type]
+
+    with pytest.raises(KeyboardInterrupt), world.agent(SYSTEM._replace(exchange=once)) as agent:
+        world.settle(agent)
+    for name in COPIES:
+        (world.folder / "state" / name).write_bytes(b"")
+
+    world.central.publish(manifest_of([]))
+    world.converge()
+
+    assert plays(world.root) == before
+    assert all((world.root / name).is_symlink() for name in LINKS)
