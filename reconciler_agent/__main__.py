@@ -52,7 +52,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _describe_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
     """What each command takes beside --conf."""
-    of["status"].add_argument("--json", action="store_true", help="the same for programs")
+    for command in (of["status"], of["verify"], of["why"], of["doctor"]):
+        command.add_argument("--json", action="store_true", help="the same for programs")
+    of["why"].add_argument(
+        "thing",
+        metavar="THING",
+        help="release, a file, the id of a video or a category, or a key of the configuration",
+    )
     of["enrol"].add_argument("url", metavar="URL", help="where the control plane is")
     of["enrol"].add_argument(
         "token", metavar="TOKEN", help="what `neopro enrol token SITE` printed; - reads it from standard input"
@@ -156,18 +162,13 @@ def identity(chosen: argparse.Namespace) -> int:
 
 def status(chosen: argparse.Namespace) -> int:
     """Say what the agent last found."""
-    import msgspec
-
     from reconciler_agent.app import read_state
-    from reconciler_agent.technician import describe
+    from reconciler_agent.technician.status import describe
 
     settings = load_settings(chosen.conf)
     state = read_state(settings)
     said = describe(settings.site, state)
-    if chosen.json:
-        print(msgspec.json.format(msgspec.json.encode(said), indent=2).decode())
-    else:
-        print("\n".join(said.lines))
+    _tell(chosen, said, said.lines)
     return _status_of(state)
 
 
@@ -177,10 +178,51 @@ def _status_of(state: "State | None") -> int:
     return CONVERGED if well else NOT_CONVERGED
 
 
+def verify(chosen: argparse.Namespace) -> int:
+    """Check by digest all that the agent installed."""
+    from reconciler_agent.technician.sight import look_at
+    from reconciler_agent.technician.verify import verify as check
+
+    with look_at(load_settings(chosen.conf)) as sight:
+        said = check(sight)
+    _tell(chosen, said, said.lines)
+    return NOT_CONVERGED if said.findings else CONVERGED
+
+
+def why(chosen: argparse.Namespace) -> int:
+    """Say why something is on the box as it is."""
+    from reconciler_agent.technician.sight import look_at
+    from reconciler_agent.technician.why import why as explain
+
+    with look_at(load_settings(chosen.conf)) as sight:
+        said = explain(sight, chosen.thing)
+    _tell(chosen, said, said.lines)
+    return NOT_CONVERGED if said.owner == "nobody" else CONVERGED
+
+
+def doctor(chosen: argparse.Namespace) -> int:
+    """Look for everything that can keep the box from its work."""
+    from reconciler_agent.technician.doctor import diagnose
+
+    checks = diagnose(chosen.conf)
+    _tell(chosen, checks, [line for check in checks for line in check.lines])
+    return NOT_CONVERGED if any(check.problem for check in checks) else CONVERGED
+
+
+def _tell(chosen: argparse.Namespace, said: object, lines: Sequence[str]) -> None:
+    """The answer for programs, or for a person."""
+    import msgspec
+
+    print(msgspec.json.format(msgspec.json.encode(said), indent=2).decode() if chosen.json else "\n".join(lines))
+
+
 COMMANDS: Final[tuple[tuple[str, Callable[[argparse.Namespace], int], str], ...]] = (
     ("run", run, "converge until stopped: what the service runs"),
     ("once", once, "take news, converge, report, and end"),
     ("status", status, "what the agent last found, for a technician at the box"),
+    ("why", why, "whose a file, a release or a key of the configuration is, and why it is as it is"),
+    ("verify", verify, "check by digest everything that the agent installed; changes nothing"),
+    ("doctor", doctor, "look for what keeps this box from its work: keys, clock, disk, services, the way to the fleet"),
     ("enrol", enrol, "make the keys of a new box, and ask the fleet to let it in"),
     ("identity", identity, "make the box's keys if there are none; print the lines for its file in Git"),
     ("install", change_machine, "put the agent on this box, in the place of the one that was there"),

@@ -33,7 +33,7 @@ def make_recipient(path: Path) -> str:
             disk.forget()
         finally:
             disk.close()
-    return str(_load(path).to_public())
+    return str(load(path).to_public())
 
 
 def decrypt(path: Path, data: bytes) -> bytes:
@@ -41,7 +41,7 @@ def decrypt(path: Path, data: bytes) -> bytes:
     import pyrage
 
     try:
-        return bytes(pyrage.decrypt(data, [_load(path)]))
+        return bytes(pyrage.decrypt(data, [load(path)]))
     except SettingsInvalid as problem:
         raise BackupUnreadable(f"cannot read the backup: {problem}") from None
     except pyrage.DecryptError:
@@ -61,7 +61,8 @@ def encrypt(data: bytes, recipient: str) -> bytes:
         raise BackupUnreadable(f"cannot make the backup: {recipient[:80]!r} is no recipient (age1…)") from None
 
 
-def _load(path: Path) -> "pyrage.x25519.Identity":
+def load(path: Path) -> "pyrage.x25519.Identity":
+    """The key; SettingsInvalid when it is missing, open to others, or none."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode

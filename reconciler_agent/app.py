@@ -132,7 +132,7 @@ def open_agent(settings: Settings) -> Iterator[Agent]:
         stack.callback(client.close)
         screen = BoxApp(settings.app_url, clock)
         stack.callback(screen.close)
-        services = _services(settings)
+        services = service_manager(settings)
         outside = Outside(
             control_plane=client,
             screen=screen,
@@ -144,7 +144,8 @@ def open_agent(settings: Settings) -> Iterator[Agent]:
         yield assemble(settings, files, store, outside)
 
 
-def _services(settings: Settings) -> ServiceManager:
+def service_manager(settings: Settings) -> ServiceManager:
+    """The box's own, as site.conf names it."""
     if settings.services == SYSTEMD:
         return Systemd()
     return SupervisorSocket(Path(settings.services.removeprefix("unix:")))

@@ -6,7 +6,7 @@ import pytest
 
 from reconciler_agent.core.report import Told
 from reconciler_agent.state import State
-from reconciler_agent.technician import describe
+from reconciler_agent.technician.status import describe
 from schemas.reasons import REASONS
 from schemas.status import Condition
 from tests.support import trust_world

@@ -58,7 +58,8 @@ def _lines(made: Description) -> list[str]:
     lines.append(f"  release {made.release or 'none'}, {made.files} files under videos/")
     if made.failed_release:
         lines.append(f"  release {made.failed_release} failed here and is not tried again")
-    lines += [f"  {c.type} is {c.status} ({c.reason}){': ' if c.message else ''}{c.message}" for c in made.conditions]
+    for c in made.conditions:
+        lines.append(f"  {c.type} is {c.status} since {c.since:%Y-%m-%d %H:%M} UTC ({c.reason}){_colon(c.message)}")
     lines += _remedies(made.conditions)
     for d in made.differences[:20]:
         lines.append(f"  differs: {d.kind} {d.what}: {d.observed or 'as it is'}, wanted: {d.desired or 'otherwise'}")
@@ -68,6 +69,10 @@ def _lines(made: Description) -> list[str]:
     if made.unsent_events:
         lines.append(f"  {made.unsent_events} events wait to be reported")
     return lines
+
+
+def _colon(message: str) -> str:
+    return f": {message}" if message else ""
 
 
 def _remedies(conditions: list[Condition]) -> list[str]:
