@@ -10,12 +10,12 @@ from reconciler_agent.core.merge import merge
 from reconciler_agent.core.trust import first_state, trusted_root
 from reconciler_agent.durable import Disk
 from reconciler_agent.errors import AgentError, DiskFault
+from reconciler_agent.resources.active_tree import ActiveTree
 from reconciler_agent.resources.configuration_file import MAX_BYTES, PATH
-from reconciler_agent.resources.trees import CURRENT, FOLDER, NAME, Trees, tops_of
-from reconciler_agent.state import Installed, State, Store
+from reconciler_agent.resources.trees import CURRENT, FOLDER, NAME, Trees
+from reconciler_agent.state import Installed, State
 from reconciler_agent.technician.sight import Sight
 from schemas.dsse import Refused
-from schemas.manifest import FileTree
 from schemas.names import SiteId, digest_of
 from schemas.trust import read_head, read_release_list
 
@@ -97,11 +97,13 @@ class _Walk:
             yield from self._missing_release(box)
             return
         self.running = (NAME.fullmatch(name) or [name, name])[1]
-        listing = _listing(trees, store, name)
-        if listing is None:
+        digest = next((digest for digest, known in trees.names().items() if known == name), None)
+        listing = store.listing(digest) if digest is not None else None
+        if digest is None or listing is None:
             yield Finding(kind="release", what=f"{FOLDER}/{name}", problem="its listing is not here, or is damaged")
             return
-        yield from self._tree(trees, box, name, listing)
+        self.files += len(listing.files)
+        yield from _tree(box, ActiveTree(box, trees, digest, name, listing))
 
     def _missing_release(self, box: Disk) -> Iterator[Finding]:
         state = self._sight.state
@@ -110,18 +112,6 @@ class _Walk:
             where = box.link_target(CURRENT)
             problem = f"leads to {where}, which is no release" if where else "is not there"
             yield Finding(kind="release", what=CURRENT, problem=f"{problem}; release {good.version} should be in force")
-
-    def _tree(self, trees: Trees, box: Disk, name: str, listing: FileTree) -> Iterator[Finding]:
-        for file in listing.files:
-            self.files += 1
-            if trees.check(f"{FOLDER}/{name}", file) is None:
-                path = f"{FOLDER}/{name}/{file.path}"
-                problem = "is missing" if box.stat(path) is None else "is not as released: its bytes or its mode"
-                yield Finding(kind="release", what=path, problem=problem)
-        for top in tops_of(listing.files):
-            if (target := box.link_target(top)) != f"{CURRENT}/{top}":
-                problem = f"leads to {target}" if target else "is no link to the release"
-                yield Finding(kind="release", what=top, problem=problem)
 
     def content(self) -> Iterator[Finding]:
         """The files under `videos/` that the agent put there."""
@@ -188,9 +178,20 @@ def _documents(state: State) -> Iterator[Finding]:
         yield _trust("manifest", "is not the one that the accepted head names; it is fetched anew with the next news")
 
 
-def _listing(trees: Trees, store: Store, name: str) -> FileTree | None:
-    digest = next((digest for digest, known in trees.names().items() if known == name), None)
-    return store.listing(digest) if digest is not None else None
+def _tree(box: Disk, tree: ActiveTree) -> Iterator[Finding]:
+    """What of the active tree is not as listed: nothing is known of it beforehand, so each file is digested."""
+    looked = tree.look()
+    for path in (f"{tree.folder}/{inside}" for inside in looked.damaged):
+        problem = "is missing" if box.stat(path) is None else "is not as released: its bytes are others"
+        yield Finding(kind="release", what=path, problem=problem)
+    for path in looked.closed:
+        yield Finding(kind="release", what=path, problem="is not as released: its mode is another")
+    for path in (f"{tree.folder}/{inside}" for inside in looked.strays):
+        yield Finding(kind="release", what=path, problem="is in no release: somebody put it there")
+    for top in tree.tops:
+        if (target := box.link_target(top)) != f"{CURRENT}/{top}":
+            problem = f"leads to {target}" if target else "is no link to the release"
+            yield Finding(kind="release", what=top, problem=problem)
 
 
 def _trust(what: str, problem: str) -> Finding:

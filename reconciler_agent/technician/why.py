@@ -131,7 +131,8 @@ def _released_file(sight: Sight, thing: str) -> _Said | None:
     file = next((file for file in listing.files if file.path == inner), None) if listing is not None else None
     if file is None or name is None:
         return None
-    sound = trees.check(f"{FOLDER}/{name}", file) is not None
+    folder = f"{FOLDER}/{name}"
+    sound = trees.check(folder, file) is not None and trees.has_mode(folder, file)
     standing = "It is as released." if sound else "It is not as released: the agent puts it back (LocalOverride)."
     return _Said("fleet", [f"It is a file of {name}, sha256 {file.digest[7:19]}….", standing])
 

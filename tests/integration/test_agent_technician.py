@@ -86,6 +86,10 @@ def lose_release_file(box: LiveBox) -> None:
     (box.root / "current/webapp/logo.svg").unlink()
 
 
+def add_to_release(box: LiveBox) -> None:
+    (box.root / "current/server/more.py").write_text("print('by hand')")
+
+
 def lead_elsewhere(box: LiveBox) -> None:
     (box.root / "server").unlink()
     (box.root / "server").symlink_to("/tmp")
@@ -137,6 +141,7 @@ DAMAGES: dict[Callable[[LiveBox], None], tuple[str, str]] = {
     change_release: ("release", "is not as released"),
     open_release: ("release", "is not as released"),
     lose_release_file: ("release", "is missing"),
+    add_to_release: ("release", "is in no release"),
     lead_elsewhere: ("release", "leads to /tmp"),
     lose_current: ("release", "release 1.1.0 should be in force"),
     lose_release: ("release", "which is no release"),
