@@ -1,4 +1,7 @@
-"""What a box sends back: conditions (the word of Kubernetes and Flux), what differs, what waits, metrics, events."""
+"""What a box sends back: conditions (the word of Kubernetes and Flux), what differs, what waits, metrics, events.
+
+None of it can refer to itself, so Python's collector of cycles need not look (`gc=False`): thousands arrive at once.
+"""
 
 from typing import Annotated, Literal
 
@@ -21,7 +24,7 @@ Share = Annotated[float, Meta(ge=0, le=100, description="Percent.")]
 RunId = Annotated[str, Meta(pattern=whole(r"[0-9a-f]{32}"), description="Random; made anew each time an agent starts.")]
 
 
-class Condition(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Condition(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """One aspect of a site; `since` is when `status` last changed, by the box's clock."""
 
     type: ConditionType
@@ -31,7 +34,7 @@ class Condition(Struct, frozen=True, kw_only=True, omit_defaults=True):
     since: Instant
 
 
-class Difference(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Difference(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Something that is not as desired, in words for the page: `what` is a path, a key or a name."""
 
     kind: Literal["content", "configuration", "release", "service", "agent"]
@@ -40,7 +43,7 @@ class Difference(Struct, frozen=True, kw_only=True, omit_defaults=True):
     observed: Short = ""
 
 
-class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Waiting(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A step that waits, why, and until when if the box knows."""
 
     step: Short
@@ -53,7 +56,7 @@ Strain = Literal["under_voltage", "frequency_capped", "throttled", "soft_tempera
 """What the Pi's firmware says of its power and its heat."""
 
 
-class Link(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Link(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """The way out of the box: the interface of its default route; `speed_mbit` of a cable, `signal_dbm` of a radio."""
 
     interface: Short
@@ -62,7 +65,7 @@ class Link(Struct, frozen=True, kw_only=True, omit_defaults=True):
     signal_dbm: int | None = None
 
 
-class Metrics(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Metrics(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Measured on the box; what it cannot tell is absent.
 
     `strain`: now; `past_strain`: at some time before, as far back as the firmware remembers. `service_restarts`: those
@@ -91,7 +94,7 @@ class Metrics(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return 100 * (1 - self.disk_free_bytes / self.disk_total_bytes)
 
 
-class Boot(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Boot(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A life of the machine. Unless `certain`, no synchronised clock was seen in it: `started_at` is the earliest."""
 
     id: BootId
@@ -99,7 +102,7 @@ class Boot(Struct, frozen=True, kw_only=True, omit_defaults=True):
     certain: bool = True
 
 
-class Sample(Struct, frozen=True, kw_only=True, array_like=True):
+class Sample(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """What was measured in the `span_s` seconds before `uptime_s`, in the life `boot` (its place in `History.boots`).
 
     An array, so that a day of minutes stays small. Shares are means, of the time that was measured; temperature, used
@@ -118,14 +121,14 @@ class Sample(Struct, frozen=True, kw_only=True, array_like=True):
     strain: list[Strain] | None = None
 
 
-class History(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class History(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What was measured since the control plane last took some, the oldest first; it may be continued by the next."""
 
     boots: Annotated[list[Boot], Meta(max_length=MAX_BOOTS)] = []
     samples: Annotated[list[Sample], Meta(max_length=MAX_SAMPLES)] = []
 
 
-class Transition(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Transition(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A condition that came to another status or reason, `uptime_s` into the life `boot` of the machine.
 
     `at` as `Boot.started_at` is: unless `certain`, the earliest. Of one report, ordered by (`boot`, `uptime_s`).
@@ -141,7 +144,7 @@ class Transition(Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: Annotated[str, Meta(max_length=300)] = ""
 
 
-class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Event(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Something that happened; `number` rises by one per event over the life of the box's state."""
 
     number: Annotated[int, Meta(ge=1)]
@@ -151,14 +154,14 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: Message = ""
 
 
-class RunningRelease(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunningRelease(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """The release that is active on the box; `tree` is None for one that was installed by hand."""
 
     version: Annotated[str, Meta(max_length=64)]
     tree: Digest | None = None
 
 
-class StatusReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StatusReport(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Idempotent by (`run_id`, `sequence`). `generation` was committed, `head_generation` accepted.
 
     What is of now stands beside what was kept since the last report that was taken: `transitions`, `history` (both

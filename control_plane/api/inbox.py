@@ -1,4 +1,8 @@
-"""Reports of boxes, written together: whatever came while one batch was being written goes into the next."""
+"""Reports of boxes, written together: whatever came while a batch was being written goes into the next.
+
+A report that comes alone is written at once; the more come, the larger the batches are, without a pause that somebody
+would have to choose. While PostgreSQL is busy with one batch the next is made ready.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,6 +18,7 @@ from schemas.names import SiteId
 from schemas.status import StatusReport
 
 BATCH: Final = 500
+WRITERS: Final = 2
 MAX_WAITING: Final = 20_000
 """Reports that may wait for the database; above it a box is asked to come again."""
 
@@ -37,7 +42,8 @@ class Inbox:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._letters: list[_Letter] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._writers: set[asyncio.Task[None]] = set()
+        self._writing: set[SiteId] = set()
 
     async def keep(self, site: SiteId, report: StatusReport, received_at: datetime) -> None:
         """Write the report; InboxFull, Unstorable, or DatabaseUnavailable when it was not kept."""
@@ -45,28 +51,44 @@ class Inbox:
             raise InboxFull("too many reports are waiting to be written")
         letter = _Letter(reports.Received(site, report, received_at), asyncio.get_running_loop().create_future())
         self._letters.append(letter)
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write_all(), name="inbox")
+        if len(self._writers) < WRITERS:
+            self._writers.add(asyncio.create_task(self._write_all(), name="inbox"))
         await letter.kept
 
     async def _write_all(self) -> None:
-        while batch := self._next_batch():
-            try:
-                await self._write(batch)
-            except BaseException:
-                # Only a bug or the end of the server comes here; nobody may wait for ever.
-                for letter in batch + self._letters:
-                    letter.kept.cancel()
-                self._letters.clear()
-                raise
+        writer = asyncio.current_task()
+        assert writer is not None
+        try:
+            while batch := self._next_batch():
+                await self._write_marked(batch)
+        finally:
+            # At once, not when the task is cleared away: the next letter must find that nobody writes.
+            self._writers.discard(writer)
+
+    async def _write_marked(self, batch: list[_Letter]) -> None:
+        sites = {letter.received.site for letter in batch}
+        self._writing |= sites
+        try:
+            await self._write(batch)
+        except BaseException:
+            # Only a bug or the end of the server comes here; nobody may wait for ever.
+            for letter in batch + self._letters:
+                letter.kept.cancel()
+            self._letters.clear()
+            raise
+        finally:
+            self._writing -= sites
 
     def _next_batch(self) -> list[_Letter]:
-        """The oldest letters, at most one a site, each site's in the order they came."""
+        """The oldest letters, at most one a site, each site's in the order they came: none while another is written."""
         batch: dict[SiteId, _Letter] = {}
         later: list[_Letter] = []
-        for letter in self._letters:
+        for place, letter in enumerate(self._letters):
+            if len(batch) >= BATCH:
+                later += self._letters[place:]
+                break
             site = letter.received.site
-            if site in batch or len(batch) >= BATCH:
+            if site in batch or site in self._writing:
                 later.append(letter)
             else:
                 batch[site] = letter

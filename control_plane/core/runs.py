@@ -22,7 +22,7 @@ class Run(NamedTuple):
     sequence: int
 
 
-class Runs(Struct, frozen=True, omit_defaults=True):
+class Runs(Struct, frozen=True, omit_defaults=True, gc=False):
     """What was there before the run that spoke last, the newest first; `returns`: how often one of them came again."""
 
     earlier: tuple[Run, ...] = ()

@@ -16,7 +16,7 @@ HOURS_FOR: Final = timedelta(days=90)
 _SLOWED: Final = frozenset[Strain](("frequency_capped", "throttled", "soft_temperature_limit"))
 
 
-class Life(Struct, frozen=True, kw_only=True):
+class Life(Struct, frozen=True, kw_only=True, gc=False):
     """A life of a machine. Up to `sampled_s` and `turned_s`, seconds in it, samples and transitions were taken."""
 
     boot: BootId
@@ -26,7 +26,7 @@ class Life(Struct, frozen=True, kw_only=True):
     turned_s: float = -1.0
 
 
-class Measured(Struct, frozen=True, kw_only=True, omit_defaults=False):
+class Measured(Struct, frozen=True, kw_only=True, gc=False):
     """A row of metrics; the names are those of its columns."""
 
     site: SiteId

@@ -17,6 +17,9 @@ MAX_POINTS: Final = 2_000
 _COLUMNS: Final = sql.SQL(
     "site, at, span_s, late_s, unsure, cpu, memory, temperature, disk, signal, restarts, weak_power, slowed"
 )
+_COPY: Final = "copy metrics_minutes from stdin with (null 'None')"
+_LINE: Final = "\t".join(["%s"] * len(Measured.__struct_fields__)) + "\n"
+"""A row in PostgreSQL's text format; a site's id has nothing to escape."""
 _FIGURES: Final = sql.SQL(
     "bool_or(unsure),"
     " (sum(cpu * span_s) / sum(span_s) filter (where cpu is not null))::real,"
@@ -48,20 +51,11 @@ async def keep(conn: Connection, rows: Sequence[Measured], now: datetime) -> Non
     border = minutes_from(now)
     young = [row for row in rows if row.at >= border]
     if young:
-        async with conn.cursor() as cursor, cursor.copy("copy metrics_minutes from stdin") as copy:
-            await copy.write("".join(map(_line, young)))
+        async with conn.cursor() as cursor, cursor.copy(_COPY) as copy:
+            await copy.write("".join([_LINE % msgspec.structs.astuple(row) for row in young]))
     if len(young) < len(rows):
         old = msgspec.json.encode([row for row in rows if row.at < border]).decode()
         await _add_up(conn, _ROWS.format(sql.Literal(old)))
-
-
-def _line(row: Measured) -> str:
-    """A row in PostgreSQL's text format; a site's id has nothing to escape."""
-    return "\t".join([_text(value) for value in msgspec.structs.astuple(row)]) + "\n"
-
-
-def _text(value: object) -> str:
-    return "\\N" if value is None else str(value)
 
 
 async def thin(conn: Connection, minutes: str) -> None:

@@ -16,6 +16,7 @@ from schemas.names import SiteId
 from schemas.status import BootId, Event, History, StatusReport, Transition
 
 CHANNEL: Final = "neopro_reported"
+_NEW: Final = 0x6E656F
 _RUNS: Final = msgspec.json.Decoder(Runs)
 
 
@@ -52,6 +53,7 @@ class _Arrival(NamedTuple):
     known: _Known | None
     lives: dict[BootId, Life]
     runs: Runs | None
+    told: str
 
 
 async def record(conn: Connection, received: Sequence[Received]) -> set[SiteId]:
@@ -87,41 +89,47 @@ async def _record(conn: Connection, received: Sequence[Received]) -> set[SiteId]
 
 async def _arrivals(conn: Connection, received: Sequence[Received]) -> list[_Arrival]:
     """What is known of the senders. Their rows are locked in one order, so that two servers do not wait in a circle."""
-    sites = [one.site for one in received]
+    known = await _known(conn, received)
+    if new := [one.site for one in received if one.site not in known]:
+        # There is no row yet that could be locked, and another server may hear of the same site at this moment.
+        await conn.execute("select pg_advisory_xact_lock(%s, hashtext(site)) from unnest(%s::text[]) site", (_NEW, new))
+        known = await _known(conn, received)
+    # A statement of its own: what another server wrote while we waited for a lock is seen by the next one only.
+    lives = await _lives(conn, received)
+    return [_arrival(one, known.get(one.site), lives.get(one.site, {})) for one in received]
+
+
+async def _known(conn: Connection, received: Sequence[Received]) -> dict[SiteId, _Known]:
     rows = await conn.execute(
         "select site, run_id, sequence, received_at, generation, told, runs::text from reports"
-        " where site = any(%s) order by site for update",
-        (sites,),
+        " where site in (select json_array_elements_text(%s)) order by site for update",
+        (_json([one.site for one in received]),),
     )
-    known = {
+    return {
         site: _Known(Run(run, sequence), at, generation, told, _RUNS.decode(runs))
         for site, run, sequence, at, generation, told, runs in await rows.fetchall()
     }
-    lives = await _lives(conn, received)
-    arrivals = []
-    for one in received:
-        before = known.get(one.site)
-        run = Run(one.report.run_id, one.report.sequence)
-        runs = follow(before.run, before.runs, run) if before else Runs()
-        arrivals.append(_Arrival(one, before, lives.get(one.site, {}), runs))
-    return arrivals
 
 
 async def _lives(conn: Connection, received: Sequence[Received]) -> dict[SiteId, dict[BootId, Life]]:
-    """What was taken of the machines' lives that these reports speak of."""
-    named = [(one.site, boot) for one in received for boot in samples.boots_of(one.report)]
-    found: dict[SiteId, dict[BootId, Life]] = {}
-    if not named:
-        return found
+    """What was taken of the lives of machines that these reports speak of."""
+    named = [{"site": one.site, "boot": boot} for one in received for boot in samples.boots_of(one.report)]
     rows = await conn.execute(
-        "select b.site, b.boot, b.started_at, b.certain, b.sampled_s, b.turned_s from boots b"
-        " join unnest(%s::text[], %s::text[]) n (site, boot) on n.site = b.site and n.boot = b.boot",
-        _columns(named),
+        "select b.site, b.boot, b.started_at, b.certain, b.sampled_s, b.turned_s"
+        " from json_to_recordset(%s) as n (site text, boot text) join boots b on b.site = n.site and b.boot = n.boot",
+        (_json(named),),
     )
+    found: dict[SiteId, dict[BootId, Life]] = {}
     for site, boot, started_at, certain, sampled_s, turned_s in await rows.fetchall():
         life = Life(boot=boot, started_at=started_at, certain=certain, sampled_s=sampled_s, turned_s=turned_s)
         found.setdefault(site, {})[boot] = life
     return found
+
+
+def _arrival(received: Received, known: _Known | None, lives: dict[BootId, Life]) -> _Arrival:
+    run = Run(received.report.run_id, received.report.sequence)
+    runs = follow(known.run, known.runs, run) if known else Runs()
+    return _Arrival(received, known, lives, runs, spans.told(received.report.conditions))
 
 
 async def _write_reports(conn: Connection, news: Sequence[_Arrival]) -> None:
@@ -154,7 +162,7 @@ def _report_row(one: _Arrival) -> dict[str, object]:
         "generation": report.generation,
         "head_generation": report.head_generation,
         "body": msgspec.structs.replace(report, events=[], transitions=[], history=History()),
-        "told": spans.told(report.conditions),
+        "told": one.told,
         "runs": one.runs,
     }
 
@@ -200,8 +208,7 @@ async def _write_conditions(conn: Connection, arrivals: Sequence[_Arrival]) -> N
 
 
 def _tells_otherwise(one: _Arrival) -> bool:
-    said = spans.told(one.received.report.conditions)
-    return one.runs is not None and (one.known is None or one.known.told != said)
+    return one.runs is not None and (one.known is None or one.known.told != one.told)
 
 
 def _spans(

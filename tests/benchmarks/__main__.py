@@ -22,6 +22,7 @@ BENCHMARKS = {
     "agent-rest-memory": "road",
     "commit-to-converged": "road",
     "release-update-bytes": "patching",
+    "ingest-reports": "ingesting",
 }
 """Name of a figure -> the module here whose `measure(names)` takes it; figures of a module share one process."""
 

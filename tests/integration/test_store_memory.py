@@ -89,18 +89,21 @@ async def test_same_samples_in_another_report_and_by_another_run_count_once(conn
 
 
 async def test_two_servers_at_once_keep_each_sample_once(pool: Pool) -> None:
+    began = NOW - 9 * MINUTE
+    good = [Condition(type="Synced", status="True", reason="Converged", since=began)]
+
     async def tell_both(sequence: int) -> None:
         async with connection(pool) as conn:
             received = [
-                Received(site, report(sequence, history=measured(NOW - 9 * MINUTE, sequence)), NOW)
+                Received(site, report(sequence, history=measured(began, sequence), conditions=good), NOW)
                 for site in ("nantes", "brest", "lyon")
             ]
             await reports.record(conn, received if sequence % 2 else received[::-1])
 
-    await tell_both(1)
-    await asyncio.gather(*(tell_both(sequence) for sequence in range(2, 9)))
+    await asyncio.gather(*(tell_both(sequence) for sequence in range(1, 9)))
     async with connection(pool) as conn:
         assert await rows(conn, "metrics_minutes") == 3 * 8
+        assert await rows(conn, "condition_spans") == 3
 
 
 async def test_weeks_that_come_at_once_lie_where_they_belong_and_are_marked_late(conn: Connection) -> None:
