@@ -249,14 +249,10 @@ class Steps:
         try:
             self._box.releases.activate(target)
         except AgentError as problem:
-            known = self._store.state.releases
-            again = attempt.hindered(known) if isinstance(problem, DiskFault | DiskFull) else None
             if not back and self._box.releases.observe().active != target.tree:
-                self._remember(attempt.give_up(known))
-            elif again is not None:
-                self._remember(again)
+                self._remember(attempt.give_up(self._store.state.releases))
             else:
-                self._fail(problem.reason, str(problem), now)
+                self._try_again_or_fail(problem, now)
             raise
         self._restart(target.services, now)
         self._remember(attempt.switched(self._store.state.releases))
@@ -273,8 +269,17 @@ class Steps:
             for unit in units:
                 self._box.services.restart(unit)
         except AgentError as problem:
-            self._fail(problem.reason, str(problem), now)
+            self._try_again_or_fail(problem, now)
             raise
+
+    def _try_again_or_fail(self, problem: AgentError, now: datetime) -> None:
+        """Between the bars: what is not the release's fault has three tries, and so has all on the way back."""
+        known = self._store.state.releases
+        blameless = isinstance(problem, DiskFault | DiskFull) or (known.attempt is not None and known.attempt.back)
+        if blameless and (again := attempt.hindered(known)) is not None:
+            self._remember(again)
+        else:
+            self._fail(problem.reason, str(problem), now)
 
     def _test(self, target: ReleaseTarget) -> Outcome:
         clock = self._box.clock

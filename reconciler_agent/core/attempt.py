@@ -4,7 +4,8 @@
     left of the first bar nothing is kept: start over
     between the bars the attempt is on disk before it is made. Interrupted (a boot, a kill, a disk that fails in the
     middle of the switch): again, three times in all; another error, the deadline or the third interruption: go back to
-    the last good release, by the same two steps
+    the last good release, by the same two steps. There, every error but a failed test has three tries: nothing else is
+    left
     the way back fails too: hold, until the manifest names another release, or what plays proves to be well after all
 
 A release that failed is remembered as bad and not tried again until the manifest names another.
@@ -108,9 +109,9 @@ def give_up(known: Releases) -> Releases:
 
 
 def hindered(known: Releases) -> Releases | None:
-    """The disk failed in the middle of the switch, which is not the release's fault: again; None after three times."""
+    """What failed is not the release's fault (the disk; anything on the way back): again; None after three times."""
     attempt = known.attempt
-    if attempt is None or attempt.back or attempt.tries >= MAX_TRIES:
+    if attempt is None or attempt.tries >= MAX_TRIES:
         return None
     return replace(known, attempt=replace(attempt, tries=attempt.tries + 1))
 

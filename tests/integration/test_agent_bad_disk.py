@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from reconciler_agent.errors import ServiceFailed
 from reconciler_agent.loop import Loop
+from reconciler_agent.services import UnitState
 from reconciler_agent.state import COPIES
 from reconciler_agent.system_calls import SYSTEM
 from schemas.status import StatusReport
@@ -152,3 +154,48 @@ def test_nothing_is_told_that_the_disk_did_not_keep(world: AgentWorld, times: in
 
     assert state.left < 0
     assert early == []
+
+
+@pytest.mark.parametrize(("times", "held"), [(1, False), (2, False), (3, True)])
+@pytest.mark.parametrize("what", ["disk", "services"])
+def test_way_back_has_three_tries_and_then_the_box_is_held(
+    world: AgentWorld, what: str, times: int, held: bool
+) -> None:
+    world.central.publish(manifest_of([A], world.central.add_release("1.0.0", application("1.0.0"))))
+    world.converge()
+    world.central.publish(manifest_of([A], world.central.add_release("2.0.0", application("2.0.0"))))
+    world.units.sick = lambda: world.active() == "2.0.0"
+
+    def goes_back() -> bool:
+        under_way = agent.store.state.releases.attempt
+        return under_way is not None and under_way.back
+
+    left, restart = [times], world.units.restart
+
+    def fails(here: str) -> bool:
+        met = what == here and goes_back() and left[0] > 0
+        left[0] -= met
+        return met
+
+    def refuse(unit: str) -> UnitState:
+        if fails("services"):
+            raise ServiceFailed(f"cannot restart {unit}: as the test has it")
+        return restart(unit)
+
+    def rename(name: str, final: str, **folders: int) -> None:
+        if final == "current" and fails("disk"):
+            raise OSError(errno.EIO, "as the test has it")
+        SYSTEM.rename(name, final, **folders)
+
+    world.units.restart = refuse  # type: ignore[method-assign]
+    with world.agent(SYSTEM._replace(rename=rename)) as agent:
+        for _ in range(5):
+            world.settle(agent)
+        releases = agent.store.state.releases
+
+    assert left == [0]
+    assert releases.bad is not None and releases.bad.reason == "ReleaseUnhealthy"
+    assert releases.held is held
+    if not held:
+        assert world.active() == "1.0.0"
+        assert world.conditions()["ReleaseHealthy"] == ("True", "Healthy")
