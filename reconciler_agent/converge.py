@@ -280,9 +280,11 @@ class Convergence:
         unneeded = set(unneeded_content(wanted_content(manifest, today), observed))
         state = self._store.state
         ledger = dict(state.ledger)
+        latest = self._latest()
         for path, entry in state.ledger.items():
-            if (entry.unneeded_at is None) == (path in unneeded):
-                ledger[path] = replace(entry, unneeded_at=self._latest() if path in unneeded else None)
+            ahead = entry.unneeded_at is not None and entry.unneeded_at > latest  # by a clock gone wrong
+            if (entry.unneeded_at is None) == (path in unneeded) or ahead:
+                ledger[path] = replace(entry, unneeded_at=latest if path in unneeded else None)
         if ledger != state.ledger:
             self._store.keep(replace(state, ledger=ledger))
 

@@ -37,8 +37,8 @@ class Gatekeeper:
         """Keep since when each change that may wait for a window has been wanted; patience is counted from then."""
         state, maintenance = self._store.state, manifest.maintenance
         waiting = topics(changes, maintenance.bind_visible) if maintenance is not None else frozenset()
-        new_at = self._floor_at() if waiting - state.wanted.keys() else None
-        wanted = {topic: known for topic in waiting if (known := state.wanted.get(topic, new_at))}
+        latest = self._floor_at() if waiting else None  # what lies ahead of it was noted by a clock that was wrong
+        wanted = {topic: min(state.wanted.get(topic, latest), latest) for topic in waiting if latest is not None}
         if wanted != state.wanted:
             self._store.keep(replace(state, wanted=wanted))
 

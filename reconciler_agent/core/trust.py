@@ -49,8 +49,8 @@ MAX_REASON: Final = 300
 class TimeFloor(Struct, frozen=True, kw_only=True):
     """The time that it is at least, in parts, so that a part can be taken back with the key that set it.
 
-    `own_at`: the agent's build date, then what a synchronised clock said. The others: the newest accepted `issued_at`
-    of each role's documents. Every part also grows by the time that passes (`pass_time`).
+    `own_at`: the agent's build date, then what a synchronised clock said last. The others: the newest accepted
+    `issued_at` of each role's documents. Every part also grows by the time that passes (`pass_time`).
     """
 
     own_at: Instant
@@ -100,10 +100,14 @@ def first_state(provisioned_root: bytes, build_at: datetime) -> TrustState:
 
 
 def pass_time(state: TrustState, elapsed_s: float, now: datetime, clock_synchronised: bool) -> TrustState:
-    """The state after `elapsed_s` on the monotonic clock; a synchronised clock lifts the floor to `now`."""
+    """The state after `elapsed_s` on the monotonic clock; a synchronised clock sets our own part of the floor to `now`.
+
+    Also back: what it said before, years ahead, was wrong, and nothing would ever be accepted again. The parts that
+    signed documents set stay where they are.
+    """
     passed = timedelta(seconds=max(0.0, elapsed_s))
     old = state.floor
-    own_at = max(old.own_at + passed, now) if clock_synchronised else old.own_at + passed
+    own_at = now if clock_synchronised else old.own_at + passed
     return replace(
         state,
         floor=TimeFloor(

@@ -205,12 +205,25 @@ def test_floor_expires_a_head_where_the_clock_may_not() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1e7), st.integers(-3000, 3000), st.booleans())))
-def test_floor_never_goes_back_by_itself(steps: list[tuple[float, int, bool]]) -> None:
+def test_floor_goes_back_to_a_synchronised_clock_alone_and_never_below_what_was_signed(
+    steps: list[tuple[float, int, bool]],
+) -> None:
     state = settled()
+    signed_at = NOW - timedelta(hours=1)
     for elapsed_s, days, synchronised in steps:
         after = trust.pass_time(state, elapsed_s, NOW + days * DAY, synchronised)
-        assert after.time_floor_at >= state.time_floor_at
+        signed_at += timedelta(seconds=elapsed_s)
+        least = NOW + days * DAY if synchronised else state.time_floor_at
+        assert after.time_floor_at >= max(least, signed_at - timedelta(milliseconds=1))
         state = after
+
+
+def test_synchronised_clock_that_was_years_ahead_and_is_right_again_is_believed_again() -> None:
+    ahead = trust.pass_time(settled(), 60, NOW + 3650 * DAY, True)
+    with pytest.raises(TrustRefused, match="expired"):
+        trust.accept_head(ahead, head(generation=GENERATION + 1), NOW + 3650 * DAY, True, SITE)
+    right = trust.pass_time(ahead, 60, NOW, True)
+    assert trust.accept_head(right, head(generation=GENERATION + 1), NOW, True, SITE).high_water == GENERATION + 1
 
 
 @settings(deadline=None)
