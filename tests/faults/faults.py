@@ -17,7 +17,7 @@ PAGE = b"<!doctype html><html><title>\x1b[31m" + NOISE + b"</title></html>"
 HTML = {"Content-Type": "text/html; charset=latin-1"}
 JSON = {"Content-Type": "application/json"}
 PROBLEM = {"Content-Type": "application/problem+json"}
-FLOOD_BYTES = 64 << 20
+FLOOD_BYTES = 16 << 20
 DRIP_S = 0.02
 
 

@@ -222,7 +222,7 @@ class Update:
                 act(line)
 
         try:
-            slow = fault.startswith(("silence", "drip"))
+            slow = fault.startswith(("silence", "drip", "flood", "length: in chunks with endless"))
             found = self._live(meet, promised(ANSWER_S) if slow else PATIENCE_S)
             self._require_named(found, fault, kind, bool(met))
             self._require_playable()
