@@ -98,7 +98,7 @@ class Releases:
 
     def survey(self) -> Survey:
         """What was installed by hand, made fit to be a release; ReleaseNotAdopted if it cannot be one now."""
-        self._require_only_links([CURRENT])
+        self._require_link()
         for name in LINKS:
             target = self._disk.link_target(name)
             if target not in (None, f"{CURRENT}/{name}"):
@@ -116,10 +116,14 @@ class Releases:
             self._by_hand.proceed(name)
 
     def activate(self, target: ReleaseTarget) -> None:
-        """Verify the staged tree file by file, and switch to it; ReleaseNotAdopted if something real is in the way."""
+        """Verify the staged tree file by file, and switch to it.
+
+        Something real in the place of a link took it from an active release, and is taken away; what was installed by
+        hand was adopted before.
+        """
         name = folder_of(target)
         listing = self._staging.listing(target.tree)
-        self._require_only_links([CURRENT, *tops_of(listing.files)])
+        self._require_link()
         self._staging.mend(f"{FOLDER}/{name}", listing)
         if self._disk.link_target(CURRENT) != f"{FOLDER}/{name}":
             self._disk.symlink(f"{FOLDER}/{name}", CURRENT)
@@ -194,11 +198,10 @@ class Releases:
         wrong = [name for name in tree.tops if self._disk.link_target(name) != f"{CURRENT}/{name}"]
         return [ROOT_LINK + name for name in wrong]
 
-    def _require_only_links(self, names: Sequence[str]) -> None:
-        for name in filter(self._is_real, names):
+    def _require_link(self) -> None:
+        if self._is_real(CURRENT):
             raise ReleaseNotAdopted(
-                f"cannot activate a release: {name} is no link of ours but was installed by hand; nothing was"
-                f" changed. Move {self._disk.root / name} away to let the agent install releases here"
+                f"cannot activate a release: {CURRENT} is no link of ours; move {self._disk.root / CURRENT} away"
             )
 
     def _link(self, name: str) -> None:

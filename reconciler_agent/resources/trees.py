@@ -103,7 +103,7 @@ class Trees:
     def keep_club_videos(self, page: str) -> None:
         """Have the videos inside a page that was installed by hand change places with a link: they outlive the page."""
         inside, outside, number = f"{page}/videos", CLUB_VIDEOS, 1
-        if not self._is_folder(inside):
+        if not (self._is_folder(page) and self._is_folder(inside)):
             return
         while self._is_folder(outside):
             number += 1

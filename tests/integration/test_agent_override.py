@@ -156,6 +156,30 @@ def test_folder_in_the_place_of_a_link_waits_for_the_window(world: AgentWorld) -
     assert "OutsideWindow" in {waiting.reason for waiting in world.central.reports[-1].waiting}
 
 
+@pytest.mark.parametrize("name", ["VERSION", "webapp", "scripts"])
+def test_file_in_the_place_of_a_link_is_replaced(world: AgentWorld, name: str) -> None:
+    (world.root / name).unlink()
+    (world.root / name).write_bytes(b"9.9.9\n")
+
+    world.converge()
+
+    require_released(world)
+    assert world.conditions()["Synced"] == ("True", "Converged")
+
+
+def test_folder_in_the_place_of_a_link_gives_way_to_another_release(world: AgentWorld) -> None:
+    unpack_over_the_links(world)
+    world.central.publish(manifest_of([A], world.central.add_release("2.0.0", application("2.0.0"))))
+
+    world.converge()
+
+    assert world.active() == "2.0.0"
+    assert (world.root / "webapp").is_symlink()
+    assert world.configuration()["remote"]["title"] == "Newer truth"
+    assert (world.root / "webapp-videos/old.mp4").read_bytes() == b"the club's"
+    assert world.conditions()["Synced"] == ("True", "Converged")
+
+
 CLOSED = {
     "data/configuration.json": 0o600,
     "data": 0o700,
