@@ -18,6 +18,7 @@ VERBS: Final = {
     "why": ("cli.verbs.why:why", "tell where every value of a site comes from: file, line, commit, author"),
     "show": ("cli.verbs.show:show", "show what a site is to be: its resolved desired state"),
     "diff": ("cli.verbs.diff:diff", "show what a site is to be beside what its box reported"),
+    "alerts": ("cli.verbs.alerts:alerts", "list what worries somebody"),
     "history": ("cli.verbs.history:history", "list the commits that changed a site"),
     "explain": ("cli.verbs.explain:explain", "say what a code of a problem means, and what to do"),
     "status": ("cli.verbs.status:status", "show every site, or how far a commit got: in sync or not, and why"),

@@ -19,6 +19,7 @@ from cli.errors import CommandFailed
 from cli.output import Advance
 from cli.settings import settings_of
 from cli.transfers import Blob, Transfers
+from schemas.alerts import AlertInfo
 from schemas.api import (
     Change,
     ClubNames,
@@ -175,6 +176,10 @@ class Remote:
     def history(self, site: SiteId) -> list[SiteGeneration]:
         """The commits that changed a site, the newest first."""
         return self._ask(f"read the history of {site}", "GET", f"/v1/sites/{site}/history", list[SiteGeneration])
+
+    def alerts(self, past_hours: int) -> list[AlertInfo]:
+        """What worries somebody, and what did within so many hours."""
+        return self._ask("read the alerts", "GET", f"/v1/alerts?past_hours={past_hours}", list[AlertInfo])
 
     def manifests(self, digests: Iterable[Digest]) -> dict[Digest, SiteManifest]:
         """Those of these manifests that it has, several fetched at once."""

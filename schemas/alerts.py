@@ -1,11 +1,14 @@
 """What is watched: the kinds of alerts, and the thresholds that operators write for them."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from schemas.names import Duration, Percent
+
+Severity = Literal["info", "warning", "critical"]
+Instant = Annotated[datetime, Meta(tz=True)]
 
 
 class OfflineThreshold(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -64,3 +67,17 @@ class Alerts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     release_behind: NumberThreshold | None = None
     silence: list[AlertKind] | Literal["all"] | None = None
     until: date | None = None
+
+
+class AlertInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An alert as programs read it; `cleared_at` is None while it is so. `subject`: a site, or what of the fleet."""
+
+    id: int
+    kind: AlertKind
+    subject: str
+    severity: Severity
+    sentence: str
+    remedy: str
+    fired_at: Instant
+    cleared_at: Instant | None = None
+    silenced: bool = False

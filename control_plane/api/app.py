@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from control_plane.api import problems
 from control_plane.api.access import Access
+from control_plane.api.alerts import Alerting
 from control_plane.api.analytics import Analytics
 from control_plane.api.backups import Backups
 from control_plane.api.blobs import Blobs
@@ -84,7 +85,9 @@ def make_api(
         async with heads.following():
             yield
 
-    rooms = (boxes, blobs, backups, logs, analytics, memories, clubs, enrolments, operators, operations)
+    alerting = Alerting(access, pool, clock)
+    of_operators = (operators, alerting, enrolments, clubs, memories, operations)
+    rooms = (boxes, blobs, backups, logs, analytics, *of_operators)
     calls = [route for room in rooms for route in room.routes()]
     if sweeper is not None:
         calls += Gc(access, sweeper).routes()

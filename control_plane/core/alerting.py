@@ -7,8 +7,8 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from control_plane.core.alerts import Firing, Severity
-from schemas.alerts import AlertKind
+from control_plane.core.alerts import Firing
+from schemas.alerts import AlertKind, Severity
 from schemas.manifest import Instant
 
 Key = tuple[AlertKind, str]

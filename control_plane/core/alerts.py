@@ -15,14 +15,13 @@ from msgspec.structs import replace
 from control_plane.core.resolve import merge_alerts
 from control_plane.core.rules_alerts import measure
 from control_plane.core.standing import AWAY, Verdict
-from schemas.alerts import AlertKind, Alerts, NumberThreshold, OfflineThreshold, PercentThreshold
+from schemas.alerts import AlertKind, Alerts, NumberThreshold, OfflineThreshold, PercentThreshold, Severity
 from schemas.desired import Connectivity
 from schemas.manifest import Instant
 from schemas.names import SiteId
 from schemas.reasons import REASONS, WAITS
 from schemas.status import Condition, Metrics
 
-Severity = Literal["info", "warning", "critical"]
 Value = str | int | float
 DEFAULTS: Final = Alerts(
     offline=OfflineThreshold(critical="1h"),

@@ -10,6 +10,7 @@ import pytest
 
 from control_plane.store import publications, remotes
 from control_plane.store.publications import CommitLook
+from control_plane.watching import Watch
 from schemas.status import Condition, Difference, Event, RunningRelease, Waiting
 from tests.support.api import Api, open_api
 from tests.support.published import NOW, Box, Wanted, report
@@ -60,12 +61,16 @@ async def hostile_fleet(api: Api) -> None:
         await publications.refuse(conn, await publications.current(conn), bad, [], now=NOW + timedelta(seconds=1))
         await remotes.record_look(conn, NOW, "f" * 40, "")
         await remotes.record_look(conn, NOW, None, HOSTILE)
+    api.now += timedelta(minutes=11)
+    await api.report("brest", said)
+    await Watch(api.pool, lambda: api.now).look()
 
 
 SHOWN = [
     "/",
     "/sites",
     "/sites/brest",
+    "/alerts",
     "/sites?q=<script>alert(1)</script>&standing=<script>&sort=<script>&lang=<script>",
 ]
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.core.alerting import CALM, Alert, Key, Step, advance
-from control_plane.core.alerts import Firing, Severity
+from control_plane.core.alerts import Firing
+from schemas.alerts import Severity
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -11,7 +11,6 @@ from control_plane.core.alerts import (
     Expiring,
     Firing,
     Server,
-    Severity,
     Trend,
     Usual,
     Watched,
@@ -19,7 +18,7 @@ from control_plane.core.alerts import (
     alerts_of_site,
 )
 from control_plane.core.standing import AWAY, Verdict
-from schemas.alerts import Alerts, NumberThreshold, OfflineThreshold, PercentThreshold
+from schemas.alerts import Alerts, NumberThreshold, OfflineThreshold, PercentThreshold, Severity
 from schemas.status import Condition, Metrics
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
