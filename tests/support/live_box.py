@@ -104,14 +104,19 @@ class LiveBox:
     def write(self, **settings: str) -> None:
         """site.conf: what was given before, and these settings over it."""
         self._settings |= settings
-        given = {"services": f"unix:{self.folder / 'services.sock'}", "app_url": self.screen.url, "heal_s": "0.1"}
+        given = {
+            "services": f"unix:{self.folder / 'services.sock'}",
+            "app_url": self.screen.url,
+            "heal_s": "0.1",
+            "report_s": "300",
+        }
         given |= {"url": "http://127.0.0.1:9", "ca": ""} | self._settings
         self.conf.write_text(
             f"[site]\nid = {self.site}\nroot = {self.root}\nstate = {self.folder / 'state'}\n"
             f"key = {self.folder / 'etc/site.key'}\ntrust = {self.folder / 'root.json'}\n"
             f"[box]\napp_url = {given['app_url']}\nadmin_url =\npage_url =\nservices = {given['services']}\nowner =\n"
             f"clock = trusted\n[central]\nurl = {given['url']}\nca = {given['ca']}\n"
-            f"[agent]\nheal_s = {given['heal_s']}\n"
+            f"[agent]\nheal_s = {given['heal_s']}\nreport_s = {given['report_s']}\n"
         )
 
     def provision(self, world: World, url: str) -> None:
