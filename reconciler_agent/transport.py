@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 import certifi
 import httpcore
 import httpx
-from cryptography import x509
 
 from reconciler_agent import deadline
 from reconciler_agent.errors import NetworkTrouble, SettingsInvalid
@@ -270,20 +269,14 @@ def _require_plain(response: httpx.Response) -> None:
 
 def _require_not_expired(connection: ssl.SSLSocket, floor: datetime) -> None:
     """Close the connection unless every certificate of the verified chain lives on at the time floor."""
-    for der in _verified_chain(connection):
-        certificate = x509.load_der_x509_certificate(der)
-        if certificate.not_valid_after_utc < floor:
+    # The standard library has no public name for what the certificates of a chain say; another parser of them would
+    # cost a megabyte of memory for good.
+    for certificate in connection._sslobj.get_verified_chain():  # type: ignore[attr-defined]
+        ends_at = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate.get_info()["notAfter"]), UTC)
+        if ends_at < floor:
             connection.close()
-            ended = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
-            raise ssl.SSLCertVerificationError(f"certificate has expired: {ended} is before {floor:%Y-%m-%d} at least")
-
-
-def _verified_chain(connection: ssl.SSLSocket) -> list[bytes]:
-    """The chain that OpenSSL verified, DER; Python has a public name for it from 3.13 on."""
-    if hasattr(connection, "get_verified_chain"):
-        return list(connection.get_verified_chain())
-    chain = connection._sslobj.get_verified_chain()  # type: ignore[attr-defined]
-    return [ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in chain]
+            ended = f"certificate has expired: {ends_at:%Y-%m-%d} is before {floor:%Y-%m-%d} at least"
+            raise ssl.SSLCertVerificationError(ended)
 
 
 def _is_loopback(host: str) -> bool:

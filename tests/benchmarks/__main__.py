@@ -19,7 +19,9 @@ BENCHMARKS = {
     "cli-help": "starting",
     "cli-validate-small": "starting",
     "agent-idle-round-cpu": "agent",
-    "agent-rest-memory": "road",
+    "agent-idle-process": "resting",
+    "agent-rest-memory": "resting",
+    "agent-day-traffic": "resting",
     "commit-to-converged": "road",
     "release-update-bytes": "patching",
     "ingest-reports": "ingesting",
@@ -44,7 +46,9 @@ def show(rows: list[Row]) -> None:
     table = Table("figure", "value", "floor", "ratio", "how", box=None, header_style="bold")
     for r in rows:
         floor = "" if r.floor is None else f"{r.floor:g} {r.unit}"
-        table.add_row(r.name, f"{r.value:g} {r.unit}", floor, "" if r.ratio is None else f"{r.ratio:.2f}", r.note)
+        peers = "; ".join(f"{name} {value:g}" for name, value in r.peers.items())
+        how = f"{r.note}; peers: {peers}" if peers else r.note
+        table.add_row(r.name, f"{r.value:g} {r.unit}", floor, "" if r.ratio is None else f"{r.ratio:.2f}", how)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 

@@ -21,6 +21,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
     peers: dict[str, float] = {}
 
+    def with_peers(self, peers: dict[str, float]) -> "Row":
+        """What others take for the same, by their names, in the same unit."""
+        return msgspec.structs.replace(self, peers={name: _round(value) for name, value in peers.items()})
+
 
 def row(name: str, value: float, unit: str, floor: float | None, note: str = "") -> Row:
     """A Row with its ratio worked out, rounded to what the measurement can tell."""

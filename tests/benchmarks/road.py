@@ -1,4 +1,4 @@
-"""The whole road as real processes (`neopro demo`, six boxes): a pushed video, and an agent at rest.
+"""The whole road as real processes (`neopro demo`, six boxes): from a pushed video to the last report.
 
 `commit-to-converged` runs from the moment that the control plane publishes the commit until the last of the boxes has
 reported it converged. Its floor is the second after which the box looks again at a configuration that it exchanged, to
@@ -17,11 +17,10 @@ from pathlib import Path
 
 import httpx
 import msgspec
-import psutil
 
 from cli.demo.places import Places
 from schemas.api import FleetStatus
-from tests.benchmarks.measure import Row, proportional_set_bytes, row
+from tests.benchmarks.measure import Row, row
 from tests.support.command_line import environment, git, neopro
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,9 +58,9 @@ def wait_until(condition: Callable[[], bool], log: Path, within_s: float = 120) 
 
 
 def measure(names: list[str]) -> list[Row]:
-    """Both figures, on one demo."""
+    """The one figure of this module."""
     with tempfile.TemporaryDirectory(prefix="neopro-bench-", dir="/tmp") as name, demo(Path(name)) as running:
-        rows = [commit_to_converged(*running), agent_rest_memory(running[0])]
+        rows = [commit_to_converged(*running)]
     return [r for r in rows if r.name in names]
 
 
@@ -101,34 +100,3 @@ def read_fleet(client: httpx.Client, token: str, url: str) -> FleetStatus:
     """What the control plane knows."""
     answer = client.get(f"{url}/v1/fleet", headers={"Authorization": f"Bearer {token}"})
     return msgspec.json.decode(answer.content, type=FleetStatus)
-
-
-def agent_rest_memory(places: Places) -> Row:
-    """The largest of the agents; its resident size is noted beside, since processes here share libraries."""
-    agents = [p for p in psutil.process_iter(["cmdline"]) if _is_agent(p.info["cmdline"] or [], places)]
-    proportional = max(proportional_set_bytes(p.pid) for p in agents)
-    resident = max(p.memory_info().rss for p in agents)
-    floor = bare_imports_bytes()
-    note = f"resident {resident / 2**20:.1f} MiB; floor: a process that imported the agent's libraries"
-    return row("agent-rest-memory", proportional / 2**20, "MiB PSS", floor / 2**20, note)
-
-
-def _is_agent(words: list[str], places: Places) -> bool:
-    told = " ".join(words)
-    return "reconciler_agent" in told and str(places.root) in told and words[-1] == "run"
-
-
-def bare_imports_bytes() -> int:
-    """Proportional set size of a process that imported what the agent stands on and sleeps, beside the same others."""
-    code = (
-        "import httpx, msgspec, psutil, sys\n"
-        "from cryptography.hazmat.primitives.asymmetric import ed25519\n"
-        "ed25519.Ed25519PrivateKey.generate()\n"
-        "print('ready', flush=True); sys.stdin.read()"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout and process.stdin
-        process.stdout.readline()
-        found = proportional_set_bytes(process.pid)
-        process.stdin.close()
-    return found
