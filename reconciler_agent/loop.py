@@ -232,7 +232,8 @@ class Loop:
 
     def _is_stale(self) -> bool:
         clock = self._parts.clock
-        return is_stale(self._store.state.trust, clock.now(), clock.synchronised())
+        head, _ = self._current()
+        return is_stale(head, self._store.state.trust, clock.now(), clock.synchronised())
 
     # Converging
 

@@ -140,9 +140,8 @@ def current_release_list(state: TrustState) -> ReleaseList | None:
     return None if state.release_list is None else _reread(state.release_list, RELEASE_LIST_TYPE, ReleaseList)
 
 
-def is_stale(state: TrustState, now: datetime, clock_synchronised: bool) -> bool:
-    """Whether the head that is converged on has expired: news has been missing for long."""
-    head = current_head(state)
+def is_stale(head: SiteHead | None, state: TrustState, now: datetime, clock_synchronised: bool) -> bool:
+    """Whether the head that is converged on (`current_head`) has expired: news has been missing for long."""
     return head is not None and head.expires_at <= latest_instant(state, now, clock_synchronised)
 
 

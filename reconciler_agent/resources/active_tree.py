@@ -9,6 +9,7 @@ from reconciler_agent.durable import Disk
 from reconciler_agent.resources.access import lacks_bits
 from reconciler_agent.resources.trees import FOLDER, Trees, is_listable, is_own, tops_of
 from reconciler_agent.state import Signature, Store
+from reconciler_agent.system_calls import faults
 from schemas.manifest import FileTree
 from schemas.names import Digest
 
@@ -35,8 +36,6 @@ class ActiveTree:
         self.tops = tops_of(listing.files)
         self._disk = disk
         self._trees = trees
-        prefix = f"{disk.root}/{self.folder}/"
-        self._paths = [prefix + file.path for file in listing.files]
         self._signatures: list[Signature | None] = [None] * len(listing.files)
         self._doubted: set[int] = set()
         self._around: tuple[list[str], list[str]] | None = None
@@ -64,15 +63,7 @@ class ActiveTree:
 
     def look(self) -> Looked:
         """What is not as listed; what lies there beyond the listing is looked for again after a change or a `doubt`."""
-        signatures, suspects = self._signatures, []
-        for place, path in enumerate(self._paths):
-            try:
-                found = os.lstat(path)
-            except OSError:
-                suspects.append(place)
-                continue
-            if (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns) != signatures[place]:
-                suspects.append(place)
+        suspects = self._changed_files()
         suspects += sorted(self._doubted.difference(suspects))
         self._doubted.clear()
         closed: list[str] = []
@@ -81,6 +72,20 @@ class ActiveTree:
             self._around = self._beyond()
         folders, strays = self._around
         return Looked(damaged, [*folders, *closed], strays)
+
+    def _changed_files(self) -> list[int]:
+        """Of which `stat` says something else than when they were right, or nothing at all."""
+        signatures, changed = self._signatures, []
+        with faults("look at", self.folder), self._disk.folder(self.folder) as tree:
+            for place, file in enumerate(self.files):
+                try:
+                    found = os.stat(file.path, dir_fd=tree, follow_symlinks=False)
+                except OSError:
+                    changed.append(place)
+                    continue
+                if (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns) != signatures[place]:
+                    changed.append(place)
+        return changed
 
     def keep_in(self, store: Store) -> None:
         """Keep what `stat` said, if that changed: the next start need not digest it all again."""

@@ -1,6 +1,7 @@
 """A box's round with nothing to do: 50 videos and a release of 2,000 files, beside `stat` and compare of them.
 
-A minute passes between two rounds: one in 60 is the hourly checkpoint, with its part of the digests. CPU time in the process; the services' and the network's share is apart (they are answered in memory here).
+A minute passes between two rounds: one in 60 is the hourly checkpoint, with its part of the digests. CPU time in the
+process; the services' and the network's share is apart (they are answered in memory here).
 """
 
 import json

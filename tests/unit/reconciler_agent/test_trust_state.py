@@ -111,9 +111,10 @@ def test_refused_head_leaves_what_was_accepted() -> None:
 
 def test_expired_head_goes_on_standing_and_is_stale() -> None:
     state, later = settled(), NOW + 60 * DAY
-    assert not trust.is_stale(state, NOW, True)
-    assert trust.is_stale(state, later, True)
-    assert trust.current_head(state) == head_document()
+    standing = trust.current_head(state)
+    assert not trust.is_stale(standing, state, NOW, True)
+    assert trust.is_stale(standing, state, later, True)
+    assert standing == head_document()
 
 
 def test_same_release_list_again_changes_nothing() -> None:
