@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 from msgspec.structs import replace
 
 from reconciler_agent.core.turns import HOURS_OF_A_WEEK
 from reconciler_agent.state import sign
 from schemas.manifest import ReleaseTarget
-from tests.crash.power import Machine, why_not
+from tests.crash.disks import Ext4, why_no_ext4
 from tests.support.agent_world import AgentWorld, application, clip, manifest_of
 
 DATA = [f"clip number {number} ".encode() * 200 for number in range(7)]
@@ -111,24 +112,20 @@ def test_box_that_was_off_for_a_week_looks_at_a_day_of_its_files_and_no_more(tmp
 
 
 def test_bit_that_rots_on_a_real_disk_is_repaired_within_a_week_of_rounds(tmp_path: Path) -> None:
-    if reason := why_not():
+    if reason := why_no_ext4():
         pytest.skip(reason)
-    machine = Machine(tmp_path)
-    try:
-        world, _ = converged(machine.mount / "box")
-        before = {path: (world.root / path).stat() for path in (ROTTEN_CLIP, ROTTEN_MODULE)}
-        machine.close()
-        image = machine.image.read_bytes()
-        for data in (DATA[3], MODULE):
-            place = image.index(data) + 100
-            image = image[:place] + bytes([image[place] ^ 1]) + image[place + 1 :]
-        machine.image.write_bytes(image)
-        machine.start()
+    disk = Ext4(tmp_path)
+    with disk.running(disk.empty):
+        world, _ = converged(disk.root / "box")
+        before = {path: sign((world.root / path).stat()) for path in (ROTTEN_CLIP, ROTTEN_MODULE)}
+    image = disk.image.read_bytes()
+    for data in (DATA[3], MODULE):
+        place = image.index(data) + 100
+        image = image[:place] + bytes([image[place] ^ 1]) + image[place + 1 :]
+    with disk.running(zstandard.compress(image)):
         assert not is_sound(world)
-        assert {path: sign((world.root / path).stat()) for path in before} == {p: sign(s) for p, s in before.items()}
+        assert {path: sign((world.root / path).stat()) for path in before} == before
         world.converge()
         assert not is_sound(world)
 
         assert 1 < hours_until(lambda: is_sound(world), world) <= HOURS_OF_A_WEEK
-    finally:
-        machine.close()
