@@ -129,6 +129,11 @@ class Remote:
         answer = self._get_if_any(f"read the backup of {site}", f"/v1/sites/{site}/backup")
         return answer.content if answer else None
 
+    def video_index(self, site: SiteId) -> bytes | None:
+        """The index of the backup of a club's videos as its box encrypted it; None where there is none."""
+        answer = self._get_if_any(f"read what is kept of the videos of {site}", f"/v1/sites/{site}/backup/videos")
+        return answer.content if answer else None
+
     def trust_root(self, version: int) -> bytes | None:
         """The trust root of that version, not verified; None where it has none."""
         answer = self._get_if_any("read the trust root", f"/v1/trust/{version}")

@@ -3,7 +3,7 @@
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from reconciler_agent.durable import Disk, make_root
 from reconciler_agent.errors import BackupUnreadable, SettingsInvalid
@@ -59,6 +59,57 @@ def encrypt(data: bytes, recipient: str) -> bytes:
         return bytes(pyrage.encrypt(data, [pyrage.x25519.Recipient.from_str(recipient)]))
     except (ValueError, pyrage.RecipientError):
         raise BackupUnreadable(f"cannot make the backup: {recipient[:80]!r} is no recipient (age1…)") from None
+
+
+class Reader(Protocol):
+    """Where bytes come from."""
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; none at the end."""
+
+
+class Writer(Protocol):
+    """Where bytes go."""
+
+    def write(self, data: bytes) -> int:
+        """Take all of them; how many that is."""
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def new_identity() -> str:
+    """A new secret key, for what this box encrypts itself."""
+    import pyrage
+
+    return str(pyrage.x25519.Identity.generate())
+
+
+def encrypt_stream(source: Reader, target: Writer, recipient: str, identity: str) -> None:
+    """An age file for the owner of the recipient and for the identity, a few kB in memory at a time.
+
+    BackupUnreadable when one of them is none; what `source` or `target` raise leaves as OSError.
+    """
+    import pyrage
+
+    try:
+        whom = [pyrage.x25519.Recipient.from_str(recipient), pyrage.x25519.Identity.from_str(identity).to_public()]
+    except (ValueError, pyrage.RecipientError, pyrage.IdentityError):
+        raise BackupUnreadable(f"cannot encrypt: {recipient[:80]!r} is no recipient (age1…)") from None
+    try:
+        pyrage.encrypt_io(source, target, whom)
+    except pyrage.EncryptError as problem:
+        raise OSError(str(problem)) from None
+
+
+def decrypt_stream(source: Reader, target: Writer, identity: str) -> None:
+    """The other way round; BackupUnreadable when it is not for that identity, OSError when it is cut or changed."""
+    import pyrage
+
+    try:
+        pyrage.decrypt_io(source, target, [pyrage.x25519.Identity.from_str(identity)])
+    except (ValueError, pyrage.DecryptError, pyrage.IdentityError):
+        raise BackupUnreadable("cannot decrypt: it is not encrypted to the key of this backup") from None
 
 
 def load(path: Path) -> "pyrage.x25519.Identity":

@@ -14,9 +14,18 @@ from typing import Final, Literal, NamedTuple, Protocol
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from reconciler_agent import age_key, analytics, backup, gate, mirror, news, operations, reporting, steps
+from reconciler_agent import (
+    age_key,
+    analytics,
+    belongings,
+    gate,
+    news,
+    operations,
+    reporting,
+    steps,
+)
 from reconciler_agent.analytics import Analytics, Spool
-from reconciler_agent.backup import Backup
+from reconciler_agent.belongings import Belongings
 from reconciler_agent.box_app import BoxApp
 from reconciler_agent.client import Client
 from reconciler_agent.converge import Convergence
@@ -29,7 +38,6 @@ from reconciler_agent.history import History
 from reconciler_agent.journal import Journal
 from reconciler_agent.loop import Loop, Parts
 from reconciler_agent.metrics import Meter
-from reconciler_agent.mirror import Mirror
 from reconciler_agent.notify import Notifier
 from reconciler_agent.observe import Health, SystemClock
 from reconciler_agent.operations import Hands, Operations
@@ -65,8 +73,7 @@ class ControlPlane(
     reporting.Desk,
     operations.Desk,
     analytics.Desk,
-    backup.Desk,
-    mirror.Desk,
+    belongings.Desk,
     Heads,
     Source,
     news.ControlPlane,
@@ -239,21 +246,16 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         analytics=Analytics(
             spool=Spool(files.box, clock, doer.say), desk=control_plane, clock=clock, allowed=settings.telemetry
         ),
-        backup=Backup(
-            configuration=box.configuration,
-            desk=control_plane,
-            store=store,
-            clock=clock,
-            say=doer.say,
-            key=age_key.path_of(settings.key),
-        ),
-        mirror=Mirror(
+        belongings=Belongings(
             disk=files.box,
             configuration=box.configuration,
             desk=control_plane,
             store=store,
             clock=clock,
-            allowed=settings.telemetry,
+            throttle=throttle,
+            say=doer.say,
+            key=age_key.path_of(settings.key),
+            telemetry=settings.telemetry,
         ),
         self_update=self_update,
         history=history,

@@ -17,12 +17,12 @@ from reconciler_agent.core.club import club_part
 from reconciler_agent.core.report import Failure
 from reconciler_agent.errors import AccessDenied, AgentError, BackupUnreadable, ConfigurationUnreadable, NetworkTrouble
 from reconciler_agent.resources.configuration import Configuration
+from reconciler_agent.resources.restore import MAX_BACKUP_BYTES, read_restore
 from reconciler_agent.state import Store
 from schemas.manifest import SiteManifest
 from schemas.names import Digest, digest_of
 from schemas.status import Reason
 
-MAX_BACKUP_BYTES: Final = 4 << 20
 BACKUP_S: Final = 900.0
 """Between two backups: fewer than 100 in a day, which is what the control plane takes."""
 
@@ -100,15 +100,9 @@ class Backup:
                 log.warning("%s", problem)
 
     def _fetch(self, digest: Digest) -> dict[str, Any]:
-        plain = age_key.decrypt(self._key, self._desk.blob(digest, MAX_BACKUP_BYTES))
+        found = read_restore(self._key, self._desk.blob(digest, MAX_BACKUP_BYTES))
         try:
-            found = json.loads(plain)
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            raise BackupUnreadable("cannot read the backup: it holds no configuration")
-        try:
-            return club_part(found)
+            return club_part(found.configuration)
         except ConfigurationUnreadable as problem:
             raise BackupUnreadable(f"cannot put the backup back: {problem}") from None
 

@@ -40,6 +40,8 @@ from reconciler_agent.transport import (
     trust_nobody,
 )
 from schemas import site_token
+from schemas.api import UploadState
+from schemas.backup import KeptVideos
 from schemas.enrolment import EnrolmentAnswer, EnrolmentRequest
 from schemas.names import Digest, DocumentId, SiteId, digest_of
 from schemas.status import StatusReport
@@ -203,13 +205,29 @@ class Client:
         path, headers = f"/v1/sites/{self._site}/backup", {"Content-Type": "application/octet-stream"}
         self._require("leave a backup", self._call("PUT", path, MAX_ERROR_BYTES, headers, content=body), 204)
 
+    def video_state(self, blob: Digest) -> UploadState:
+        """How much of an encrypted video of the club's the control plane has of us."""
+        return self._video(self._call("GET", self._video_path(blob), MAX_ERROR_BYTES, {}))
+
+    def send_video(self, blob: Digest, offset_bytes: int, total_bytes: int, piece: bytes) -> UploadState:
+        """Send a piece of it; how much is there then. UploadRefused: it will not be taken."""
+        part = f"bytes {offset_bytes}-{offset_bytes + len(piece) - 1}/{total_bytes}"
+        headers = {"Content-Type": "application/octet-stream", "Content-Range": part}
+        return self._video(self._call("PUT", self._video_path(blob), MAX_ERROR_BYTES, headers, content=piece))
+
+    def tell_videos(self, kept: KeptVideos) -> None:
+        """Say which videos are kept; it was noted when this returns. UploadRefused: it will not be taken."""
+        path, headers = f"/v1/sites/{self._site}/backup/videos", {"Content-Type": "application/json"}
+        answer = self._call("PUT", path, MAX_ERROR_BYTES, headers, content=msgspec.json.encode(kept))
+        self._require_taken("tell which videos are kept", answer)
+        self._require("tell which videos are kept", answer, 204)
+
     def mirror(self, packed: bytes) -> None:
         """Leave what the club owns, as zstd; again does no harm. UploadRefused: this control plane takes none."""
         path = f"/v1/sites/{self._site}/club"
         headers = {"Content-Type": "application/json", "Content-Encoding": "zstd"}
         answer = self._call("PUT", path, MAX_ERROR_BYTES, headers, content=packed)
-        if answer.status in NEVER | UNKNOWN and media_type(answer.headers) == PROBLEM:
-            raise UploadRefused(f"cannot tell what the club owns: the control plane says: {_detail(answer.body)}")
+        self._require_taken("tell what the club owns", answer)
         self._require("tell what the club owns", answer, 204)
 
     def analytics(self, packed: bytes) -> None:
@@ -219,6 +237,18 @@ class Client:
         if answer.status in NEVER and media_type(answer.headers) == PROBLEM:
             raise UploadRefused(f"cannot hand over what was played: the control plane says: {_detail(answer.body)}")
         self._require("hand over what was played", answer, 204)
+
+    def _video_path(self, blob: Digest) -> str:
+        return f"/v1/sites/{self._site}/backup/videos/{blob}"
+
+    def _video(self, answer: Answer) -> UploadState:
+        what = "leave a video of the club's"
+        self._require_taken(what, answer)
+        self._require(what, answer, answer.status if answer.status in (200, 201, 202) else 200)
+        try:
+            return msgspec.json.decode(answer.body, type=UploadState)
+        except msgspec.DecodeError:
+            raise trouble(what, answer, self._clock.now()) from None
 
     # Requests
 
@@ -323,6 +353,11 @@ class Client:
             raise AccessDenied(f"cannot {verb}: the control plane refuses: {_detail(answer.body)}")
         said = f"the control plane says {answer.status}: {_detail(answer.body)}"
         raise NetworkTrouble(f"cannot {verb}: {said}", retry_after_s(answer.headers, now))
+
+    def _require_taken(self, verb: str, answer: Answer) -> None:
+        """UploadRefused when the control plane says that it will never take this."""
+        if answer.status in NEVER | UNKNOWN and media_type(answer.headers) == PROBLEM:
+            raise UploadRefused(f"cannot {verb}: the control plane says: {_detail(answer.body)}")
 
     def _envelope(self, verb: str, answer: Answer) -> bytes:
         """The body, if it can be an envelope at all: a web page in its place is no attack on us."""

@@ -31,6 +31,8 @@ LEAST_BYTES: Final = 16 << 10
 LOOK_S: Final = 1.0
 """How often a download that is held back looks whether it still is to be, and is."""
 
+OnBytes = Callable[[int], None]
+"""Hears how many bytes came or went; may raise Superseded to stop it."""
 Open = Callable[[int], AbstractContextManager[httpx.Response]]
 """From an offset to the response of a request for the rest of the blob."""
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)", re.IGNORECASE)

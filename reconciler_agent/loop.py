@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from reconciler_agent.analytics import Analytics
-from reconciler_agent.backup import Backup
+from reconciler_agent.belongings import Belongings
 from reconciler_agent.converge import Convergence, Progress
 from reconciler_agent.core import attempt
 from reconciler_agent.core.clock import backoff_s
@@ -23,7 +23,6 @@ from reconciler_agent.core.report import Failure, Round, enqueue, tell, transiti
 from reconciler_agent.core.trust import TrustState, accept_manifest, current_head, is_stale, pass_time
 from reconciler_agent.errors import AccessDenied, AgentError, DigestMismatch, NetworkTrouble, Superseded
 from reconciler_agent.history import History
-from reconciler_agent.mirror import Mirror
 from reconciler_agent.news import News
 from reconciler_agent.notify import Notifier
 from reconciler_agent.observe import Health, SystemClock
@@ -56,8 +55,7 @@ class Parts(NamedTuple):
     reporter: Reporter
     operations: Operations
     analytics: Analytics
-    backup: Backup
-    mirror: Mirror
+    belongings: Belongings
     history: History
     self_update: SelfUpdate
     upkeep: Upkeep
@@ -253,7 +251,7 @@ class Loop:
             if self._stopping or self._parts.poller.envelope not in (None, self._handled):
                 raise Superseded("cannot go on: there is news to look at first")
 
-        self._parts.backup.prepare(manifest, online=connection is None)
+        self._parts.belongings.prepare(manifest, online=connection is None)
         progress = self._parts.convergence.converge(manifest, words, on_bytes)
         self._running = progress.running.running
         steady = not progress.settling and not progress.superseded
@@ -267,13 +265,14 @@ class Loop:
         trouble = connection or (None if met is None else _failure(met))
         done = self._parts.operations.advance(manifest, steady=steady and not own.hands_over, online=trouble is None)
         self._parts.analytics.drain(manifest, online=trouble is None)
-        self._parts.backup.finish(manifest, online=trouble is None)
-        self._parts.mirror.tell(manifest, online=trouble is None)
+        self._parts.belongings.finish(manifest, online=trouble is None, on_bytes=on_bytes)
         return Round(
             state=head.state,
             manifest=manifest,
             changes=progress.changes,
-            failures=[f for f in (self._refused, *progress.failures, own.failure, *self._parts.backup.failures) if f],
+            failures=[
+                f for f in (self._refused, *progress.failures, own.failure, *self._parts.belongings.failures) if f
+            ],
             waiting=(*progress.waiting, *own.waiting),
             operations=(*own.notes, *done.waiting),
             connection=trouble,

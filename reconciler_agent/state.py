@@ -21,6 +21,7 @@ from reconciler_agent.core.attempt import Releases
 from reconciler_agent.core.operations import Entry
 from reconciler_agent.core.report import Told
 from reconciler_agent.core.trust import TimeFloor, TrustState
+from reconciler_agent.core.vault import Vault
 from reconciler_agent.durable import Disk
 from reconciler_agent.errors import DiskFault
 from schemas.manifest import FileTree, Generation, Instant
@@ -96,6 +97,8 @@ class State(Struct, frozen=True, kw_only=True):
     backed_up: Digest | None = None
     agent: Updates = Updates()
     mirrored: Mirrored | None = None
+    vault: Vault | None = None
+    videos_back: Digest | None = None
 
 
 class Loaded(Struct, frozen=True, kw_only=True):

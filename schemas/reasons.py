@@ -250,6 +250,13 @@ CONTENT: Final[Mapping[Reason, Meaning]] = {
     ),
     "ScreenRestarted": M("No page heard of a new configuration, so the kiosk was started anew.", "Nothing."),
     "BackupPutBack": M("The club's configuration was put back from its backup.", "Nothing."),
+    "VideosKept": M("All of the club's videos are kept at the control plane, encrypted.", "Nothing."),
+    "VideosPutBack": M("The club's videos of the box before this one were put back.", "Nothing."),
+    "VideosNotKept": M(
+        "The control plane does not take the club's videos: there are too many of them, or it is of an older version.",
+        "The message says which. `backup: {videos: false}` for the site, or fewer videos on the box.",
+        person=True,
+    ),
     "BackupUnreadable": M(
         "The backup that is to be put back cannot be read here, or none can be made.",
         "Make it anew for this box: `neopro site replace`.",

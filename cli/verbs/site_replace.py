@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -14,6 +15,7 @@ from cli.fleet_view import FleetView, read_fleet
 from cli.landing import WRITTEN, Landing
 from cli.output import Output
 from control_plane.core.sites import SiteRecord
+from schemas.backup import Restore, VideoIndex
 from schemas.desired import AgeRecipient
 from schemas.dsse import Refused, load_public
 from schemas.names import PublicKeyLine, SiteId, digest_of
@@ -35,8 +37,8 @@ def site_replace(
 
     The new box prints its two keys: `neopro-agent identity`. The newest backup is fetched from the control plane,
     decrypted with the team's recovery key and encrypted to the new box, all in memory, and uploaded; the new box puts
-    it back once. Nothing else of the site changes: groups, videos and releases come to the new box as they came to the
-    old one.
+    it back once. So does it with the club's videos, where they were kept: of them only the index passes through here.
+    Nothing else of the site changes: groups, videos and releases come to the new box as they came to the old one.
 
     Examples:
 
@@ -112,7 +114,10 @@ def _revoked(checkout: Checkout, old: PublicKeyLine | None) -> dict[str, str]:
 def _backup_for(
     checkout: Checkout, view: FleetView, site: SiteId, recipient: str | None, recovery_key: Path | None
 ) -> bytes:
-    """The newest backup of the club's configuration, for the new box's eyes; its plain text is in memory alone."""
+    """The newest backup of the club's configuration and the index of its videos, for the new box's eyes.
+
+    Their plain text is in memory alone.
+    """
     from cli.remote import Remote, find_target
     from cli.secrets import decrypt, encrypt, read_identity
 
@@ -123,14 +128,29 @@ def _backup_for(
     if view.fleet.recovery and view.fleet.recovery != str(key.to_public()):
         raise CommandFailed(f"cannot use {recovery_key}: fleet.yaml names another recovery key ({view.fleet.recovery})")
     with Remote(find_target(os.environ, checkout)) as remote:
-        found = remote.backup(site)
-    if found is None:
+        found, index = remote.backup(site), remote.video_index(site)
+    if found is None and index is None:
         raise CommandFailed(
             f"cannot put the configuration of {site} back: its box never left a backup; --without-backup goes on "
             "with the keys alone",
             status=1,
         )
-    return encrypt(decrypt(found, key, f"the backup of {site}"), [recipient])
+    configuration = decrypt(found, key, f"the backup of {site}") if found else b"{}"
+    videos = decrypt(index, key, f"what is kept of the videos of {site}") if index else None
+    return encrypt(_restore(site, configuration, videos), [recipient])
+
+
+def _restore(site: SiteId, configuration: bytes, videos: bytes | None) -> bytes:
+    """What the new box puts back; CommandFailed where one of the two is none (and nothing of it is repeated)."""
+    try:
+        known = msgspec.json.decode(configuration, type=dict[str, Any])
+        index = msgspec.json.decode(videos, type=VideoIndex) if videos else None
+    except msgspec.DecodeError:
+        raise CommandFailed(
+            f"cannot put the backup of {site} back: what its box left is no backup; --without-backup goes on with the "
+            "keys alone"
+        ) from None
+    return msgspec.json.encode(Restore(configuration=known, videos=index))
 
 
 def _upload(checkout: Checkout, body: bytes) -> None:

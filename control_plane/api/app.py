@@ -27,6 +27,7 @@ from control_plane.api.operations import Operations
 from control_plane.api.operators import Operators
 from control_plane.api.perimeter import Perimeter
 from control_plane.api.spool import Spool
+from control_plane.api.video_backups import VideoBackups
 from control_plane.objects import ObjectStore
 from control_plane.settings import Settings
 from control_plane.store import sweeps
@@ -66,6 +67,14 @@ def make_api(
     spool = Spool(settings.data_dir / "uploads", objects, claim)
     blobs = Blobs(access, Grants(pool, objects), spool, objects, pool)
     backups = Backups(access=access, spool=spool, objects=objects, pool=pool, clock=clock)
+    videos = VideoBackups(
+        access=access,
+        folder=settings.data_dir / "uploads-of-boxes",
+        objects=objects,
+        claim=claim,
+        pool=pool,
+        clock=clock,
+    )
     boxes = Boxes(heads=heads, access=access, inbox=Inbox(pool), pool=pool, clock=clock, metrics=metrics)
     logs = Logs(access, pool, clock)
     analytics = Analytics(access, pool, clock)
@@ -82,12 +91,13 @@ def make_api(
     async def following(app: Litestar) -> AsyncIterator[None]:
         app.state.heads = heads
         spool.forget_old()
+        videos.forget_old()
         async with heads.following():
             yield
 
     alerting = Alerting(access, pool, clock)
     of_operators = (operators, alerting, enrolments, clubs, memories, operations)
-    rooms = (boxes, blobs, backups, logs, analytics, *of_operators)
+    rooms = (boxes, blobs, backups, videos, logs, analytics, *of_operators)
     calls = [route for room in rooms for route in room.routes()]
     if sweeper is not None:
         calls += Gc(access, sweeper).routes()

@@ -1,31 +1,31 @@
 """Blobs by their digest: read by boxes and operators, uploaded by operators. RFC 9110: ETag, Range, conditionals."""
 
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 from litestar import Request, Response, get, put, route
-from litestar.exceptions import ClientException, HTTPException, NotFoundException
+from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response import Stream
-from litestar.status_codes import HTTP_411_LENGTH_REQUIRED, HTTP_416_REQUESTED_RANGE_NOT_SATISFIABLE
+from litestar.status_codes import HTTP_416_REQUESTED_RANGE_NOT_SATISFIABLE
 
 from control_plane.api.access import Access, bearer
 from control_plane.api.bodies import chunks, too_large
 from control_plane.api.grants import Grants
-from control_plane.api.ranges import Part, Piece, Unsatisfiable, parse_content_range, parse_range
+from control_plane.api.heads import Head
+from control_plane.api.pieces import named_blob, piece_of
+from control_plane.api.ranges import Part, Unsatisfiable, parse_range
 from control_plane.api.spool import Spool
 from control_plane.errors import Forbidden
 from control_plane.objects import ObjectStore
-from control_plane.store import publications, tokens
+from control_plane.store import publications, tokens, video_backups
 from control_plane.store.pool import Pool, connection
 from schemas.api import UploadState
 from schemas.names import Digest
 
 MAX_BLOB_BYTES: Final = 8 << 30
 Asked = Request[Any, Any, Any]
-_DIGEST: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 _Reader = Callable[[Part], AsyncIterator[bytes]]
 _IMMUTABLE: Final = "private, max-age=31536000, immutable"
 
@@ -57,7 +57,7 @@ class Blobs:
 
         A box may read its manifest and what that names; an operator's token with the scope read, everything.
         """
-        name = _digest(digest)
+        name = named_blob(digest)
         body = await self._authorised_manifest(request, name)
         if body is not None:
             return _answer(request, name, len(body), lambda part: _slice(body, part), "application/json")
@@ -75,14 +75,21 @@ class Blobs:
             async with connection(self._pool) as conn:
                 return await publications.manifest_body(conn, digest)
         head = self._access.box(token)
-        if not await self._grants.allows(head.manifest, digest):
+        if not (await self._grants.allows(head.manifest, digest) or await self._is_put_back(head, digest)):
             raise Forbidden(f"cannot read {digest}: the manifest of {head.site} does not name it")
         return (await self._grants.of(head.manifest)).body if digest == head.manifest else None
+
+    async def _is_put_back(self, head: Head, digest: Digest) -> bool:
+        """Whether it is a video that the site's box left, and its manifest has a backup to put back."""
+        if not (await self._grants.of(head.manifest)).restores:
+            return False
+        async with connection(self._pool) as conn:
+            return await video_backups.has_blob(conn, head.site, digest)
 
     async def upload(self, request: Asked, digest: FromPath[str]) -> UploadState:
         """How much of a blob is here."""
         await self._access.operator(request, "write")
-        return await self._spool.state(_digest(digest))
+        return await self._spool.state(named_blob(digest))
 
     async def write(self, request: Asked, digest: FromPath[str]) -> Response[UploadState]:
         """A whole blob, or a piece of it by `Content-Range: bytes FIRST-LAST/TOTAL`: 201 once it is complete, else 202.
@@ -90,7 +97,7 @@ class Blobs:
         Go on from `offset_bytes` of the answer, or of `GET /v1/uploads/{digest}`.
         """
         await self._access.operator(request, "write")
-        name, piece = _digest(digest), _piece(request)
+        name, piece = named_blob(digest), piece_of(request)
         if piece.total > MAX_BLOB_BYTES:
             raise too_large(MAX_BLOB_BYTES)
         body = chunks(request, MAX_BLOB_BYTES)
@@ -104,27 +111,6 @@ class Blobs:
 def _reading(_handler: object, method: str, _path: object) -> str:
     """The operation's name in the description, one a method."""
     return f"{method.lower()}Blob"
-
-
-def _digest(text: str) -> Digest:
-    """The Digest in a URL, with or without `sha256:`; 404 when it is none, so that nothing else ever names a file."""
-    found = _DIGEST.fullmatch(text)
-    if found is None:
-        raise NotFoundException("cannot find it: a blob is named by 64 hexadecimal digits")
-    return "sha256:" + found[1]
-
-
-def _piece(request: Asked) -> Piece:
-    announced = request.headers.get("content-range")
-    if announced is not None:
-        piece = parse_content_range(announced)
-        if piece is None:
-            raise ClientException("cannot read Content-Range: write bytes FIRST-LAST/TOTAL")
-        return piece
-    length = request.headers.get("content-length", "")
-    if not re.fullmatch(r"\d{1,15}", length):
-        raise HTTPException("cannot take a body of unknown length", status_code=HTTP_411_LENGTH_REQUIRED)
-    return Piece(0, int(length), int(length))
 
 
 def _answer(request: Asked, digest: Digest, size: int, read: _Reader, media_type: str) -> Response[Any]:

@@ -12,6 +12,7 @@ from msgspec.json import schema_components
 
 from schemas.analytics import Batch
 from schemas.api import ProblemDetails
+from schemas.backup import KeptVideos
 from schemas.club import ClubMirror
 from schemas.enrolment import EnrolmentRequest
 from schemas.status import StatusReport
@@ -24,6 +25,12 @@ _BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("/v1/sites/{site}/analytics", "post"): {"application/json": {"schema": {"$ref": _REFERENCE.format(name="Batch")}}},
     ("/v1/enrolments", "post"): {"application/json": {"schema": {"$ref": _REFERENCE.format(name="EnrolmentRequest")}}},
     ("/v1/sites/{site}/club", "put"): {"application/json": {"schema": {"$ref": _REFERENCE.format(name="ClubMirror")}}},
+    ("/v1/sites/{site}/backup/videos", "put"): {
+        "application/json": {"schema": {"$ref": _REFERENCE.format(name="KeptVideos")}}
+    },
+    ("/v1/sites/{site}/backup/videos/{digest}", "put"): {
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+    },
     ("/v1/sites/{site}/backup", "put"): {
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
     },
@@ -65,7 +72,7 @@ def _describe(handlers: Sequence[HTTPRouteHandler]) -> dict[str, Any]:
         logging_config=None,
     )
     document = described.openapi_schema.to_schema()
-    bodies = [StatusReport, Batch, ClubMirror, EnrolmentRequest, ProblemDetails]
+    bodies = [StatusReport, Batch, ClubMirror, KeptVideos, EnrolmentRequest, ProblemDetails]
     _, schemas = schema_components(bodies, ref_template=_REFERENCE)
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(schemas)

@@ -22,12 +22,16 @@ Reader = Callable[[ObjectStore, Digest], Awaitable[frozenset[Digest] | None]]
 
 
 class Grant(NamedTuple):
-    """A manifest's exact bytes, the digests that it names itself, and which are listings or indices of patches."""
+    """A manifest's exact bytes, the digests that it names itself, and which are listings or indices of patches.
+
+    `restores`: it has a backup to put back.
+    """
 
     body: bytes
     named: frozenset[Digest]
     listings: tuple[Digest, ...]
     patches: tuple[Digest, ...]
+    restores: bool
 
 
 class Grants:
@@ -69,7 +73,7 @@ class Grants:
         patches = tuple(patch.index for patch in release.patches) if release is not None else ()
         restore = () if manifest.restore is None else (manifest.restore,)
         named = frozenset((*(file.digest for file in manifest.content), *listings, *patches, *restore))
-        return Grant(body, named, listings, patches)
+        return Grant(body, named, listings, patches, manifest.restore is not None)
 
     async def _inside(self, blob: Digest, read: Reader) -> frozenset[Digest]:
         async with self._one_listing_at_a_time:

@@ -81,6 +81,10 @@ class Spool:
         if not await self._objects.missing([digest]):
             size = await self._objects.size_bytes(digest)
             return UploadState(digest=digest, offset_bytes=size, complete=True)
+        return await self.unfinished(digest)
+
+    async def unfinished(self, digest: Digest) -> UploadState:
+        """Where an upload goes on, whatever the store has."""
         return UploadState(digest=digest, offset_bytes=await asyncio.to_thread(self._spooled, digest), complete=False)
 
     async def append(self, digest: Digest, piece: Piece, chunks: AsyncIterator[bytes]) -> UploadState:

@@ -13,14 +13,11 @@ LAYER: Final[Mapping[str, str]] = {
     "rollout": _SERVER,
 }
 FLEET: Final[Mapping[str, str]] = {"rollouts": _SERVER}
-BACKUP: Final[Mapping[str, str]] = {"videos": _BOXES}
 
 
 def later_in_layer(file: str, layer: Layer, at: KeyPath) -> Iterator[Finding]:
     """A warning for each key of a layer that nobody obeys yet."""
     yield from later(file, layer, LAYER, at)
-    if layer.backup is not None:
-        yield from later(file, layer.backup, BACKUP, (*at, "backup"))
 
 
 def later(file: str, holder: object, sentences: Mapping[str, str], at: KeyPath = ()) -> Iterator[Finding]:

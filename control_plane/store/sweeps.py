@@ -46,8 +46,9 @@ async def manifest_bodies(conn: Connection, since: datetime) -> AsyncIterator[by
 
 
 async def backup_digests(conn: Connection) -> set[Digest]:
-    """The newest backup of each club."""
-    return {digest for (digest,) in await (await conn.execute("select digest from backups")).fetchall()}
+    """The newest backup of each club, and the videos that its box left and did not let go."""
+    rows = await conn.execute("select digest from backups union select digest from video_blobs")
+    return {digest for (digest,) in await rows.fetchall()}
 
 
 async def asked_since(conn: Connection, since: datetime) -> set[Digest]:

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from control_plane.core.calendars import read_calendar
 from control_plane.core.layout import TreeEntry, place_entry
 from control_plane.core.parse import parse_file
-from control_plane.core.rules_later import BACKUP, FLEET, LAYER
+from control_plane.core.rules_later import FLEET, LAYER
 from schemas.explained import EXPLAINED
 
 PAGE = Path(__file__).parents[2] / "docs" / "language.md"
@@ -73,4 +73,4 @@ def test_every_key_is_on_the_page(kind: type[msgspec.Struct]) -> None:
 def test_what_nobody_obeys_yet_is_what_is_warned_of() -> None:
     section = TEXT.partition("## Not yet in force")[2].partition("\n## ")[0]
     named = set(re.findall(r"`([a-z_]+)`", section))
-    assert named == {*LAYER, *FLEET, *BACKUP}
+    assert named == {*LAYER, *FLEET}

@@ -1,9 +1,11 @@
 """A dead card: the new box's keys, the old one's end, and the club's configuration back, through a running server."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cli.__main__ import run
 from control_plane.core.yaml_strict import load_plain
+from schemas.backup import KeptVideo, KeptVideos, Restore, VideoIndex
 from schemas.desired import Revoked, Site
 from schemas.dsse import public_line
+from schemas.names import digest_of
 from tests.support.api import Api, open_api
 from tests.support.command_line import environment
 from tests.support.published import Box, Wanted
@@ -95,7 +99,7 @@ async def test_new_box_gets_the_keys_and_the_clubs_configuration_and_the_old_one
     assert desk.revoked.identities == [OLD]
     assert desk.site.restore is not None
     blob = b"".join([chunk async for chunk in desk.api.objects.read(desk.site.restore)])
-    assert pyrage.decrypt(blob, [desk.box]) == CLUB
+    assert json.loads(pyrage.decrypt(blob, [desk.box])) == {"configuration": json.loads(CLUB), "videos": None}
     with pytest.raises(pyrage.DecryptError):
         pyrage.decrypt(blob, [desk.recovery])
     after = (desk.fleet / "sites/rennes-fc.yaml").read_text()
@@ -173,3 +177,42 @@ async def test_identity_that_no_new_box_has_is_refused(
     desk.identity = identity
     status, said = await refused(desk, capsys, "--without-backup")
     assert (status, says in said) == (2, True), said
+
+
+@pytest.mark.parametrize("configuration", [True, False])
+async def test_new_box_gets_the_index_of_the_clubs_videos_with_the_key_that_reads_them(
+    desk: Desk, capsys: pytest.CaptureFixture[str], configuration: bool
+) -> None:
+    if configuration:
+        await desk.backup(pyrage.encrypt(CLUB, [desk.recovery.to_public()]))
+        desk.api.now += timedelta(minutes=1)
+    old = Box("rennes-fc")
+    await desk.api.publish({"rennes-fc": Wanted(old.identity)})
+    video = bytes(pyrage.encrypt(b"film", [desk.recovery.to_public()]))
+    kept = KeptVideo(
+        path="videos/a.mp4", size_bytes=4, digest=digest_of(b"film"), blob=digest_of(video), blob_bytes=len(video)
+    )
+    index = VideoIndex(identity=str(pyrage.x25519.Identity.generate()), videos=[kept])
+    sealed = bytes(pyrage.encrypt(msgspec.json.encode(index), [desk.recovery.to_public()]))
+    url, headers = "/v1/sites/rennes-fc/backup/videos", old.headers(desk.api.now)
+    assert (await desk.api.http.put(f"{url}/{digest_of(video)}", headers=headers, content=video)).status_code == 201
+    told = msgspec.json.encode(KeptVideos(index=sealed, blobs=[digest_of(video)]))
+    assert (await desk.api.http.put(url, headers=headers, content=told)).status_code == 204
+
+    assert await desk.replace("--recovery-key", str(desk.key_file)) == 0
+
+    assert desk.site.restore is not None
+    blob = b"".join([chunk async for chunk in desk.api.objects.read(desk.site.restore)])
+    restore = msgspec.json.decode(pyrage.decrypt(blob, [desk.box]), type=Restore)
+    assert restore == Restore(configuration=json.loads(CLUB) if configuration else {}, videos=index)
+    said = capsys.readouterr()
+    assert "SECRET" not in said.out + said.err
+
+
+async def test_backup_that_is_none_is_refused_without_a_word_of_it(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await desk.backup(pyrage.encrypt(b"allez, no configuration", [desk.recovery.to_public()]))
+    assert await desk.replace("--recovery-key", str(desk.key_file)) == 2
+    said = capsys.readouterr()
+    assert "is no backup" in said.err and "allez" not in said.out + said.err

@@ -31,6 +31,8 @@ from reconciler_agent.settings import Settings, parse_settings
 from reconciler_agent.state import Store
 from reconciler_agent.system_calls import SYSTEM, Calls
 from schemas.analytics import Batch, Playback
+from schemas.api import UploadState
+from schemas.backup import KeptVideos
 from schemas.club import ClubMirror
 from schemas.manifest import (
     AgentTarget,
@@ -118,6 +120,11 @@ class Central:
         self.backups: list[bytes] = []
         self.mirrors: list[ClubMirror] = []
         self.takes_mirrors = True
+        self.videos: dict[Digest, bytes] = {}
+        self.unfinished: dict[Digest, bytes] = {}
+        self.told_videos: list[KeptVideos] = []
+        self.takes_videos = True
+        self.on_piece: Callable[[], object] = lambda: None
         self.fetched: list[Digest] = []
         self.throttle: Throttle | None = None
         self.on_download: Callable[[Digest], None] | None = None
@@ -232,6 +239,32 @@ class Central:
         if not self.takes_mirrors:
             raise UploadRefused("cannot tell what the club owns: as the test has it")
         self.mirrors.append(msgspec.json.decode(zstandard.ZstdDecompressor().decompress(packed), type=ClubMirror))
+
+    def video_state(self, blob: Digest) -> UploadState:
+        self._require_network()
+        done = self.videos.get(blob)
+        there = done if done is not None else self.unfinished.get(blob, b"")
+        return UploadState(digest=blob, offset_bytes=len(there), complete=done is not None)
+
+    def send_video(self, blob: Digest, offset_bytes: int, total_bytes: int, piece: bytes) -> UploadState:
+        self._require_network()
+        if not self.takes_videos:
+            raise UploadRefused("cannot leave a video of the club's: as the test has it")
+        whole = self.unfinished.get(blob, b"")[:offset_bytes] + piece
+        self.unfinished[blob] = whole
+        if len(whole) == total_bytes:
+            assert digest_of(whole) == blob
+            self.videos[blob] = self.blobs[blob] = self.unfinished.pop(blob)
+        answer = self.video_state(blob)
+        self.on_piece()
+        return answer
+
+    def tell_videos(self, kept: KeptVideos) -> None:
+        self._require_network()
+        if not {*kept.blobs} <= self.videos.keys():
+            raise UploadRefused("cannot keep the index: it names what was never left")
+        self.told_videos.append(kept)
+        self.videos = {blob: data for blob, data in self.videos.items() if blob in kept.blobs}
 
     def analytics(self, packed: bytes) -> None:
         self._require_network()
