@@ -51,8 +51,8 @@ class Safe:
         about = self._disk.stat(path)
         if about is None or not stat.S_ISREG(about.st_mode):
             return None
-        digest = self._disk.digest(path)
-        if self._disk.stat(path) != about:
+        digest, after = self._disk.digest(path), self._disk.stat(path)
+        if after is None or _seen(after) != _seen(about):
             return None
         found = next((video for video in videos if video.digest == digest), None)
         return kept_of(found, _seen(about)) if found is not None else None

@@ -342,17 +342,32 @@ class Recorder:
 SMALL = {"videos/a.mp4": b"1" * 300, "videos/b/b.mp4": b"22"}
 
 
+def test_touched_file_is_known_again_in_the_very_next_look(world: AgentWorld) -> None:
+    with world.agent() as agent:
+        world.settle(agent)
+        blobs = {one.path: one.blob for one in index(world).videos}
+        for path in FILES:
+            (world.root / path).touch()
+        later(world, agent)
+        later(world, agent)
+    assert {one.path: one.blob for one in index(world).videos} == blobs
+    assert set(world.central.videos) == set(blobs.values())
+
+
 def converge(world: AgentWorld, calls: Calls = SYSTEM) -> None:
     with world.agent(calls) as agent:
         world.settle(agent)
         later(world, agent)
 
 
+@pytest.mark.timeout(900)
 def test_kill_before_or_after_any_call_of_leaving_loses_nothing_and_sends_nothing_twice(tmp_path: Path) -> None:
     points = 0
     for after in (False, True):
         for last in itertools.count(1):
             world = box(tmp_path / f"{after}{last}", SMALL)
+            world.central.publish(manifest_of([]))
+            world.converge()
             world.central.publish(manifest_of([], backup=BACKUP))
             recorder = Recorder(last, after)
             with suppress(Killed):
@@ -367,6 +382,7 @@ def test_kill_before_or_after_any_call_of_leaving_loses_nothing_and_sends_nothin
     assert points > 60
 
 
+@pytest.mark.timeout(900)
 def test_kill_before_or_after_any_call_of_putting_back_ends_with_every_video_in_its_place(tmp_path: Path) -> None:
     old = box(tmp_path / "old", SMALL)
     old.central.publish(manifest_of([], backup=BACKUP))
@@ -375,6 +391,8 @@ def test_kill_before_or_after_any_call_of_putting_back_ends_with_every_video_in_
     for after in (False, True):
         for last in itertools.count(1):
             new = box(tmp_path / f"{after}{last}", {}, old.central)
+            new.central.publish(manifest_of([]))
+            new.converge()
             hand_over(old, new, content=[], categories=[], loops={})
             recorder = Recorder(last, after)
             with suppress(Killed):
