@@ -360,6 +360,7 @@ def converge(world: AgentWorld, calls: Calls = SYSTEM) -> None:
         later(world, agent)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_kill_before_or_after_any_call_of_leaving_loses_nothing_and_sends_nothing_twice(tmp_path: Path) -> None:
     points = 0
@@ -382,6 +383,7 @@ def test_kill_before_or_after_any_call_of_leaving_loses_nothing_and_sends_nothin
     assert points > 60
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_kill_before_or_after_any_call_of_putting_back_ends_with_every_video_in_its_place(tmp_path: Path) -> None:
     old = box(tmp_path / "old", SMALL)
