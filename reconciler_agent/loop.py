@@ -318,11 +318,10 @@ class Loop:
         synced = next(c for c in content.told.conditions if c.type == "Synced")
         self._parts.notifier.status(f"{synced.reason}: {synced.message}")
         self._parts.reporter.tell(content)
-        self._parts.self_update.prove(
-            found.manifest.agent if found.manifest is not None else None,
-            polled=self._handled is not None,
-            reported=self._parts.reporter.delivered,
-        )
+        wanted = found.manifest.agent if found.manifest is not None else None
+        polled, reported = self._handled is not None, self._parts.reporter.delivered
+        if self._parts.self_update.prove(wanted, polled=polled, reported=reported):
+            self._wake.set()  # the next report says so
         self._parts.upkeep.end()
         self._store.settle()
 

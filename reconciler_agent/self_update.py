@@ -114,11 +114,11 @@ class SelfUpdate:
             return replace(found, failure=Failure(reason=problem.reason, message=str(problem)))
         return self._explain(step, wanted, found)
 
-    def prove(self, wanted: AgentTarget | None, *, polled: bool, reported: bool) -> None:
-        """See whether this agent has done what makes it the good one; then what is needed no more goes."""
+    def prove(self, wanted: AgentTarget | None, *, polled: bool, reported: bool) -> bool:
+        """Whether this agent has just done what makes it the good one; then what is needed no more goes."""
         slots = self._slots
         if slots is None or self._proved or not (polled and reported):
-            return
+            return False
         trial = slots.seen.trial
         slots.confirm()
         if trial is not None and trial.slot == slots.seen.running:
@@ -126,6 +126,7 @@ class SelfUpdate:
             slots.end_trial()
         slots.prune(wanted)
         self._proved = True
+        return trial is not None
 
     def _next(self, wanted: AgentTarget | None, steady: bool) -> agent_update.Next:
         seen = self._slots.seen if self._slots is not None else None

@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -64,6 +64,12 @@ class Machine:
         """What `systemctl show` says of a unit."""
         return self.run("systemctl", "show", "--value", f"--property={name}", unit).stdout.strip()
 
+    def reboot(self) -> None:
+        """Start it anew, and wait until it is up."""
+        before = (self._state / "pid").read_text()
+        self.run("systemctl", "reboot")
+        wait_for(lambda: (self._state / "pid").read_text() != before and self.is_up(), "it is up again")
+
     def is_up(self) -> bool:
         """Whether its start is over."""
         return (self._state / "pid").exists() and self.run("systemctl", "is-system-running").stdout.strip() in (
@@ -73,13 +79,15 @@ class Machine:
 
 
 @contextmanager
-def booted(folder: Path, *put: tuple[str, str]) -> Iterator[Machine]:
-    """A machine that is up, with these (path, text) on its disk; switched off in the end."""
+def booted(folder: Path, *put: tuple[str, str], trees: Mapping[str, Path] | None = None) -> Iterator[Machine]:
+    """A machine that is up, with these (path, text) and copies of `trees` on its disk; switched off in the end."""
     state = folder / "machine"
     machine = Machine(state)
     state.mkdir()
     for path, text in put:
         machine.put(path, text)
+    for path, tree in (trees or {}).items():
+        shutil.copytree(tree, machine.files / path.lstrip("/"))
     with (state / "boot.log").open("wb") as log:
         runner = subprocess.Popen(["bash", str(BOOT), "/", str(state)], stdout=log, stderr=log, start_new_session=True)
     try:
