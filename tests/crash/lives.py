@@ -11,6 +11,7 @@ from schemas.manifest import ManifestMaintenance, ManifestOperation, ReleaseTarg
 from tests.crash.adoption import Adoption, FailedAdoption
 from tests.crash.dying import Point, dying_at, in_child
 from tests.crash.scenario import NEW_CLIPS, OLD_CLIPS, Call, Given, Scenario
+from tests.crash.self_update import FailedSelfUpdate, SelfUpdate
 from tests.support.agent_world import application
 from tests.support.release_pairs import add_patch
 from tests.support.trust_world import DAY, NOW
@@ -252,7 +253,8 @@ class Collect(Begun):
 ADOPTIONS: Final = (Adoption, FailedAdoption)
 CHANGES: Final = (Update, Videos, Settings, Release, Patched, Patient, Operated, FirstInstall, RollBack, Heal, Collect)
 RECOVERIES: Final = (DownloadBegun, ExchangeBegun, SwitchBegun, TrialBegun, RollBackBegun, RemovalBegun)
-LIVES: Final[tuple[type[Scenario], ...]] = (*CHANGES, *ADOPTIONS, *RECOVERIES)
+SELF_UPDATES: Final = (SelfUpdate, FailedSelfUpdate)
+LIVES: Final[tuple[type[Scenario], ...]] = (*CHANGES, *ADOPTIONS, *SELF_UPDATES, *RECOVERIES)
 
 
 def _number(calls: Sequence[Call], is_meant: Callable[[str, Given], bool], time: int = 1) -> int:
