@@ -159,6 +159,10 @@ class Disk:
         finally:
             os.close(handle)
 
+    def may_read(self, found: os.stat_result) -> bool:
+        """Whether the box's owner may read this as it is: nothing else is ever given to them."""
+        return self.owner is None or found.st_uid == self.owner.uid or bool(found.st_mode & stat.S_IROTH)
+
     def require_room(self, size_bytes: int) -> None:
         """DiskFull unless `size_bytes` more leave a tenth of the disk free."""
         with faults("look at", str(self.root)):
@@ -270,7 +274,7 @@ class Disk:
         """Give what others put at `path`, a file or a whole tree, the modes and the owner of ours, and sync it.
 
         Folders, and files that their owner may run, get 0755, other files 0644; a file whose name `is_secret` keeps its
-        mode. Links stay as they are.
+        mode. Links, what the owner may not read yet, and files that have a second name elsewhere stay as they are.
         """
         with faults("take over", path), self._parent(path) as (folder, name):
             self._take_in(folder, name, is_secret)
@@ -308,9 +312,12 @@ class Disk:
         handle = os.open(name, _READ | os.O_NONBLOCK, dir_fd=folder)
         try:
             found = os.fstat(handle)
-            for below in os.scandir(handle) if stat.S_ISDIR(found.st_mode) else []:
+            is_folder = stat.S_ISDIR(found.st_mode)
+            if not self.may_read(found) or (found.st_nlink > 1 and not is_folder):
+                return
+            for below in os.scandir(handle) if is_folder else []:
                 self._take_in(handle, below.name, is_secret)
-            mode = 0o755 if stat.S_ISDIR(found.st_mode) or found.st_mode & stat.S_IXUSR else 0o644
+            mode = 0o755 if is_folder or found.st_mode & stat.S_IXUSR else 0o644
             if stat.S_IMODE(found.st_mode) != mode and not is_secret(name):
                 self.calls.chmod(handle, mode)
             if self.owner and (found.st_uid, found.st_gid) != self.owner:

@@ -10,7 +10,7 @@ room. A run that ends anywhere is taken up from what lies on the disk: a link in
 places.
 
 What cannot be listed goes along as it is and is not verified: links (`node_modules/.bin`), what is no file, names that
-no listing can have, and what is the box's own (`is_own`).
+no listing can have, what is the box's own (`is_own`), and what the box's owner may not read: nobody is given that.
 """
 
 import os
@@ -91,7 +91,10 @@ class ByHand:
             before, found = found, self._look()
             if found == before:
                 return self._keep(found)
-        raise ReleaseNotAdopted("cannot adopt what was installed by hand: somebody writes there; it is tried again")
+        (path, *_) = sorted(path for path in found.keys() | before.keys() if found.get(path) != before.get(path))
+        raise ReleaseNotAdopted(
+            f"cannot adopt what was installed by hand: somebody writes {path} just now; it is tried again"
+        )
 
     def begin(self, adopted: ReleaseTarget) -> None:
         """Prepare its tree and make it the active one, with nothing in it yet; `proceed` is to follow."""
@@ -165,7 +168,10 @@ class ByHand:
             stands = self._disk.stat(name)
             found += [(name, stands)] if stands is not None else []
             found += self._disk.walk(name) if stands is not None and stat.S_ISDIR(stands.st_mode) else []
-        return [(path, at) for path, at in found if stat.S_ISREG(at.st_mode) and is_listable(path) and not is_own(path)]
+        return [(path, at) for path, at in found if stat.S_ISREG(at.st_mode) and self._is_listed(path, at)]
+
+    def _is_listed(self, path: str, at: os.stat_result) -> bool:
+        return self._disk.may_read(at) and is_listable(path) and not is_own(path)
 
     def _make_own(self, path: str, mode: int) -> None:
         """A file that has a second name elsewhere (a package manager's store), made a file by itself."""

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 
@@ -419,3 +420,53 @@ def test_state_that_is_lost_in_the_middle_does_not_keep_the_adoption_from_its_en
 
     assert plays(world.root) == before
     assert all((world.root / name).is_symlink() for name in LINKS)
+
+
+def test_somebody_who_writes_there_is_waited_for(world: AgentWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, read = world.root / "server/app.log", os.read
+    log.write_bytes(b"")
+    writes = [True]
+
+    def while_it_grows(handle: int, size: int) -> bytes:
+        found = read(handle, size)
+        if writes[0] and not found and os.fstat(handle).st_ino == log.stat().st_ino:
+            with log.open("ab") as file:
+                file.write(b"a line\n")
+        return found
+
+    monkeypatch.setattr(os, "read", while_it_grows)
+    offer(world)
+    world.converge()
+    assert world.conditions()["Degraded"] == ("True", "ReleaseNotAdopted")
+    message = next(c.message for c in world.central.reports[-1].conditions if c.type == "Degraded")
+    assert "somebody writes server/app.log just now" in message
+    assert not (world.root / "current").is_symlink()
+
+    writes[0] = False
+    world.converge()
+    assert world.active() == "2.0.0"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_nobody_is_given_what_they_could_not_read_before(world: AgentWorld) -> None:
+    nobody = pwd.getpwnam("nobody").pw_uid
+    world.settings = replace(world.settings, owner="nobody")
+    for path in [world.root, *world.root.rglob("*")]:
+        os.chown(path, nobody, -1, follow_symlinks=False)
+    secret, theirs, elsewhere = (world.root / "server" / name for name in ("root.key", "by-root.js", "linked.js"))
+    secret.write_bytes(b"root's own")
+    secret.chmod(0o600)
+    theirs.write_bytes(b"copied by root")
+    (world.folder / "shadow").write_bytes(b"root's own")
+    (world.folder / "shadow").chmod(0o600)
+    os.link(world.folder / "shadow", elsewhere)
+    offer(world)
+
+    world.converge()
+
+    assert world.active() == "2.0.0"
+    adopted = next((world.root / "releases").glob("1.0.8-*/server"))
+    for path in (adopted / "root.key", adopted / "linked.js", world.folder / "shadow"):
+        assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (0, 0o600)
+    assert (adopted / "linked.js").stat().st_ino == (world.folder / "shadow").stat().st_ino
+    assert ((adopted / "by-root.js").stat().st_uid, (adopted / "app.py").stat().st_uid) == (nobody, nobody)
