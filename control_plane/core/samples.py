@@ -13,6 +13,8 @@ from schemas.status import Boot, BootId, Sample, StatusReport, Strain, Transitio
 MINUTES_FOR: Final = timedelta(days=1)
 HOURS_FOR: Final = timedelta(days=90)
 """What is older than this, and its week, is not kept anew; boxes keep no more either."""
+LONGEST_LIFE: Final = timedelta(days=3660)
+"""No machine is up for longer; what began before that, or after now, began then: no box can tell of such times."""
 _SLOWED: Final = frozenset[Strain](("frequency_capped", "throttled", "soft_temperature_limit"))
 
 
@@ -49,10 +51,10 @@ def boots_of(report: StatusReport) -> set[BootId]:
     return {boot.id for boot in report.history.boots} | {one.boot for one in report.transitions}
 
 
-def lives(report: StatusReport, known: Mapping[BootId, Life]) -> list[Life]:
+def lives(report: StatusReport, known: Mapping[BootId, Life], now: datetime) -> list[Life]:
     """The lives that a report speaks of, with what will have been taken of each."""
     found: dict[BootId, Life] = {}
-    for boot, uptime_s, certain, started_at, turned in _mentioned(report):
+    for boot, uptime_s, certain, started_at, turned in _mentioned(report, now):
         old = found.get(boot) or known.get(boot) or Life(boot=boot, started_at=started_at, certain=certain)
         keep = old.certain and not certain
         found[boot] = Life(
@@ -65,15 +67,20 @@ def lives(report: StatusReport, known: Mapping[BootId, Life]) -> list[Life]:
     return list(found.values())
 
 
-def _mentioned(report: StatusReport) -> Iterable[tuple[BootId, float, bool, datetime, bool]]:
+def _mentioned(report: StatusReport, now: datetime) -> Iterable[tuple[BootId, float, bool, datetime, bool]]:
     boots = report.history.boots
     last: dict[int, float] = dict.fromkeys(range(len(boots)), -1.0)
     for sample in report.history.samples:
         last[sample.boot] = max(last.get(sample.boot, -1.0), sample.uptime_s)
     for place, boot in enumerate(boots):
-        yield boot.id, last[place], boot.certain, boot.started_at, False
+        yield boot.id, last[place], boot.certain, _sane(boot.started_at, now), False
     for one in report.transitions:
-        yield one.boot, one.uptime_s, one.certain, one.at - timedelta(seconds=one.uptime_s), True
+        started_at = _sane(one.at, now) - timedelta(seconds=one.uptime_s)
+        yield one.boot, one.uptime_s, one.certain, _sane(started_at, now), True
+
+
+def _sane(at: datetime, now: datetime) -> datetime:
+    return min(max(at, now - LONGEST_LIFE), now)
 
 
 def new_transitions(report: StatusReport, known: Mapping[BootId, Life]) -> list[Transition]:
@@ -96,7 +103,7 @@ def new_samples(site: SiteId, report: StatusReport, known: Mapping[BootId, Life]
 
 
 def _measured(site: SiteId, boot: Boot, sample: Sample, now: datetime) -> Measured:
-    ended_at = min(boot.started_at + timedelta(seconds=sample.uptime_s), now)
+    ended_at = min(_sane(boot.started_at, now) + timedelta(seconds=sample.uptime_s), now)
     strain = sample.strain
     return Measured(
         site=site,

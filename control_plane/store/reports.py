@@ -237,7 +237,7 @@ async def _write_lives(conn: Connection, arrivals: Sequence[_Arrival]) -> None:
     rows = [
         {"site": one.received.site, "at": one.received.received_at, **msgspec.structs.asdict(life)}
         for one in arrivals
-        for life in samples.lives(one.received.report, one.lives)
+        for life in samples.lives(one.received.report, one.lives, one.received.received_at)
     ]
     if rows:
         await conn.execute(

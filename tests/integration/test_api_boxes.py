@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -14,7 +15,7 @@ from control_plane.api.heads import WAITS_PER_SITE
 from control_plane.store import reports
 from control_plane.store.publications import TrustRow
 from schemas.manifest import SiteHead
-from schemas.status import Event
+from schemas.status import Boot, Condition, Event, History, Sample, Transition
 from tests.support.api import Api, open_api, until
 from tests.support.patience import PATIENCE_S, promised
 from tests.support.published import Box, Wanted, report
@@ -229,6 +230,49 @@ async def test_many_reports_at_once_are_all_kept_and_a_bad_one_harms_no_other(ap
         stored = await reports.all_reports(conn)
     assert len(stored) == 39
     assert {r.report.generation for site, r in stored.items() if site in {b.site for b in everyone[5:]}} == {8}
+
+
+BEGINNING, END = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, tzinfo=UTC)
+STRANGE: list[dict[str, Any]] = [
+    {"sequence": 2**63},
+    {"events": [Event(number=2**70, at=BEGINNING, reason="Strange")]},
+    {"conditions": [Condition(type="Synced", status="True", reason="A\0b", since=END)]},
+    *(
+        {
+            "conditions": [
+                Condition(type="Synced", status="True", reason="Converged", since=at),
+                Condition(type="Synced", status="False", reason="Converged", since=at),
+            ],
+            "transitions": [
+                Transition(boot=boot, uptime_s=uptime_s, at=at, type="Synced", status="False", reason="Converged"),
+                Transition(boot=boot, uptime_s=0, at=END, type="Synced", status="True", reason="Converged"),
+            ],
+            "history": History(
+                boots=[Boot(id=boot, started_at=at), Boot(id=boot, started_at=END, certain=False)],
+                samples=[
+                    Sample(boot=0, uptime_s=uptime_s, span_s=86_400),
+                    Sample(boot=63, uptime_s=uptime_s, span_s=1),
+                    Sample(boot=1, uptime_s=0.0, span_s=1, restarts=2**31 - 1, signal_dbm=-200),
+                ],
+            ),
+        }
+        for at in (BEGINNING, END)
+        for uptime_s in (0.0, 1e9)
+        for boot in ("life", "a\0b", "\t\n\\.'")
+    ),
+]
+
+
+@pytest.mark.parametrize("strange", STRANGE, ids=range(len(STRANGE)))
+async def test_strange_report_is_kept_or_refused_and_harms_no_other(api: Api, strange: dict[str, Any]) -> None:
+    boxes = [Box(site) for site in ("brest", "nantes", "lyon")]
+    await api.publish({box.site: Wanted(box.identity) for box in boxes})
+    odd = msgspec.structs.replace(report(7), **strange)
+    for sequence in (1, 2):
+        said = [report(7, sequence=sequence), odd, report(7, sequence=sequence)]
+        answers = await asyncio.gather(*(api.send(box, one) for box, one in zip(boxes, said, strict=True)))
+        assert [answers[0].status_code, answers[2].status_code] == [204, 204]
+        assert answers[1].status_code in (204, 400)
 
 
 async def test_trust_documents_are_anyones_by_version(api: Api) -> None:

@@ -50,7 +50,7 @@ def test_samples_that_were_taken_do_not_count_again() -> None:
     known = {"life": Life(boot="life", started_at=STARTED, certain=True, sampled_s=120)}
     said = report(sample(60), sample(120), sample(180))
     assert [row.at for row in samples.new_samples("brest", said, known, NOW)] == [STARTED + timedelta(seconds=120)]
-    (life,) = samples.lives(said, known)
+    (life,) = samples.lives(said, known, NOW)
     assert (life.sampled_s, life.turned_s) == (180, -1)
     assert samples.new_samples("brest", said, {"life": life}, NOW) == []
 
@@ -86,7 +86,7 @@ def test_start_that_was_certain_stays_and_transitions_have_a_count_of_their_own(
     ]
     said = report(sample(660), boots=unsure, transitions=turned)
     assert samples.new_transitions(said, known) == turned[1:]
-    (life,) = samples.lives(said, known)
+    (life,) = samples.lives(said, known, NOW)
     assert life.sampled_s == 660
     assert life.turned_s == 61
     assert life.certain
