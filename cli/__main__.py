@@ -24,6 +24,7 @@ VERBS: Final = {
     "status": ("cli.verbs.status:status", "show every site, or how far a commit got: in sync or not, and why"),
     "logs": ("cli.verbs.logs:logs", "print what an operation fetched from boxes"),
     "gc": ("cli.verbs.gc:gc", "let the control plane delete files that nothing needs any more"),
+    "usb": ("cli.verbs.usb:usb", "write a USB stick for boxes without a network"),
     "video add": ("cli.verbs.video_add:video_add", "upload videos, add them to the library and to a set"),
     "video list": ("cli.verbs.video_list:video_list", "list the library: size, duration, sets, days"),
     "video where": ("cli.verbs.video_where:video_where", "tell which sets, layers and sites want a video"),

@@ -139,6 +139,18 @@ class Remote:
         answer = self._get_if_any("read the trust root", f"/v1/trust/{version}")
         return answer.content if answer else None
 
+    def release_list(self, version: int) -> bytes | None:
+        """The release list of that version, not verified; None where it has none."""
+        answer = self._get_if_any("read the release list", f"/v1/release-list/{version}")
+        return answer.content if answer else None
+
+    def head(self, site: SiteId) -> bytes:
+        """The signed head of a site, not verified; CommandFailed where it was never published."""
+        answer = self._request("GET", f"/v1/sites/{quote(site, safe='')}/head")
+        if not answer.is_success:
+            raise CommandFailed(f"cannot read the head of {site}: {answers.why(answer)}")
+        return answer.content
+
     def enrolments(self) -> list[Enrolment]:
         """The newest enrolment token of each site, and what became of it."""
         return self._ask("list enrolments", "GET", "/v1/enrolments", list[Enrolment])

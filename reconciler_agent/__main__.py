@@ -59,6 +59,9 @@ def _describe_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
         metavar="THING",
         help="release, a file, the id of a video or a category, or a key of the configuration",
     )
+    of["once"].add_argument(
+        "--from", type=Path, dest="stick", metavar="FOLDER", help="take what `neopro usb` wrote on the stick there"
+    )
     of["enrol"].add_argument("url", metavar="URL", help="where the control plane is")
     of["enrol"].add_argument(
         "token", metavar="TOKEN", help="what `neopro enrol token SITE` printed; - reads it from standard input"
@@ -136,11 +139,12 @@ def once(chosen: argparse.Namespace) -> int:
     """Ask for news once, and do what can be done without waiting for anybody."""
     from reconciler_agent.app import open_agent
 
-    with open_agent(load_settings(chosen.conf)) as agent:
-        envelope, trouble = None, None
+    with open_agent(load_settings(chosen.conf), chosen.stick) as agent:
+        envelope: bytes | None = None
+        trouble: AgentError | None = None
         try:
-            answer = agent.control_plane.head()
-            envelope = answer.envelope if answer is not None else None
+            answer = agent.supplies.head()
+            envelope, trouble = answer.envelope if answer is not None else None, agent.supplies.trouble
         except AgentError as problem:
             trouble = problem
         found = agent.loop.settle(envelope, trouble)

@@ -55,6 +55,7 @@ from reconciler_agent.self_update import Reach, SelfUpdate
 from reconciler_agent.services import ServiceManager, SupervisorSocket
 from reconciler_agent.settings import SYSTEMD, Settings
 from reconciler_agent.state import State, Store
+from reconciler_agent.sticks import Sticks, Supplies, mounted, named
 from reconciler_agent.system_calls import SYSTEM, Calls, Owner
 from reconciler_agent.systemd import Systemd
 from reconciler_agent.upkeep import Upkeep
@@ -95,6 +96,7 @@ class Outside(NamedTuple):
     clock: SystemClock
     throttle: Throttle
     journal: Journal
+    sticks: Sticks | None = None
 
 
 class Files(NamedTuple):
@@ -113,12 +115,14 @@ class Agent(NamedTuple):
     loop: Loop
     store: Store
     control_plane: ControlPlane
+    supplies: Supplies
 
 
 @contextmanager
-def open_agent(settings: Settings) -> Iterator[Agent]:
+def open_agent(settings: Settings, stick: Path | None = None) -> Iterator[Agent]:
     """The agent of the box that `settings` describe, alone on it, with what an earlier run left taken up.
 
+    `stick`: a USB stick that is to be taken, whatever is mounted; None: those that are mounted, without a network.
     AlreadyRunning, SettingsInvalid, DiskFull or DiskFault: it cannot run, and the sentence says why.
     """
     key = load_key(settings.key)
@@ -147,8 +151,16 @@ def open_agent(settings: Settings) -> Iterator[Agent]:
             clock=clock,
             throttle=throttle,
             journal=Journal(),
+            sticks=_sticks(settings, stick),
         )
         yield assemble(settings, files, store, outside)
+
+
+def _sticks(settings: Settings, stick: Path | None) -> Sticks:
+    if stick is None:
+        return Sticks(lambda: mounted(settings.sticks), settings.site)
+    folder = named(stick, settings.site)
+    return Sticks(lambda: [folder], settings.site, chosen=True)
 
 
 def service_manager(settings: Settings) -> ServiceManager:
@@ -186,7 +198,9 @@ def open_files(settings: Settings, calls: Calls = SYSTEM, slot: Path | None = No
 def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -> Agent:
     """The agent of these parts; the state is loaded, and what an earlier run left undone is known."""
     said = load_state(settings, store)
-    control_plane, screen, services, clock, throttle, _ = outside
+    control_plane, screen, services, clock, throttle, *_ = outside
+    sticks = outside.sticks or Sticks(lambda: (), settings.site)
+    supplies = Supplies(control_plane, sticks, lambda: store.state.trust.high_water)
 
     def configuration_bytes() -> bytes:
         return files.box.read(configuration_file.PATH, configuration_file.MAX_BYTES) or b""
@@ -198,12 +212,12 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         page_url=settings.page_url,
         configuration=configuration_bytes,
     )
-    content = Content(files.box, control_plane)
+    content = Content(files.box, supplies)
     box = steps.Box(
         content=content,
         downloads=Downloads(content, settings.downloads),
         configuration=configuration.Configuration(files.box, screen, clock),
-        releases=Releases(files.box, store, control_plane),
+        releases=Releases(files.box, store, supplies),
         access=Access(files.box),
         admin=AdminUnit(services, settings.root, present=bool(settings.admin_url)),
         services=services,
@@ -224,7 +238,7 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
     for event in said:
         doer.say(*event)
     self_update = SelfUpdate(
-        Slots(files.slots, control_plane, files.slot) if files.slots is not None else None,
+        Slots(files.slots, supplies, files.slot) if files.slots is not None else None,
         store,
         doer,
         clock,
@@ -237,7 +251,7 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         store=store,
         convergence=convergence,
         steps=doer,
-        news=news.News(control_plane, settings.site, clock),
+        news=news.News(supplies, settings.site, clock),
         health=health,
         reporter=Reporter(
             desk=control_plane, store=store, history=history, clock=clock, run=files.run, report_s=settings.report_s
@@ -260,11 +274,11 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         self_update=self_update,
         history=history,
         upkeep=Upkeep(store, box.releases, history),
-        poller=Poller(control_plane, wake.set),
+        poller=Poller(supplies, wake.set),
         clock=clock,
         notifier=Notifier(),
     )
-    return Agent(loop=Loop(parts, settings.heal_s, wake), store=store, control_plane=control_plane)
+    return Agent(loop=Loop(parts, settings.heal_s, wake), store=store, control_plane=control_plane, supplies=supplies)
 
 
 def _hands(

@@ -19,10 +19,12 @@ from schemas.names import ID_PATTERN, SiteId
 
 MAX_BYTES: Final = 64 << 10
 SYSTEMD: Final = "systemd"
+STICKS: Final = "/media /run/media /mnt"
+"""Where desktops, udisks and technicians mount USB sticks."""
 Sections = Mapping[str, Mapping[str, str]]
 _KEYS: Final = {
     "site": {"id", "root", "state", "key", "trust"},
-    "box": {"app_url", "admin_url", "page_url", "services", "owner", "clock"},
+    "box": {"app_url", "admin_url", "page_url", "services", "owner", "clock", "sticks"},
     "central": {"url", "ca"},
     "agent": {"report_s", "heal_s", "downloads"},
 }
@@ -33,7 +35,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     `owner`: the user that the box's files belong to, empty to leave them to whoever runs the agent. `clock`: `auto`
     asks the kernel whether the clock is synchronised, `trusted` says that it always is. An empty `admin_url` or
-    `page_url`: there is none on this box. `services`: `systemd`, or `unix:/PATH` of a supervisor's socket. `heal_s`:
+    `page_url`: there is none on this box. `sticks`: folders beneath which USB sticks are looked for
+    while there is no network. `services`: `systemd`, or `unix:/PATH` of a supervisor's socket. `heal_s`:
     seconds between two rounds without news; `report_s`: between two reports. `downloads`: how many videos may be on
     their way at once. What a site may switch off:
     `remote_commands`, that operations are done; `auto_update`, that another release follows the one that runs;
@@ -55,6 +58,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ca: Path | None
     report_s: float
     heal_s: float
+    sticks: tuple[str, ...]
     downloads: int
     auto_update: bool
     remote_commands: bool
@@ -131,6 +135,7 @@ def _read(sections: Sections) -> Settings:
         ca=_absolute(central, "ca", "", "central") if central.get("ca") else None,
         report_s=_seconds(agent, "report_s", 300),
         heal_s=_seconds(agent, "heal_s", 60),
+        sticks=tuple(box.get("sticks", STICKS).split()),
         downloads=_few(agent, "downloads", 2),
         auto_update=_switch(features, "auto_update"),
         remote_commands=_switch(features, "remote_commands"),

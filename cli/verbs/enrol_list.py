@@ -3,7 +3,6 @@
 import os
 
 from cli.checkout import Checkout
-from cli.errors import CommandFailed
 from cli.flags import Flag
 from cli.output import Output
 from schemas.enrolment import Enrolment
@@ -32,7 +31,7 @@ def enrol_list(*, all_: Flag = False, json: Flag = False) -> None:
     from cli.remote import Remote, find_target
 
     output = Output(json)
-    with Remote(find_target(os.environ, _checkout_if_any())) as remote:
+    with Remote(find_target(os.environ, Checkout.find_if_any(None))) as remote:
         found = [one for one in remote.enrolments() if all_ or one.state in ("unused", "pending")]
     output.data(found)
     if not found:
@@ -47,10 +46,3 @@ def enrol_list(*, all_: Flag = False, json: Flag = False) -> None:
 
 def _from(one: Enrolment) -> str:
     return ", ".join(fact for fact in (one.hostname, one.model) if fact)
-
-
-def _checkout_if_any() -> Checkout | None:
-    try:
-        return Checkout.find(None)
-    except CommandFailed:
-        return None

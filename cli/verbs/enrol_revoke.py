@@ -27,7 +27,7 @@ def enrol_revoke(site: str, /, *, json: Flag = False) -> None:
     from cli.remote import Remote, find_target
 
     output = Output(json)
-    with Remote(find_target(os.environ, Checkout.find(None))) as remote:
+    with Remote(find_target(os.environ, Checkout.find_if_any(None))) as remote:
         if not remote.revoke_enrolment(site):
             raise CommandFailed(f"cannot revoke a token of {site}: there is none that lives", status=1)
     output.data({"site": site, "revoked": True})

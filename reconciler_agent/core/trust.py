@@ -86,10 +86,11 @@ class TrustState(Struct, frozen=True, kw_only=True):
 
 
 class Claims(Struct, frozen=True, kw_only=True):
-    """What a head says it was published under; not verified, good only to know what to fetch first."""
+    """What a head says it was published under; not verified, good only to know what to fetch first, if anything."""
 
     root_version: int
     release_list_version: int
+    generation: int
 
 
 def first_state(provisioned_root: bytes, build_at: datetime) -> TrustState:
@@ -149,7 +150,9 @@ def claims(envelope: bytes) -> Claims:
     """What a head claims to be published under, before it is verified; TrustRefused when it is no head at all."""
     with _refusing("the head"):
         head = strict_json(decode_base64(open_envelope(envelope, MAX_HEAD_BYTES).payload), SiteHead)
-    return Claims(root_version=head.root_version, release_list_version=head.release_list.version)
+    return Claims(
+        root_version=head.root_version, release_list_version=head.release_list.version, generation=head.generation
+    )
 
 
 def accept_root(state: TrustState, envelope: bytes) -> TrustState:

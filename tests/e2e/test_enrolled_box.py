@@ -55,11 +55,12 @@ def desk(tmp_path: Path, database: str) -> Iterator[Desk]:
         git(tmp_path, "clone", "-q", str(served.world.remote), str(clone))
         git(clone, "config", "user.name", "Ada")
         git(clone, "config", "user.email", "ada@example.org")
-        token = served.run(_token(served))
+        token = served.run(read_write_token(served))
         yield Desk(served, clone, environment(tmp_path, NEOPRO_URL=served.url, NEOPRO_TOKEN=token))
 
 
-async def _token(served: ServedWorld) -> str:
+async def read_write_token(served: ServedWorld) -> str:
+    """An operator's personal token."""
     now = served.world.clock()
     async with served.world.connection() as conn:
         return await add_token(conn, "ada", ["read", "write"], now=now, expires_at=now + timedelta(days=1))

@@ -110,11 +110,12 @@ class LiveBox:
             "heal_s": "0.1",
             "report_s": "300",
         }
-        given |= {"url": "http://127.0.0.1:9", "ca": ""} | self._settings
+        given |= {"url": "http://127.0.0.1:9", "ca": "", "sticks": ""} | self._settings
         self.conf.write_text(
             f"[site]\nid = {self.site}\nroot = {self.root}\nstate = {self.folder / 'state'}\n"
             f"key = {self.folder / 'etc/site.key'}\ntrust = {self.folder / 'root.json'}\n"
             f"[box]\napp_url = {given['app_url']}\nadmin_url =\npage_url =\nservices = {given['services']}\nowner =\n"
+            f"sticks = {given['sticks']}\n"
             f"clock = trusted\n[central]\nurl = {given['url']}\nca = {given['ca']}\n"
             f"[agent]\nheal_s = {given['heal_s']}\nreport_s = {given['report_s']}\n"
         )

@@ -1,0 +1,79 @@
+"""`neopro usb`: a USB stick for boxes without a network."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.checkout import Checkout
+from cli.errors import CommandFailed
+from cli.flags import Flag
+from cli.output import Output
+
+if TYPE_CHECKING:
+    from cli.stick import Stick, Written
+
+
+def usb(folder: Path, /, *sites: str, prune: Flag = False, check: Flag = False, json: Flag = False) -> int:
+    """Write a USB stick for boxes without a network: their news, and every file that these lead to.
+
+    The box takes it by `neopro-agent once --from FOLDER`, or by itself when it is mounted under /media or /mnt and
+    there is no network, and verifies all of it as if it came over the network. What is on the stick already is not
+    fetched again, and an interrupted call is taken up by the next. Any number of sites share a stick. Heads are good
+    for a week: be there by then. Nothing comes back by the stick: a box without a network reports nothing.
+
+    Examples:
+
+    - `neopro usb /media/marie/STICK quimper-basket brest-xv`
+    - `neopro usb /media/marie/STICK --prune`
+    - `neopro usb /media/marie/STICK --check`
+
+    Parameters
+    ----------
+    folder
+        Where the stick is mounted.
+    sites
+        Ids of sites; without any, those that the stick is for already.
+    prune
+        Delete what the sites on the stick do not need any more.
+    check
+        Fetch nothing: read every byte, say what is missing, and delete what is damaged.
+    json
+        Print what was done as JSON.
+    """
+    from cli import stick as sticks
+    from cli.remote import Remote, find_target
+
+    output, stick = Output(json), sticks.Stick(folder)
+    names = list(sites) or stick.sites()
+    if not names:
+        raise CommandFailed(f"cannot tell which sites {folder} is for: name them")
+    if check:
+        return _check(output, stick)
+    with Remote(find_target(os.environ, Checkout.find_if_any(None))) as remote:
+        written = [sticks.write(stick, remote, site, output) for site in names]
+    freed = sticks.prune(stick) if prune else 0
+    output.data({"sites": [_data(one) for one in written], "freed_bytes": freed})
+    for one in written:
+        until = f"{one.head.expires_at:%Y-%m-%d}"
+        output.say(f"{one.site}: {one.files} files, {one.size_bytes / 1e6:.1f} MB brought; be there by {until}")
+    if prune:
+        output.say(f"{freed / 1e6:.1f} MB were not needed any more")
+    output.say("unmount the stick before you pull it")
+    return 0
+
+
+def _check(output: Output, stick: "Stick") -> int:
+    """Say what is wrong, and make way for what is damaged."""
+    from cli.stick import check, drop_damaged
+
+    damaged = drop_damaged(stick)
+    problems = [*(f"{digest} was damaged and is deleted" for digest in damaged), *check(stick)]
+    output.data({"sites": stick.sites(), "problems": problems})
+    for problem in problems:
+        output.say(problem)
+    output.say("neopro usb brings it again" if problems else f"good for {', '.join(stick.sites())}")
+    return 1 if problems else 0
+
+
+def _data(one: "Written") -> dict[str, Any]:
+    return {"site": one.site, "files": one.files, "size_bytes": one.size_bytes, "expires_at": one.head.expires_at}
