@@ -12,11 +12,14 @@ from reconciler_agent.errors import AgentError
 from reconciler_agent.settings import load_settings
 
 if TYPE_CHECKING:
+    from reconciler_agent.loop import Loop
     from reconciler_agent.state import State
 
 CONVERGED: Final = 0
 NOT_CONVERGED: Final = 1
 CANNOT_RUN: Final = 2
+LAST_S: Final = 5.0
+"""What a request may still take when the agent was told to end; systemd kills it after 90 seconds."""
 DEFAULT_CONF: Final = Path("/etc/neopro/site.conf")
 
 
@@ -125,9 +128,17 @@ def run(chosen: argparse.Namespace) -> int:
     settings = load_settings(chosen.conf)
     _on_end(lambda: sys.exit(CONVERGED))  # while it starts there is nothing yet to bring to an end
     with open_agent(settings) as agent:
-        _on_end(agent.loop.stop)
+        _on_end(lambda: end(agent.loop))
         agent.loop.run_forever()
     return CONVERGED
+
+
+def end(loop: "Loop") -> None:
+    """Let the step that is under way be the last, and no request keep it up."""
+    from reconciler_agent import deadline
+
+    deadline.hurry(LAST_S)
+    loop.stop()
 
 
 def _on_end(act: Callable[[], object]) -> None:

@@ -154,7 +154,7 @@ class Client:
             answer = read_answer(response, max_bytes)
         self._require(f"fetch {digest[:19]}…", answer, 200)
         if digest_of(answer.body) != digest:
-            if is_page(answer) or not says_where_it_ends(answer.headers):
+            if not answer.body or is_page(answer) or not says_where_it_ends(answer.headers):
                 raise trouble(f"fetch {digest[:19]}…", answer, self._clock.now())
             raise DigestMismatch(f"cannot accept {digest[:19]}…: {len(answer.body)} other bytes were sent for it")
         return answer.body

@@ -4,8 +4,8 @@ Level-triggered: every pass looks again at what is there, and nothing is replaye
 in the next round; what does not depend on it goes on.
 """
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -92,6 +92,14 @@ class _Round:
         message = f"The screen was not told yet: {why}."
         self.untold.append(Waiting(step=what, reason="ScreenNotTold", message=message))
 
+    @contextmanager
+    def stopping(self) -> Iterator[None]:
+        """Steps of which no further one may be begun, since the agent is to end."""
+        try:
+            yield
+        except Superseded:
+            self.superseded = True
+
     def failed(self, what: str, problem: AgentError) -> None:
         """Remember why a step could not be done; trouble with the network is no failure of the box."""
         self.untried.add(what)
@@ -137,7 +145,10 @@ class Convergence:
         on_bytes: Callable[[int], None] | None,
         check_services: bool = True,
     ) -> Progress:
-        """Do all that can be done now. `on_work` hears each step before it is done, as the beginning of a sentence."""
+        """Do all that can be done now.
+
+        `on_work` hears each step before it is done, as the beginning of a sentence; it may raise Superseded to stop.
+        """
         self._throttle.obey(manifest.bandwidth, self._gates.zone(manifest))
         self._face(manifest.release)
         gathered = _Round()
@@ -246,7 +257,7 @@ class Convergence:
         """Each step of a plan; those that follow a failed one were possible without it."""
         gathered.worked = True
         running = self._steps.run_all(planned.steps, wanted, lambda step: on_work(describe(step)), on_bytes)
-        with closing(running):
+        with closing(running), gathered.stopping():
             for step, outcome in running:
                 if isinstance(outcome, AgentError):
                     gathered.failed(name(step), outcome)

@@ -9,16 +9,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import httpcore
 
 
 class Deadline:
-    """An instant on the monotonic clock that can be put off."""
+    """An instant on the monotonic clock that can be put off; `most_s` bounds every wait from when it is set."""
+
+    most_s: ClassVar[float] = float("inf")
 
     def __init__(self, seconds: float) -> None:
-        self._at_s = time.monotonic() + seconds
+        self._at_s = time.monotonic() + min(seconds, self.most_s)
 
     def put_off(self, seconds: float) -> None:
         """So much later."""
@@ -29,7 +31,12 @@ class Deadline:
         left_s = self._at_s - time.monotonic()
         if left_s <= 0:
             raise over("the whole took too long")
-        return left_s if most_s is None else min(most_s, left_s)
+        return min(left_s, self.most_s) if most_s is None else min(most_s, left_s, self.most_s)
+
+
+def hurry(most_s: float) -> None:
+    """This process is to end: no request that is made from now on, and no further wait of one, takes longer."""
+    Deadline.most_s = most_s
 
 
 _CURRENT: Final[ContextVar[Deadline | None]] = ContextVar("deadline", default=None)

@@ -239,6 +239,8 @@ class Loop:
         self._parts.poller.interval_s = float(manifest.poll_interval_s)
 
         def words(sentence: str) -> None:
+            if self._stopping:
+                raise Superseded("cannot go on: the agent is to end")
             if sentence != self._said:
                 log.info("%s", sentence)
                 self._said = sentence

@@ -283,8 +283,8 @@ class Steps:
 
     def _test(self, target: ReleaseTarget) -> Outcome:
         clock = self._box.clock
+        watch = attempt.take_up(self._watch or Watch(started_s=clock.monotonic()), clock.monotonic())
         seen = self._box.health.look(target.services, target.health.checks)
-        watch = self._watch or Watch(started_s=clock.monotonic())
         self._watch, verdict = attempt.look(watch, clock.monotonic(), seen.problems, seen.restarts, target.health)
         if verdict == "settling":
             return "settling"

@@ -174,14 +174,25 @@ def is_untested(known: Releases, target: ReleaseTarget) -> bool:
 
 
 class Watch(Struct, frozen=True, kw_only=True):
-    """A health check under way, on the monotonic clock: since when, since when healthy, restarts counted then."""
+    """A health check under way, on the monotonic clock: since when, since when healthy, restarts counted then.
+
+    `looked_s`: when the last look was over; None before the first.
+    """
 
     started_s: float
+    looked_s: float | None = None
     healthy_s: float | None = None
     restarts: Mapping[str, int] = {}
 
 
 Health = Literal["settling", "healthy", "unhealthy"]
+MOST_UNSEEN_S: Final = 10.0
+
+
+def take_up(watch: Watch, now_s: float) -> Watch:
+    """Before a look: a time in which nobody looked, since the agent stood still, is not held against a release."""
+    unseen_s = now_s - (watch.started_s if watch.looked_s is None else watch.looked_s)
+    return replace(watch, started_s=watch.started_s + unseen_s) if unseen_s > MOST_UNSEEN_S else watch
 
 
 def look(
@@ -191,6 +202,7 @@ def look(
 
     A `within_s` that leaves no time to settle is stretched to the least that can be met.
     """
+    watch = replace(watch, looked_s=now_s)
     if problems or (watch.healthy_s is not None and restarts != watch.restarts):
         watch = replace(watch, healthy_s=None)
     if not problems and watch.healthy_s is None:

@@ -138,13 +138,17 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 def plan(changes: Changes, moment: Moment, gate: Gate = lambda _step: None) -> Plan:
-    """What can be done now about `changes`. What stays as it is while a release waits is kept well meanwhile."""
-    fetches = _untried([FetchContent(file=file) for file in changes.fetch], moment)
+    """What can be done now about `changes`. What stays as it is while a release waits is kept well meanwhile.
+
+    Files are not fetched while a release is on trial: it is looked at until it stood its test or is gone back from.
+    """
+    on_trial = changes.test is not None
+    fetches = _untried([FetchContent(file=file) for file in changes.fetch if not on_trial], moment)
     stages = _untried([StageRelease(target=changes.stage)] if changes.stage else [], moment)
     configure = _untried([WriteConfiguration(lost=changes.configuration_lost)] if changes.configure else [], moment)
     long = sum(file.size_bytes for file in changes.fetch) > LARGE_BYTES and not moment.configured
     early = configure if fetches and long else []
-    late = [] if fetches else configure
+    late = [] if fetches or (on_trial and changes.fetch) else configure
     switch = _untried(_switch(changes), moment)
     held = {name(step): hold for step in (*early, *late, *switch) if (hold := gate(step))}
     switches = any(name(step) not in held for step in switch)

@@ -311,8 +311,11 @@ FOREIGN: Final = frozenset(
     }
 )
 """Nobody can tell these from a blob but by its digest."""
-MEANT: Final = frozenset({("in the way: 400 with a problem", "analytics"), ("in the way: 404 with a problem", "trust")})
-"""What only the control plane says, and means: a batch is none (it is put aside); there is no such root (an alarm)."""
+MEANT: Final = frozenset(
+    {("in the way: 400 with a problem", "analytics"), ("in the way: 404 with a problem", "trust")}
+    | {("portal: 204", kind) for kind in UPLOADS}
+)
+"""What the control plane itself says so: a batch is none (it is put aside), there is no such root, it was kept."""
 ALARMS: Final = frozenset({"TrustRefused", "InternalError", "ReleaseFailed", "StateDamaged", "StateLost"})
 
 

@@ -4,6 +4,7 @@ import hashlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -16,6 +17,7 @@ import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from reconciler_agent.client import Client
+from reconciler_agent.deadline import Deadline
 from reconciler_agent.download import BURST_S, Throttle
 from reconciler_agent.durable import Disk
 from reconciler_agent.errors import AccessDenied, AgentError, DigestMismatch, NetworkTrouble, SettingsInvalid
@@ -213,8 +215,8 @@ IN_THE_WAY = {
 }
 
 
-OPAQUE = {("portal as json", "blob"), ("empty", "blob")}
-"""Nobody can tell these from a blob but by their digest, as the next test does."""
+OPAQUE = {("portal as json", "blob")}
+"""Nobody can tell this from a blob but by its digest, as the next test does."""
 
 
 @pytest.mark.parametrize(("say", "call"), sorted(set(product(IN_THE_WAY, CALLS)) - OPAQUE))
@@ -247,6 +249,24 @@ def test_silence_is_network_trouble() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(NetworkTrouble, match="no answer in time"):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         Client(url=url, site=SITE, key=KEY, clock=Clock(), answer_s=0.2).head()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_byte_now_and_then_does_not_hold_a_request_for_ever(serve: Serve, call: str) -> None:
+    server = serve(lambda _: Say(200, JSON, b" " * (1 << 20), drip_s=0.05))
+    with pytest.raises(NetworkTrouble, match="no answer in time"):
+        CALLS[call](client(server, answer_s=0.3))
+
+
+def test_agent_that_is_to_end_waits_for_no_answer(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Deadline, "most_s", 0.2)
+    hold = threading.Event()
+    server = serve(lambda _: Say(200, JSON, head(), hold=hold))
+    started_s = time.monotonic()
+    with pytest.raises(NetworkTrouble, match="no answer in time"):
+        client(server).head('"0-a"', wait_s=50)
+    hold.set()
+    assert time.monotonic() - started_s < promised(5)
 
 
 @pytest.mark.parametrize(

@@ -201,3 +201,25 @@ def test_limit_too_short_to_settle_in_is_stretched() -> None:
     watch, _ = attempt.look(Watch(started_s=0.0), 2.0, [], {}, short)
 
     assert attempt.look(watch, 12.0, [], {}, short)[1] == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("unseen_s", "sick", "verdict"),
+    [(9.0, False, "settling"), (500.0, False, "settling"), (500.0, True, "settling")],
+)
+def test_time_in_which_the_agent_stood_still_is_not_held_against_a_release(
+    unseen_s: float, sick: bool, verdict: str
+) -> None:
+    watch, _ = attempt.look(Watch(started_s=0.0), 0.5, ["sick"], {}, HEALTH)
+    awake_s = 0.5 + unseen_s
+    watch = attempt.take_up(watch, awake_s)
+    assert attempt.look(watch, awake_s, ["sick"] if sick else [], {}, HEALTH)[1] == verdict
+
+
+def test_looks_that_take_long_are_held_against_a_release() -> None:
+    watch, verdict, now_s = Watch(started_s=0.0), "settling", 0.0
+    while verdict == "settling":
+        watch = attempt.take_up(watch, now_s)
+        now_s += 15.0  # services that do not answer
+        watch, verdict = attempt.look(watch, now_s, ["sick"], {}, HEALTH)
+    assert (verdict, now_s) == ("unhealthy", 30.0)

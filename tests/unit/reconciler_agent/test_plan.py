@@ -222,6 +222,11 @@ def test_configuration_does_not_wait_for_a_long_download() -> None:
     assert "WriteConfiguration" not in steps_of(long, configured=True)
 
 
+def test_nothing_is_fetched_while_a_release_is_on_trial() -> None:
+    assert steps_of(Changes(fetch=FILES, configure=True, test=TARGETS[1])) == ["TestRelease"]
+    assert steps_of(Changes(configure=True, test=TARGETS[1])) == ["WriteConfiguration", "TestRelease"]
+
+
 def test_failed_fetch_holds_up_nothing_else() -> None:
     failed = {name(FetchContent(file=file)) for file in EVERYTHING.fetch}
 
