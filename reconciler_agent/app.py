@@ -312,7 +312,9 @@ def load_state(settings: Settings, store: Store) -> list[Said]:
     """Load what was kept; without it begin with the provisioned trust root. What is to be said about it, as events."""
     loaded = store.load()
     if loaded.state is not None:
-        return [("warning", "StateDamaged", f"{name} was damaged; its twin was used.") for name in loaded.damaged]
+        said = [f"{name} was damaged; its twin was used." for name in loaded.damaged]
+        said += [f"Of what a newer agent kept, some of {name!r} cannot be read here." for name in loaded.left_out]
+        return [("warning", "StateDamaged", sentence) for sentence in said]
     try:
         root = settings.trust.read_bytes()
     except OSError as problem:

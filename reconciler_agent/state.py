@@ -20,6 +20,7 @@ from reconciler_agent.core.agent_update import Updates
 from reconciler_agent.core.attempt import Releases
 from reconciler_agent.core.operations import Entry
 from reconciler_agent.core.report import Told
+from reconciler_agent.core.tolerant import read_tolerantly
 from reconciler_agent.core.trust import TimeFloor, TrustState
 from reconciler_agent.core.vault import Vault
 from reconciler_agent.durable import Disk
@@ -102,10 +103,14 @@ class State(Struct, frozen=True, kw_only=True):
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
-    """What was found at start. `state`: None when there was none, or none that is whole; `damaged`: what is not."""
+    """What was found at start. `state`: None when there was none, or none that is whole; `damaged`: what is not.
+
+    `left_out`: fields that a newer agent wrote and that this one cannot read, or not all of them.
+    """
 
     state: State | None
     damaged: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 class Store:
@@ -131,14 +136,13 @@ class Store:
             elif data is not None:
                 damaged.append(name)
         for serial, name, body in sorted(found, reverse=True):
-            try:
-                state = msgspec.json.decode(body, type=State)
-            except msgspec.DecodeError:  # whole, but of an agent that writes it otherwise
+            state, left_out = read_tolerantly(body, State)  # whole, and maybe of a newer agent
+            if state is None:
                 damaged.append(name)
                 continue
-            self._serial, self._written, self.state = serial, state, state
+            self._serial, self._written, self.state = serial, None if left_out else state, state
             self._bodies = {kept: bytes_ for _, kept, bytes_ in found if kept not in damaged}
-            return Loaded(state=state, damaged=tuple(damaged))
+            return Loaded(state=state, damaged=tuple(damaged), left_out=left_out)
         return Loaded(state=None, damaged=tuple(damaged))
 
     @property

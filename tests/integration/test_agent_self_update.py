@@ -8,9 +8,11 @@ import msgspec
 import pytest
 
 from reconciler_agent import launcher
+from reconciler_agent.app import read_state
 from reconciler_agent.core.report import Round
 from reconciler_agent.errors import NetworkTrouble
 from reconciler_agent.resources.slots import own_slot
+from reconciler_agent.state import _close, _open
 from schemas.manifest import AgentTarget, ManifestOperation
 from tests.support.agent_world import AgentWorld, application, manifest_of
 from tests.support.slots import OTHER_MACHINE, make_slot, point, slot_files
@@ -262,3 +264,43 @@ def test_box_at_rest_in_its_slot_changes_nothing_on_the_disk(box: Box) -> None:
     before = {path: path.lstat().st_mtime_ns for path in box.slots.rglob("*")}
     box.live()
     assert {path: path.lstat().st_mtime_ns for path in box.slots.rglob("*")} == before
+
+
+def rewrite_state(box: Box, change: Callable[[dict[str, Any]], object]) -> None:
+    """What is kept, as a newer agent might have written it; in both copies."""
+    for path in (box.world.folder / "state").glob("state-?"):
+        opened = _open(path.read_bytes())
+        assert opened is not None
+        kept = msgspec.json.decode(opened[1])
+        change(kept)
+        path.write_bytes(_close(opened[0], msgspec.json.encode(kept)))
+
+
+def test_older_agent_starts_from_what_a_newer_one_kept_and_loses_only_what_it_cannot_read(box: Box) -> None:
+    box.want(box.target)
+    box.live()
+    before = read_state(box.world.settings)
+    assert before is not None
+
+    def as_newer(kept: dict[str, Any]) -> None:
+        kept["of tomorrow"] = {"x": 1}
+        kept["trust"]["of tomorrow"] = 2
+        kept["told"]["conditions"][0]["type"] = "Dreaming"
+        kept["told"]["differences"] = [{"kind": "dream", "what": "a"}]
+
+    rewrite_state(box, as_newer)
+    for _ in range(3):
+        box.crash()
+    box.live()
+
+    after = read_state(box.world.settings)
+    assert after is not None
+    assert (box.running, after.trust.high_water, after.trust.root) == (
+        box.old,
+        before.trust.high_water,
+        before.trust.root,
+    )
+    assert after.last_event > before.last_event
+    told = [event.message for report in box.world.central.reports for event in report.events]
+    assert any("newer agent" in message for message in told)
+    assert not any("starts again from its provisioned trust root" in message for message in told)

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from reconciler_agent.core.tolerant import read_tolerantly
 from reconciler_agent.core.trust import pass_time
 from reconciler_agent.durable import Disk
 from reconciler_agent.state import COPIES, Installed, Signature, State, Store
@@ -163,3 +165,13 @@ def test_signatures_that_were_damaged_are_forgotten(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"3", b"9"))
 
     assert store.signatures(digest) is None
+
+
+def test_state_that_was_kept_by_0_1_0_is_read_whole_for_ever() -> None:
+    """Agents go back to older versions and on to newer ones: fields are only ever added."""
+    body = (Path(__file__).parent.parent / "support" / "kept" / "state-0.1.0.json").read_bytes()
+    state, left_out = read_tolerantly(body, State)
+
+    assert (state.releases.good.version, state.releases.bad.target.version) == ("1.0.0", "2.0.0")
+    assert (state.operations["again"].phase, left_out) == ("succeeded", ())
+    assert msgspec.json.decode(body).keys() <= {field.encode_name for field in msgspec.structs.fields(State)}
