@@ -21,12 +21,13 @@ from control_plane.core.alerts import (
     alerts_of_fleet,
     alerts_of_site,
 )
+from control_plane.core.versions import Order, order
 from control_plane.errors import SettingsInvalid
 from control_plane.store import alerts, conditions, library, publications, trends, views
 from control_plane.store.pool import Connection, Pool, connection
 from control_plane.store.views import Fleet, SiteView
 from schemas.alerts import Alerts
-from schemas.names import SiteId, Version
+from schemas.names import SiteId
 from schemas.status import Metrics
 from schemas.trust import read_release_list, read_root
 
@@ -40,7 +41,6 @@ TRENDS_EVERY: Final = timedelta(hours=1)
 FORK_LASTS: Final = timedelta(hours=1)
 """Two machines that have not spoken in turn for so long are one again."""
 NO_TREND: Final = Trend()
-_ORDER = tuple[int, int, int]
 
 
 class Watch:
@@ -120,14 +120,7 @@ async def _heads(conn: Connection) -> Sequence[Expiring]:
     return [Expiring(what="head of a site", at=at, warn=HEAD_WARNING)] if at else ()
 
 
-def order(version: Version) -> _ORDER:
-    """A version as it is ordered; what follows the three numbers (a pre-release) does not count."""
-    numbers = [int(digits) if (digits := part.partition("-")[0]).isdecimal() else 0 for part in version.split(".")]
-    major, minor, patch = (*numbers, 0, 0, 0)[:3]
-    return major, minor, patch
-
-
-def _watched(view: SiteView, versions: Sequence[_ORDER], first_published_at: datetime | None) -> Watched:
+def _watched(view: SiteView, versions: Sequence[Order], first_published_at: datetime | None) -> Watched:
     said, facts = view.report, view.facts
     running = said.release.version if said and said.release else None
     own = facts.get("alerts")

@@ -85,7 +85,7 @@ def make_api(
     operations = Operations(
         heads=heads, pool=pool, objects=objects, lookout=lookout, perimeter=perimeter, metrics=metrics
     )
-    pages = Routes(Room(pool, lookout, clock), perimeter.admit_reader)
+    pages = Routes(Room(pool, lookout, objects, clock), perimeter.admit_reader)
 
     @asynccontextmanager
     async def following(app: Litestar) -> AsyncIterator[None]:

@@ -80,11 +80,9 @@ class Frame:
 
     def download(self, found: Download) -> Response[bytes]:
         """A file to keep."""
-        headers = {
-            **HEADERS,
-            "Cache-Control": "no-store",
-            "Content-Disposition": f'attachment; filename="{found.name}"',
-        }
+        headers = {**HEADERS, "Cache-Control": "private, max-age=3600" if found.inline else "no-store"}
+        if not found.inline:
+            headers["Content-Disposition"] = f'attachment; filename="{found.name}"'
         return Response(found.body, media_type=found.media_type, headers=headers)
 
     def problem(self, request: Asked, problem: ProblemDetails, headers: dict[str, str]) -> Response[bytes]:

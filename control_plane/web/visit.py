@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from control_plane.core.people import Audience, Reader
+from control_plane.objects import ObjectStore
 from control_plane.store.lookout import Lookout
 from control_plane.store.pool import Pool
 from control_plane.web.words import Words
@@ -15,6 +16,7 @@ class Room(NamedTuple):
 
     pool: Pool
     lookout: Lookout
+    objects: ObjectStore
     clock: Callable[[], datetime]
 
 
@@ -35,11 +37,12 @@ class Shown(NamedTuple):
 
 
 class Download(NamedTuple):
-    """A file in the place of a page."""
+    """A file in the place of a page; `inline`: a part of pages, and not to be kept as a file."""
 
     name: str
     media_type: str
     body: bytes
+    inline: bool = False
 
 
 class Page(NamedTuple):

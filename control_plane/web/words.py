@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, Literal, get_args
 
 from control_plane.web.catalog import CATALOG, MONTHS
@@ -63,6 +63,10 @@ class Words:
         """`1 Mar 2026, 12:00 UTC`."""
         month = MONTHS[self.language][instant.month - 1]
         return f"{instant.day} {month} {instant.year}, {instant:%H:%M} UTC"
+
+    def day(self, day: date) -> str:
+        """`1 Mar 2026`."""
+        return f"{day.day} {MONTHS[self.language][day.month - 1]} {day.year}"
 
     def size(self, size_bytes: int) -> str:
         """Bytes in powers of ten."""

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from control_plane.core.alert_words import sentence
+from control_plane.core.versions import order
 from control_plane.store import alerts, partitions, reports
-from control_plane.watching import Watch, order
+from control_plane.watching import Watch
 from schemas.status import Metrics
 from tests.support.published import report
 from tests.support.world import World, as_yaml, open_world

@@ -2,14 +2,21 @@
 
 from typing import Final
 
-from control_plane.web.pages import alerts, overview, site, sites
+from control_plane.web.pages import alerts, groups, overview, releases, site, sites, videos
 from control_plane.web.visit import Page
 
 PAGES: Final = (
     Page("/", "readers", overview.show, nav="nav.overview"),
     Page("/sites", "readers", sites.show, nav="nav.sites"),
+    Page("/groups", "team", groups.show, nav="nav.groups"),
+    Page("/library", "team", videos.show, nav="nav.library"),
+    Page("/releases", "team", releases.show, nav="nav.releases"),
     Page("/alerts", "readers", alerts.show, nav="nav.alerts"),
     Page("/sites.csv", "readers", sites.csv),
     Page("/sites.json", "readers", sites.json),
     Page("/sites/{site:str}", "readers", site.show),
+    Page("/groups/{group:str}", "team", groups.show_one),
+    Page("/library/{video:str}", "team", videos.show_one),
+    Page("/library/{video:str}/thumbnail", "team", videos.thumbnail),
+    Page("/releases/{version:str}", "team", releases.show_one),
 )
