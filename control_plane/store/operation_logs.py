@@ -1,11 +1,13 @@
 """What boxes uploaded for an operation: the text of their logs or of a self-test, zstd-compressed."""
 
+import re
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from control_plane.store.pool import Connection
 from schemas.api import OperationLog
-from schemas.names import SiteId
+from schemas.names import DocumentId, SiteId
 
 KEPT_A_SITE: Final = 100
 """Of one site; older ones give way, so that a box gone wild fills nobody's disk."""
@@ -39,3 +41,39 @@ async def logs_of(conn: Connection, operation: str) -> list[OperationLog]:
         (operation,),
     )
     return [OperationLog(site=site, received_at=at, stored_bytes=size) for site, at, size in await rows.fetchall()]
+
+
+class Result(NamedTuple):
+    """How an operation ended at a site, by the box's clock."""
+
+    site: SiteId
+    operation: DocumentId
+    reason: str
+    message: str
+    at: datetime
+
+
+_NAMED: Final = re.compile(r"Operation (\S+) \(")
+
+
+async def results_since(conn: Connection, since: datetime, limit: int = 5000) -> list[Result]:
+    """How operations ended since then, the newest first."""
+    rows = await conn.execute(
+        "select site, reason, message, at from events where received_at >= %s"
+        " and reason in ('OperationSucceeded', 'OperationFailed', 'OperationExpired')"
+        " order by received_at desc, number desc limit %s",
+        (since, limit),
+    )
+    return [
+        Result(site, named[1], reason, message, at)
+        for site, reason, message, at in await rows.fetchall()
+        if (named := _NAMED.match(message))
+    ]
+
+
+async def sites_with_logs(conn: Connection, operations: Sequence[DocumentId]) -> dict[DocumentId, int]:
+    """How many sites sent a text for each of these operations."""
+    rows = await conn.execute(
+        "select operation, count(*) from operation_logs where operation = any(%s) group by 1", (list(operations),)
+    )
+    return dict(await rows.fetchall())

@@ -15,6 +15,8 @@ Connection = AsyncConnection[tuple[Any, ...]]
 Pool = AsyncConnectionPool[Connection]
 
 CONNECT_S = 10
+APPLICATION_NAME = "neopro-fleet"
+"""By which the database tells our connections from others."""
 LOAN_S = 10
 
 
@@ -24,7 +26,7 @@ async def open_pool(conninfo: str, size: int = 8) -> AsyncIterator[Pool]:
     _require_readable(conninfo)
     pool: Pool = AsyncConnectionPool(
         conninfo,
-        kwargs={"autocommit": True, "application_name": "neopro-fleet", "connect_timeout": CONNECT_S},
+        kwargs={"autocommit": True, "application_name": APPLICATION_NAME, "connect_timeout": CONNECT_S},
         min_size=1,
         max_size=size,
         timeout=LOAN_S,

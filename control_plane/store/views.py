@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString
 
 import msgspec
@@ -123,6 +123,15 @@ async def fleet(conn: Connection, now: datetime) -> Fleet:
             newest=newest,
             read_at=now,
         )
+
+
+async def reached_after(conn: Connection, revision: Revision) -> list[timedelta]:
+    """After how long each site that a commit changed was there, by its box's report; the fastest first."""
+    rows = await conn.execute(
+        "select reached_at - published_at from generations where revision = %s and reached_at is not null order by 1",
+        (revision,),
+    )
+    return [max(span, timedelta(0)) for (span,) in await rows.fetchall()]
 
 
 async def first_published_since(conn: Connection, since: datetime) -> dict[SiteId, datetime]:

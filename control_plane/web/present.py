@@ -77,6 +77,7 @@ class ChangeRow(Struct, frozen=True, kw_only=True):
     """A commit and how far it got."""
 
     commit: str
+    link: str
     subject: str
     author: str
     at: datetime
@@ -181,6 +182,7 @@ def change_row(change: Change, stands: Mapping[SiteId, Standing], now: datetime,
     progress = words.count("change.progress", change.sites, there=words.number(change.converged))
     return ChangeRow(
         commit=short(change.commit),
+        link=change.commit[:12],
         subject=change.subject,
         author=change.author.partition("<")[0].strip() or change.author,
         at=at,

@@ -68,6 +68,10 @@ class Words:
         """`1 Mar 2026`."""
         return f"{day.day} {MONTHS[self.language][day.month - 1]} {day.year}"
 
+    def month(self, day: date) -> str:
+        """`Mar 2026`."""
+        return f"{MONTHS[self.language][day.month - 1]} {day.year}"
+
     def size(self, size_bytes: int) -> str:
         """Bytes in powers of ten."""
         number, unit = float(size_bytes), 0

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ from schemas.desired import (
     Group,
     Media,
     Not,
+    Operation,
     Release,
+    Target,
     Video,
     VideoItem,
     VideoSet,
 )
 from schemas.names import digest_of
-from schemas.status import Condition, RunningRelease
+from schemas.status import Condition, Event, RunningRelease
 from tests.integration.test_web_pages import page
 from tests.support.api import Api, open_api
 from tests.support.published import NOW, Box, Wanted, report
@@ -71,6 +73,9 @@ async def fill(api: Api) -> None:
         ),
         ("releases", "2.1.3"): release("2.1.3"),
         ("releases", "2.10.0"): release("2.10.0", changelog="Faster replays.\nAnd more."),
+        ("operations", "look"): Operation(
+            target=Target(group="bretagne"), action="self_test", not_after=NOW + timedelta(days=1)
+        ),
         ("agents", "1.2.0"): AgentRelease(version="1.2.0", tree=digest_of(b"agent"), size_bytes=1),
     }
     facts = {"groups": ["bretagne"], "video_sets": ["national"]}
@@ -131,6 +136,36 @@ async def test_releases_say_where_they_run_and_where_they_failed_and_why(api: Ap
     one = (await page(api, "/releases/2.10.0")).text
     assert "Faster replays. And more." in one
     assert re.search(r"Failed on .*Nantes Degraded no answer on 3000 2\.1\.3 .*Sites that want or run it", one)
+
+
+async def test_change_says_how_fast_it_got_there_and_who_is_missing_and_why(api: Api) -> None:
+    links = [link for link in (await page(api, "/changes")).links if link.startswith("/changes/")]
+    (link,) = links
+    text = (await page(api, link)).text
+    assert re.search(r"Change something .*Sites .*1 of 2 sites", text)
+    assert re.search(r"How fast it got there .*1 \(50 %\)", text)
+    assert re.search(r"Who is missing, and why .*Nantes Degraded no answer on 3000 2\.1\.3", text)
+    for wrong in ("/changes/xyz", "/changes/fffffff", "/changes/abc"):
+        assert (await api.http.get(wrong)).status_code == 404
+
+
+async def test_operation_says_who_did_it_and_how_it_went(api: Api) -> None:
+    generation = int(NOW.timestamp() * 1000)
+    done = Event(number=1, at=NOW, reason="OperationFailed", message="Operation look (self_test): the disk is slow")
+    await api.report("brest", report(generation, sequence=2, events=[done]))
+    text = (await page(api, "/operations")).text
+    assert re.search(r"look self_test bretagne 2 Mar 2026, 12:00 UTC 1 / 2 1", text)
+    assert re.search(r"look Brest An operation failed Operation look \(self_test\): the disk is slow", text)
+
+
+async def test_reports_and_system_say_how_it_went_and_what_it_runs_on(api: Api) -> None:
+    for by in ("week", "month"):
+        text = (await page(api, f"/reports?by={by}")).text
+        assert "Availability" in text
+        assert re.search(r"Deployments .* 2 100\.0% .*— 1 less than a minute", text), "one waits, and is no failure"
+    text = (await page(api, "/system")).text
+    assert re.search(r"Database PostgreSQL 1[58]", text)
+    assert "a folder of the server works" in text
 
 
 MISSING = ["/groups/nowhere", "/library/nothing", "/library/nothing/thumbnail", "/releases/9.9.9"]

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.store import publications, remotes
+from control_plane.store import library, publications, remotes
 from control_plane.store.publications import CommitLook
 from control_plane.watching import Watch
+from schemas.desired import CategoryName, Document, Group, Operation, Release, Target, Video, VideoSet
+from schemas.names import digest_of
 from schemas.status import Condition, Difference, Event, RunningRelease, Waiting
 from tests.support.api import Api, open_api
 from tests.support.published import NOW, Box, Wanted, report
@@ -37,6 +39,18 @@ def basic(headers: Mapping[str, str], user: str = "anybody") -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{token}".encode()).decode()}
 
 
+def hostile_documents() -> dict[library.Name, Document]:
+    digest, text, stem = digest_of(b""), HOSTILE, "hostile"
+    category = CategoryName(id="a", name=text)
+    return {
+        ("groups", stem): Group(name=text, select={"city": text}, priority=1, config={text: text}),
+        ("videos", stem): Video(name=text, digest=digest, size_bytes=1),
+        ("video-sets", stem): VideoSet(name=text, category=category, videos=[stem]),
+        ("releases", stem): Release(version="1.0.0", tree=digest, size_bytes=1, changelog=text),
+        ("operations", text): Operation(target=Target(group=stem), action="reboot", not_after=NOW),
+    }
+
+
 async def hostile_fleet(api: Api) -> None:
     """A script in every string that a box or an operator can set."""
     generation = int(NOW.timestamp() * 1000)
@@ -61,6 +75,8 @@ async def hostile_fleet(api: Api) -> None:
         await publications.refuse(conn, await publications.current(conn), bad, [], now=NOW + timedelta(seconds=1))
         await remotes.record_look(conn, NOW, "f" * 40, "")
         await remotes.record_look(conn, NOW, None, HOSTILE)
+    async with api.connection() as conn:
+        await library.replace(conn, {name: ("0" * 40, document) for name, document in hostile_documents().items()}, NOW)
     api.now += timedelta(minutes=11)
     await api.report("brest", said)
     await Watch(api.pool, lambda: api.now).look()
@@ -71,6 +87,14 @@ SHOWN = [
     "/sites",
     "/sites/brest",
     "/alerts",
+    "/changes",
+    "/releases",
+    "/releases/hostile",
+    "/groups",
+    "/groups/hostile",
+    "/library",
+    "/library/hostile",
+    "/operations",
     "/sites?q=<script>alert(1)</script>&standing=<script>&sort=<script>&lang=<script>",
 ]
 

@@ -2,7 +2,19 @@
 
 from typing import Final
 
-from control_plane.web.pages import alerts, groups, overview, releases, site, sites, videos
+from control_plane.web.pages import (
+    alerts,
+    changes,
+    groups,
+    operations,
+    overview,
+    releases,
+    reports,
+    site,
+    sites,
+    system,
+    videos,
+)
 from control_plane.web.visit import Page
 
 PAGES: Final = (
@@ -11,7 +23,11 @@ PAGES: Final = (
     Page("/groups", "team", groups.show, nav="nav.groups"),
     Page("/library", "team", videos.show, nav="nav.library"),
     Page("/releases", "team", releases.show, nav="nav.releases"),
+    Page("/changes", "team", changes.show, nav="nav.changes"),
+    Page("/operations", "team", operations.show, nav="nav.operations"),
     Page("/alerts", "readers", alerts.show, nav="nav.alerts"),
+    Page("/reports", "team", reports.show, nav="nav.reports"),
+    Page("/system", "team", system.show, nav="nav.system"),
     Page("/sites.csv", "readers", sites.csv),
     Page("/sites.json", "readers", sites.json),
     Page("/sites/{site:str}", "readers", site.show),
@@ -19,4 +35,5 @@ PAGES: Final = (
     Page("/library/{video:str}", "team", videos.show_one),
     Page("/library/{video:str}/thumbnail", "team", videos.thumbnail),
     Page("/releases/{version:str}", "team", releases.show_one),
+    Page("/changes/{commit:str}", "team", changes.show_one),
 )

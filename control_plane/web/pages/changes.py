@@ -1,0 +1,112 @@
+"""Commits: what each changed, how far it got over time, and who is missing and why."""
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from msgspec import Struct
+
+from control_plane.errors import NotFound
+from control_plane.store import views
+from control_plane.store.pool import connection
+from control_plane.store.views import Fleet
+from control_plane.web.present import ChangeRow, change_row, standing_bar
+from control_plane.web.table import Cell, Facts, ListPage, Table, heads, sites_table
+from control_plane.web.visit import Room, Shown, Visit
+from control_plane.web.words import Words
+from schemas.api import Change
+
+SHOWN: Final = 100
+_COMMIT: Final = re.compile(r"[0-9a-f]{7,64}")
+_QUANTILES: Final = (0.0, 0.5, 0.9, 1.0)
+
+
+class ChangesPage(Struct, frozen=True, kw_only=True):
+    """The commits that were looked at last, the newest first."""
+
+    changes: list[ChangeRow]
+
+
+async def show(room: Room, visit: Visit) -> Shown:
+    """The last hundred commits."""
+    fleet = await room.lookout.fleet()
+    async with connection(room.pool) as conn:
+        found = await views.changes(conn, SHOWN)
+    stands = {view.site: view.verdict.standing for view in fleet.sites}
+    rows = [change_row(change, stands, fleet.read_at, visit.words) for change in found]
+    return Shown("changes.html", ChangesPage(changes=rows))
+
+
+async def show_one(room: Room, visit: Visit) -> Shown:
+    """One commit, by its id or the first seven or more digits of it."""
+    digits = visit.path["commit"]
+    async with connection(room.pool) as conn:
+        found = await views.changes_beginning(conn, digits) if _COMMIT.fullmatch(digits) else []
+        if len(found) != 1:
+            raise NotFound(f"cannot find the commit {digits[:80]}: it was not looked at, or its id is cut too short")
+        reached = await views.reached_after(conn, found[0].commit)
+    return Shown("list.html", change_page(found[0], reached, await room.lookout.fleet(), visit.words))
+
+
+def change_page(change: Change, reached: Sequence[timedelta], fleet: Fleet, words: Words) -> ListPage:
+    """The page of a commit. `reached`: after how long each site was there, the fastest first."""
+    stands = {view.site: view.verdict.standing for view in fleet.sites}
+    row = change_row(change, stands, fleet.read_at, words)
+    missing = [view for view in fleet.sites if view.site in set(change.missing)]
+    facts = [
+        (words("change.state"), Cell(text=words(f"change.{row.state}"))),
+        (words("change.author"), Cell(text=row.author)),
+        (words("change.at"), Cell(text=words.instant(row.at))),
+        (words("change.commit"), Cell(text=change.commit, code=True)),
+        (words("change.sites"), Cell(text=row.progress, bar=row.bar)),
+        *_impact(change, words),
+    ]
+    tables = [_pace(reached, change.sites, words)] if reached else []
+    if missing:
+        tables.append(
+            sites_table(missing, fleet.read_at, words, key="missing", title=words("change.missing"), none=words("none"))
+        )
+    if change.problems:
+        tables.append(_problems(change, words))
+    return ListPage(
+        title=change.subject,
+        parents=[("/changes", words("fleet.changes"))],
+        facts=[Facts(key="facts", title=words("change.facts"), facts=facts)],
+        tables=tables,
+    )
+
+
+def _impact(change: Change, words: Words) -> list[tuple[str, Cell]]:
+    impact = change.impact
+    if impact is None:
+        return []
+    said = words("change.impact.said", sites=words.number(impact.sites), total=words.number(impact.total))
+    return [(words("change.impact"), Cell(text=said, note=words.size(impact.download_bytes)))]
+
+
+def _pace(reached: Sequence[timedelta], sites: int, words: Words) -> Table:
+    """When the first was there, half of them, nine in ten, and the last so far."""
+    rows = []
+    for quantile in _QUANTILES:
+        place = min(len(reached) - 1, int(quantile * len(reached)))
+        share = (place + 1) / max(sites, len(reached))
+        bar = standing_bar({"Synced": place + 1}, max(sites, len(reached)), words)
+        after = words.span(reached[place]) if reached[place] >= timedelta(minutes=1) else words("span.moment")
+        label = words("change.pace.row", n=words.number(place + 1), share=round(100 * share))
+        rows.append([Cell(text=label, bar=bar), Cell(text=after)])
+    unique = [row for place, row in enumerate(rows) if place == 0 or row[0].text != rows[place - 1][0].text]
+    return Table(
+        key="pace",
+        title=words("change.pace"),
+        heads=heads(words("change.sites"), words("change.after")),
+        rows=unique,
+        none="",
+    )
+
+
+def _problems(change: Change, words: Words) -> Table:
+    rows = [[Cell(text=line, code=True, lang="en")] for line in change.problems[:200]]
+    return Table(
+        key="problems", title=words("change.problems"), heads=heads(words("change.problems")), rows=rows, none=""
+    )
