@@ -23,6 +23,7 @@ BENCHMARKS = {
     "agent-rest-memory": "resting",
     "agent-day-traffic": "resting",
     "commit-to-converged": "road",
+    "download-throughput": "downloading",
     "release-update-bytes": "patching",
     "ingest-reports": "ingesting",
 }
