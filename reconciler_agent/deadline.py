@@ -39,6 +39,8 @@ def hurry(most_s: float) -> None:
     Deadline.most_s = most_s
 
 
+READ_BYTES: Final = 256 << 10
+"""What is read at once, if there is so much: httpcore asks for a quarter of it, and each piece has its price."""
 _CURRENT: Final[ContextVar[Deadline | None]] = ContextVar("deadline", default=None)
 
 
@@ -67,7 +69,7 @@ class _Stream(httpcore.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+        return self._inner.read(max(max_bytes, READ_BYTES), _left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for at in range(0, len(buffer), _PIECE_BYTES):

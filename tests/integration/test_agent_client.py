@@ -17,7 +17,7 @@ import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from reconciler_agent.client import Client
-from reconciler_agent.deadline import Deadline
+from reconciler_agent.deadline import READ_BYTES, Deadline
 from reconciler_agent.download import BURST_S, Throttle
 from reconciler_agent.durable import Disk
 from reconciler_agent.errors import AccessDenied, AgentError, DigestMismatch, NetworkTrouble, SettingsInvalid
@@ -628,7 +628,7 @@ def test_download_is_free_from_the_minute_in_which_its_hours_end(serve: Serve, t
     clock = SteadyClock()
     throttle = throttled(clock, len(BLOB) // 600, "08:00-14:01")
     client(serve(ranged), clock=clock, throttle=throttle).download(DIGEST, len(BLOB), Draft(tmp_path).draft)
-    assert 60 - BURST_S <= sum(clock.waits) < 60 + 600 * 65_536 / len(BLOB)  # what came at once is waited for
+    assert 60 - BURST_S <= sum(clock.waits) < 60 + 600 * READ_BYTES / len(BLOB)  # what came at once is waited for
 
 
 def test_download_that_is_held_back_hears_of_news(serve: Serve, tmp_path: Path) -> None:
