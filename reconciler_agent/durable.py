@@ -276,8 +276,17 @@ class Disk:
         Folders, and files that their owner may run, get 0755, other files 0644; a file whose name `is_secret` keeps its
         mode. Links, what the owner may not read yet, and files that have a second name elsewhere stay as they are.
         """
+
+        def give(handle: int, name: str, found: os.stat_result) -> None:
+            mode = 0o755 if stat.S_ISDIR(found.st_mode) or found.st_mode & stat.S_IXUSR else 0o644
+            if stat.S_IMODE(found.st_mode) != mode and not is_secret(name):
+                self.calls.chmod(handle, mode)
+            if self.owner and (found.st_uid, found.st_gid) != self.owner:
+                self.calls.chown(handle, *self.owner)
+
         with faults("take over", path), self._parent(path) as (folder, name):
-            self._take_in(folder, name, is_secret)
+            self._each(folder, name, give)
+            self._each(folder, name, lambda handle, *_: self.calls.fsync(handle))  # the first commits for most of all
 
     def recover(self) -> None:
         """Delete what earlier runs left in staging; call it once, under the lock, before anything else."""
@@ -305,24 +314,18 @@ class Disk:
             self.calls.chown(folder, *self.owner)
         self.calls.fsync(folder)
 
-    def _take_in(self, folder: int, name: str, is_secret: Callable[[str], bool]) -> None:
+    def _each(self, folder: int, name: str, act: Callable[[int, str, os.stat_result], None]) -> None:
+        """What `take_in` is about, each folder after what is in it."""
         kind = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
         if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
             return
         handle = os.open(name, _READ | os.O_NONBLOCK, dir_fd=folder)
         try:
             found = os.fstat(handle)
-            is_folder = stat.S_ISDIR(found.st_mode)
-            if not self.may_read(found) or (found.st_nlink > 1 and not is_folder):
-                return
-            for below in os.scandir(handle) if is_folder else []:
-                self._take_in(handle, below.name, is_secret)
-            mode = 0o755 if is_folder or found.st_mode & stat.S_IXUSR else 0o644
-            if stat.S_IMODE(found.st_mode) != mode and not is_secret(name):
-                self.calls.chmod(handle, mode)
-            if self.owner and (found.st_uid, found.st_gid) != self.owner:
-                self.calls.chown(handle, *self.owner)
-            self.calls.fsync(handle)
+            if self.may_read(found) and (stat.S_ISDIR(found.st_mode) or found.st_nlink == 1):
+                for below in os.scandir(handle) if stat.S_ISDIR(found.st_mode) else []:
+                    self._each(handle, below.name, act)
+                act(handle, name, found)
         finally:
             os.close(handle)
 
