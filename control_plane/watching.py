@@ -37,6 +37,8 @@ TRUST_WARNING: Final = timedelta(days=30)
 CERTIFICATE_WARNING: Final = timedelta(days=21)
 HEAD_WARNING: Final = timedelta(days=7) / 3
 """A third of a head's validity: it should have been renewed six days ago."""
+LISTENS_FIRST: Final = timedelta(minutes=10)
+"""A server that was away itself has heard of nobody: it waits for two reports before it calls a box silent."""
 TRENDS_EVERY: Final = timedelta(hours=1)
 FORK_LASTS: Final = timedelta(hours=1)
 """Two machines that have not spoken in turn for so long are one again."""
@@ -44,10 +46,21 @@ NO_TREND: Final = Trend()
 
 
 class Watch:
-    """Looks at the whole fleet once. `certificate`: the one that this server answers with, if it does so itself."""
+    """Looks at the whole fleet. `certificate`: the one that this server answers with, if it does so itself.
 
-    def __init__(self, pool: Pool, clock: Callable[[], datetime], certificate: Path | None = None) -> None:
+    `listens_since`: since when reports could come; without it, since now.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Callable[[], datetime],
+        certificate: Path | None = None,
+        *,
+        listens_since: datetime | None = None,
+    ) -> None:
         self._pool, self._clock, self._certificate = pool, clock, certificate
+        self._listens_since = listens_since or clock()
         self._trends: dict[SiteId, Trend] = {}
         self._trends_at: datetime | None = None
 
@@ -59,6 +72,9 @@ class Watch:
             document = await library.fleet_document(conn)
             limits = document.alerts if document else None
             firing = await self._of_sites(conn, fleet, limits, now)
+            if now - self._listens_since < LISTENS_FIRST:
+                known = {row.alert.firing.key for row in await alerts.open_alerts(conn)}
+                firing = [one for one in firing if one.kind != "offline" or one.key in known]
             firing += alerts_of_fleet(await self._server(conn, fleet, limits, now), now)
             return await alerts.take(conn, firing, now)
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from control_plane.store.views import SiteView
 from control_plane.web.present import SiteRow, fact, short, site_row
@@ -204,9 +205,11 @@ def _waiting(step: Waiting, words: Words) -> WaitingRow:
 
 
 def _meters(metrics: Metrics, words: Words) -> Iterable[Meter]:
-    for key, percent in (("cpu", metrics.cpu_percent), ("memory", metrics.memory_percent)):
-        if percent is not None:
-            yield _share(words(f"metric.{key}"), percent, "", words)
+    if metrics.cpu_percent is not None:
+        # Of one moment: a busy one is no trouble.
+        yield replace(_share(words("metric.cpu"), metrics.cpu_percent, "", words), high=False)
+    if metrics.memory_percent is not None:
+        yield _share(words("metric.memory"), metrics.memory_percent, "", words)
     if metrics.disk_total_bytes and metrics.disk_free_bytes is not None:
         used = 100 * (1 - metrics.disk_free_bytes / metrics.disk_total_bytes)
         free, total = words.size(metrics.disk_free_bytes), words.size(metrics.disk_total_bytes)

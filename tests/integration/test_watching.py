@@ -32,7 +32,7 @@ async def world(tmp_path: Path, database: str) -> AsyncIterator[World]:
 
 async def look(world: World) -> list[str]:
     """What is open after a look, as `kind subject`."""
-    await Watch(world.opened.pool, world.clock).look()
+    await Watch(world.opened.pool, world.clock, listens_since=world.clock() - HOUR).look()
     return sorted(" ".join(row.alert.firing.key) for row in await rows(world))
 
 
@@ -186,3 +186,15 @@ async def test_two_machines_with_one_identity_are_told(world: World) -> None:
             {"now": world.clock()},
         )
     assert await look(world) == ["two_machines brest"]
+
+
+async def test_server_that_was_away_listens_before_it_calls_boxes_silent(world: World) -> None:
+    await say(world, 1)
+    world.clock.offset += timedelta(hours=2)
+    watch = Watch(world.opened.pool, world.clock)
+    await watch.look()
+    assert "offline brest" not in [" ".join(row.alert.firing.key) for row in await rows(world)]
+    world.clock.offset += timedelta(minutes=11)
+    await watch.look()
+    assert "offline brest" in [" ".join(row.alert.firing.key) for row in await rows(world)]
+    assert "offline brest" in await look(world), "another one that starts now lets it stand"

@@ -413,10 +413,15 @@ async def test_site_shows_what_its_club_owns_and_the_words_of_clubs_stay_words(
     assert "club" in shown.regions and "javascript" not in str(shown.sources)
 
 
+def watch(api: Api) -> Watch:
+    """One that has listened for a while."""
+    return Watch(api.pool, lambda: api.now, listens_since=api.now - timedelta(hours=1))
+
+
 async def test_alerts_say_what_is_so_since_when_and_what_to_do(api: Api) -> None:
     await fleet(api)
     assert "Nothing worries anybody." in (await page(api, "/alerts")).text
-    await Watch(api.pool, lambda: api.now).look()
+    await watch(api).look()
     shown = await page(api, "/alerts")
     assert re.search(r"Offline Critical Rennes FC has sent no report for 3 h\. What to do ?: Call the club", shown.text)
     assert "/sites/rennes" in shown.links
@@ -426,19 +431,19 @@ async def test_alerts_say_what_is_so_since_when_and_what_to_do(api: Api) -> None
 
 async def test_alert_that_cleared_says_how_long_it_lasted(api: Api) -> None:
     _, second = await fleet(api)
-    watch = Watch(api.pool, lambda: api.now)
-    await watch.look()
+    looking = watch(api)
+    await looking.look()
     for sequence in (7, 8):
         api.now += timedelta(minutes=6)
         await api.report("rennes", report(second, sequence=sequence))
-        await watch.look()
+        await looking.look()
     text = (await page(api, "/alerts")).text
     assert re.search(r"Cleared in the last 14 days Offline .* lasted 12 min", text)
 
 
 async def test_programs_read_the_same_alerts(api: Api) -> None:
     await fleet(api)
-    await Watch(api.pool, lambda: api.now).look()
+    await watch(api).look()
     asked = await api.http.get("/v1/alerts", headers=await api.operator("read"))
     (one,) = [alert for alert in asked.json() if alert["kind"] == "offline"]
     assert (one["subject"], one["severity"]) == ("rennes", "critical")
