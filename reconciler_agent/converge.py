@@ -16,6 +16,7 @@ from reconciler_agent.core import attempt
 from reconciler_agent.core.clock import local_day
 from reconciler_agent.core.diff import Changes, Observed, diff, unneeded_content, wanted_content
 from reconciler_agent.core.plan import (
+    AdoptRelease,
     Moment,
     Plan,
     WriteConfiguration,
@@ -164,6 +165,7 @@ class Convergence:
             self._gates.note(manifest, changes)
             planned = self._plan(changes, manifest, gathered)
             gathered.waiting = (*planned.waiting, *_switched_off(changes))
+            self._look_ahead(planned, gathered)
             if not planned.steps or gathered.over:
                 break
             wanted = Wanted(manifest=manifest, today=today, installed=frozenset(observed.sound))
@@ -180,6 +182,15 @@ class Convergence:
             running=gathered.running,
             worked=gathered.worked,
         )
+
+    def _look_ahead(self, planned: Plan, gathered: _Round) -> None:
+        """Say before the window comes what would keep a box that was installed by hand from being adopted in it."""
+        adoption = name(AdoptRelease(before=None))
+        if any(waiting.step == adoption for waiting in planned.waiting):
+            try:
+                self._box.admin.require_root()
+            except AgentError as problem:
+                gathered.failed(adoption, problem)
 
     def _face(self, wanted: ReleaseTarget | None) -> None:
         """Bring what is known of releases up to this manifest and this run."""

@@ -197,6 +197,20 @@ def test_admin_page_without_its_root_stops_the_adoption_with_words(world: AgentW
     assert "ReleaseAdopted" in reasons(world)
 
 
+def test_admin_page_without_its_root_is_told_of_before_the_window_comes(world: AgentWorld) -> None:
+    world.units.environments["neopro-admin"] = {"NEOPRO_DIR": "/home/pi/other"}
+    world.settings = replace(world.settings, admin_url="http://127.0.0.1:9")
+    target = world.central.add_release("2.0.0", NEW)
+    window = ManifestMaintenance(windows=[ManifestWindow(kind="idle", idle_s=3600)])
+    world.central.publish(manifest_of([], target, maintenance=window))
+
+    world.converge()
+
+    message = next(c.message for c in world.central.reports[-1].conditions if c.type == "Degraded")
+    assert "neopro-admin has NEOPRO_DIR=/home/pi/other" in message
+    assert trees(world) == ["2.0.0"], "it is fetched meanwhile"
+
+
 def test_link_of_somebody_else_stops_the_adoption_with_words(world: AgentWorld) -> None:
     (world.root / "server").rename(world.root / "server-by-hand")
     (world.root / "server").symlink_to("server-by-hand")
