@@ -254,7 +254,13 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         news=news.News(supplies, settings.site, clock),
         health=health,
         reporter=Reporter(
-            desk=control_plane, store=store, history=history, clock=clock, run=files.run, report_s=settings.report_s
+            desk=control_plane,
+            store=store,
+            history=history,
+            clock=clock,
+            say=doer.say,
+            run=files.run,
+            report_s=settings.report_s,
         ),
         operations=Operations(_hands(settings, box, gates, outside, configuration_bytes), store, files.run),
         analytics=Analytics(

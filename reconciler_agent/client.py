@@ -188,10 +188,12 @@ class Client:
             raise trouble("enrol this box", answer, self._clock.now()) from None
 
     def report(self, report: StatusReport) -> None:
-        """Hand a report over; it was kept when this returns. Sending the same one again does no harm."""
+        """Hand a report over; it was kept when this returns, once if sent twice. UploadRefused: it never will be."""
         body = msgspec.json.encode(report)
         path, headers = f"/v1/sites/{self._site}/status", {"Content-Type": "application/json"}
         answer = self._call("POST", path, MAX_ERROR_BYTES, headers, content=body)
+        if answer.status in NEVER and media_type(answer.headers) == PROBLEM:
+            raise UploadRefused(f"cannot report: the control plane says: {_detail(answer.body)}")
         self._require("report", answer, 204)
 
     def log(self, operation: DocumentId, packed: bytes) -> None:

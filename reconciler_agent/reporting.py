@@ -2,18 +2,20 @@
 
 import logging
 import random
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Final, Literal, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
 from reconciler_agent import __version__
 from reconciler_agent.core.clock import backoff_s
 from reconciler_agent.core.report import Told, acknowledge
-from reconciler_agent.errors import AccessDenied, AgentError, NetworkTrouble
+from reconciler_agent.errors import AccessDenied, AgentError, NetworkTrouble, UploadRefused
 from reconciler_agent.history import History
 from reconciler_agent.observe import SystemClock
 from reconciler_agent.state import Store
-from schemas.status import RunId, RunningRelease, StatusReport
+from schemas.status import History as Batch
+from schemas.status import Reason, RunId, RunningRelease, StatusReport
 
 WORDS_S: Final = 2.0
 """The least time between two reports about work that goes on."""
@@ -21,6 +23,7 @@ REFUSED_S: Final = 3600.0
 CATCH_UP_S: Final = 5.0
 """Between two reports while more was measured, with nobody taking it, than one of them holds."""
 
+Say = Callable[[Literal["info", "warning", "error"], Reason, str], None]
 log = logging.getLogger("neopro-agent")
 
 
@@ -28,7 +31,7 @@ class Desk(Protocol):
     """Who takes reports."""
 
     def report(self, report: StatusReport) -> None:
-        """Hand a report over; it was kept when this returns."""
+        """Hand a report over; it was kept when this returns. UploadRefused: it will not be taken."""
 
 
 class Content(NamedTuple):
@@ -42,12 +45,17 @@ class Content(NamedTuple):
 
 
 class Reporter:
-    """Makes and sends the reports of one run; a report that could not be sent is made anew when its time has come."""
+    """Makes and sends the reports of one run; a report that could not be sent is made anew when its time has come.
+
+    One that the control plane will never take is followed by one that says nothing of the past. If that is taken, what
+    the other had of the past is given up, and an event says so: no word of yesterday may keep today from being told.
+    """
 
     def __init__(
-        self, *, desk: Desk, store: Store, history: History, clock: SystemClock, run: RunId, report_s: float
+        self, *, desk: Desk, store: Store, history: History, clock: SystemClock, say: Say, run: RunId, report_s: float
     ) -> None:
         self._desk = desk
+        self._say = say
         self._store = store
         self._history = history
         self._clock = clock
@@ -55,6 +63,7 @@ class Reporter:
         self._report_s = report_s
         self._sequence = 0
         self._failures = 0
+        self._refused: StatusReport | None = None
         self._sent: Content | None = None
         self._sent_s = float("-inf")
         self._not_before_s = float("-inf")
@@ -91,23 +100,49 @@ class Reporter:
 
     def _send(self, content: Content) -> AgentError | None:
         report = self._make(content)
+        if self._refused is not None:
+            report = _without_past(report)
         try:
             self._desk.report(report)
-        except (NetworkTrouble, AccessDenied) as problem:
-            self._failures += 1
-            asked_s = problem.retry_after_s if isinstance(problem, NetworkTrouble) else None
-            most_s = self._report_s if isinstance(problem, NetworkTrouble) else REFUSED_S
-            patience_s = backoff_s(self._failures, most_s, random.random(), asked_s)  # noqa: S311 (guards nothing)
-            self._not_before_s = self._clock.monotonic() + patience_s
+        except (NetworkTrouble, AccessDenied, UploadRefused) as problem:
             log.info("%s", problem)
+            if isinstance(problem, UploadRefused) and report != _without_past(report):
+                self._refused = report
+                return self._send(content)
+            if isinstance(problem, UploadRefused):
+                self._refused = None  # it was not for the past
+            self._wait(problem)
             return problem
         self._failures, self._not_before_s = 0, float("-inf")
         self._sent, self._sent_s = content, self._clock.monotonic()
-        self._history.taken(report.history)
+        if self._refused is None:
+            self._forget(report, content.last_event)
+        else:
+            self._give_up(self._refused)
+        return None
+
+    def _wait(self, problem: AgentError) -> None:
+        """Have patience after a report that was not taken."""
+        self._failures += 1
+        asked_s = problem.retry_after_s if isinstance(problem, NetworkTrouble) else None
+        most_s = self._report_s if isinstance(problem, NetworkTrouble) else REFUSED_S
+        patience_s = backoff_s(self._failures, most_s, random.random(), asked_s)  # noqa: S311 (guards nothing)
+        self._not_before_s = self._clock.monotonic() + patience_s
+
+    def _forget(self, taken: StatusReport, last_event: int) -> None:
+        """Forget what the control plane has."""
+        self._history.taken(taken.history)
         state = self._store.state
         if state.events or state.transitions:
-            self._store.keep(replace(state, events=acknowledge(state.events, content.last_event), transitions=[]))
-        return None
+            self._store.keep(replace(state, events=acknowledge(state.events, last_event), transitions=[]))
+
+    def _give_up(self, refused: StatusReport) -> None:
+        """Forget what the control plane will never take, and say so."""
+        self._refused = None
+        self._forget(refused, max((event.number for event in refused.events), default=0))
+        lost = (len(refused.events), len(refused.transitions), len(refused.history.samples))
+        what = "{} events, {} changes of conditions and {} measurements".format(*lost)
+        self._say("warning", "UploadRefused", f"The control plane refused what was kept; lost are {what}.")
 
     def _make(self, content: Content) -> StatusReport:
         """Events that are not on disk (yet) would come again under another number after a cut: they wait."""
@@ -130,3 +165,8 @@ class Reporter:
             history=self._history.batch(),
             events=kept.events if kept is not None else [],
         )
+
+
+def _without_past(report: StatusReport) -> StatusReport:
+    """What a report says of now."""
+    return replace(report, events=[], transitions=[], history=Batch())

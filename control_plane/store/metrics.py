@@ -28,7 +28,7 @@ _FIGURES: Final = sql.SQL(
 )
 _ADD_UP: Final = sql.SQL(
     "insert into {table} as m ({columns}) select site, date_trunc({unit}, at), least({most_s}, sum(span_s)),"
-    " least({most_s}, sum(late_s)), {figures} from {source} group by 1, 2"
+    " least({most_s}, sum(late_s)), {figures} from {source} group by 1, 2 order by 1, 2"
     " on conflict (site, at) do update set"
     " span_s = least({most_s}, m.span_s + excluded.span_s), late_s = least({most_s}, m.late_s + excluded.late_s),"
     " unsure = m.unsure or excluded.unsure,"
@@ -39,6 +39,7 @@ _ADD_UP: Final = sql.SQL(
     " weak_power = coalesce(m.weak_power or excluded.weak_power, m.weak_power, excluded.weak_power),"
     " slowed = coalesce(m.slowed or excluded.slowed, m.slowed, excluded.slowed)"
 )
+"""In order, so that the hours of a site and a day lie on one page, from which they are read together."""
 _COARSER: Final = (("metrics_hours", "hour", 3_600), ("metrics_days", "day", 86_400))
 _ROWS: Final = sql.SQL(
     "json_to_recordset({}) as r (site text, at timestamptz, span_s integer, late_s integer, unsure boolean, cpu real,"

@@ -1,5 +1,6 @@
 """What a box measured while nobody listened: kept across power cuts, handed over in order, once, at the right time."""
 
+import re
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler_agent.app import Agent
+from reconciler_agent.errors import UploadRefused
 from schemas.status import MAX_SAMPLES, StatusReport
 from tests.support.agent_world import AgentWorld, manifest_of
 from tests.support.trust_world import NOW
@@ -159,6 +161,46 @@ def test_damaged_history_is_told_and_costs_nothing_else(world: AgentWorld) -> No
     assert world.conditions()["Synced"] == ("True", "Converged")
     assert "StateDamaged" in [event.reason for event in world.central.reports[-1].events]
     assert not kept(world).exists()
+
+
+def test_word_of_the_past_that_is_never_taken_does_not_keep_the_present_from_being_told(world: AgentWorld) -> None:
+    take = world.central.report
+
+    def refuse_the_past(report: StatusReport) -> None:
+        if any(event.reason == "FirstStart" for event in report.events):
+            raise UploadRefused("cannot report: the control plane says: no such event")
+        take(report)
+
+    world.central.report = refuse_the_past  # type: ignore[method-assign]
+    with world.agent() as agent:
+        world.settle(agent)
+        pass_minutes(world, agent, 12)
+    assert world.conditions()["Synced"] == ("True", "Converged")
+    said = [event for report in world.central.reports for event in report.events]
+    (lost,) = [event for event in said if event.reason == "UploadRefused"]
+    assert re.fullmatch(r"The control plane refused what was kept; lost are [1-9]\d* events, .*\.", lost.message)
+    assert world.central.reports[-1].history.samples, "what comes after is told as ever"
+
+
+def test_report_that_is_refused_as_it_is_waits_and_loses_nothing(world: AgentWorld) -> None:
+    take, refused = world.central.report, []
+
+    def refuse(report: StatusReport) -> None:
+        refused.append(report)
+        raise UploadRefused("cannot report: the control plane says: no")
+
+    world.central.report = refuse  # type: ignore[method-assign]
+    with world.agent() as agent:
+        world.settle(agent)
+        pass_minutes(world, agent, 3)
+        assert len(refused) < 10
+        world.central.report = take  # type: ignore[method-assign]
+        world.clock.sleep(3600)
+        pass_minutes(world, agent, 2)
+    told = {event.reason for report in world.central.reports for event in report.events}
+    assert "FirstStart" in told
+    assert "UploadRefused" not in told
+    assert world.conditions()["Synced"] == ("True", "Converged")
 
 
 def test_site_that_switched_measuring_off_keeps_none(world: AgentWorld) -> None:

@@ -1,4 +1,5 @@
 -- A fleet's memory, made by PostgreSQL itself (tests/support/memory_generator.py says what it holds).
+-- Rows lie as they come in life: a report's minutes together, and the hours of a site and a day.
 -- Parameters: sites, days, commits, minutes_of, now, today (its midnight).
 
 create temp table clubs_made on commit drop as
@@ -44,7 +45,8 @@ insert into metrics_hours
 select site, at, 3600, case when rare then 3600 else 0 end, false, (n + extract(hour from at)::int) %% 100, n %% 100,
     40 + n %% 40, n %% 97, (-50 - n %% 30)::smallint, n %% 3, n %% 50 = 0, false
 from generate_series(%(today)s - least(%(days)s, 90) * interval '1 day', %(today)s - interval '25 hours', interval '1 hour') at,
-    clubs_made;
+    clubs_made
+order by at::date, site, at;
 
 insert into metrics_days
 select site, at, 86400, case when rare then 86400 else 0 end, false, n %% 100, n %% 100, 40 + n %% 40, n %% 97,
@@ -55,7 +57,8 @@ insert into metrics_minutes
 select site, at, 60, case when rare then 60 else 0 end, false, extract(minute from at), n %% 100, 40 + n %% 40, n %% 97,
     (-50 - n %% 30)::smallint, n %% 3, n %% 50 = 0, false
 from generate_series(%(today)s - interval '1 day', %(now)s - interval '1 minute', interval '1 minute') at, clubs_made
-where n <= %(minutes_of)s;
+where n <= %(minutes_of)s
+order by date_bin(interval '5 minutes', at, %(today)s), site, at;
 
 insert into condition_spans (site, type, status, reason, message, since, until, certain, late)
 select site, kind, case when d %% 2 = 0 then 'True' else 'False' end,
