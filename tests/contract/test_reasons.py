@@ -20,6 +20,7 @@ WORDS = {
     "Fetching",
     "Removing",
     "Starting",
+    "Loop",
     "Match",
 }
 HEADERS = {"Authorization", "Range", "Prefer"}
