@@ -30,8 +30,12 @@ def slot_files(version: str, start: str, **more: bytes) -> dict[str, bytes]:
 
 
 def make_slot(slots: Path, version: str, start: str = "", **more: bytes) -> str:
-    """A slot on the disk; its name."""
-    files = slot_files(version, start, **more)
+    """A slot on the disk whose `start.py` is this script; its name."""
+    return lay_slot(slots, version, slot_files(version, start, **more))
+
+
+def lay_slot(slots: Path, version: str, files: Mapping[str, bytes]) -> str:
+    """A slot on the disk with these files; its name."""
     listing = listing_of(files)
     name = f"{version}-{hashlib.sha256(listing).hexdigest()[:8]}"
     for path, data in files.items():
