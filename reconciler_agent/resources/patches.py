@@ -150,17 +150,24 @@ class Patches:
             return None
 
     def _fetch(self, target: ReleaseTarget, ref: PatchRef, base: FileTree, on_bytes: OnBytes | None) -> ReleaseDelta:
+        had_bytes = self._had_bytes(target.tree)
         try:
             delta = self._index(target, ref)
             _require_limits(delta, base)
             self._bring(target, delta, on_bytes)
         except NetworkTrouble as problem:
-            self._failed[ref.index] += 1
+            came = self._had_bytes(target.tree) > had_bytes
+            self._failed[ref.index] = 0 if came else self._failed[ref.index] + 1
             if self._failed[ref.index] < TRIES:
                 raise
             del self._failed[ref.index]
             raise PatchUnusable(f"cannot fetch the patch, {TRIES} times over: {problem}") from problem
         return delta
+
+    def _had_bytes(self, tree: Digest) -> int:
+        """How much of a pack has come."""
+        found = self._disk.stat(_path(self._disk, tree))
+        return found.st_size if found is not None else 0
 
     def _index(self, target: ReleaseTarget, ref: PatchRef) -> ReleaseDelta:
         try:

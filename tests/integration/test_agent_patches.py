@@ -240,6 +240,27 @@ def test_pack_that_broke_off_goes_on_in_the_next_life(pair: Pair) -> None:
     assert pair.told() == []
 
 
+def test_pack_that_breaks_off_again_and_again_is_taken_up_as_long_as_some_of_it_comes(pair: Pair) -> None:
+    had: list[int] = []
+    real = pair.central.download
+
+    def broken(digest: Digest, size_bytes: int, sink: Any, on_bytes: Any = None) -> None:
+        had.append(sink.size_bytes)
+        if len(had) <= 6:
+            sink.write(pair.central.blobs[digest][sink.size_bytes :][:50])
+            raise NetworkTrouble("cannot reach anybody")
+        real(digest, size_bytes, sink, on_bytes)
+
+    pair.central.download = broken  # type: ignore[method-assign]
+    with pair.world.agent() as agent:
+        for _ in range(7):
+            pair.world.settle(agent)
+
+    pair.require_new()
+    assert had == [0, 50, 100, 150, 200, 250, 300]
+    assert pair.told() == []
+
+
 @pytest.mark.parametrize("blob", ["index", "pack"])
 def test_patch_that_never_comes_gives_way_to_whole_files(pair: Pair, blob: str) -> None:
     del pair.central.blobs[pair.new.patches[0].index if blob == "index" else pair.delta.pack]
