@@ -17,6 +17,7 @@ import zstandard
 from cli.errors import CommandFailed
 from cli.output import Advance, Output
 from cli.remote import Remote
+from cli.words import count, size
 from control_plane.core.live import named_by_manifest
 from schemas.dsse import Refused, decode_base64, open_envelope, strict_json
 from schemas.manifest import FileTree, SiteHead, SiteManifest
@@ -63,7 +64,7 @@ class Stick:
 
     def lacks(self, wanted: Sizes) -> dict[Digest, int | None]:
         """Those of the blobs that are not there, or not as large as they are to be."""
-        return {digest: size for digest, size in wanted.items() if not self._has(digest, size)}
+        return {digest: known for digest, known in wanted.items() if not self._has(digest, known)}
 
     def is_sound(self, digest: Digest) -> bool:
         """Whether a blob's bytes are right."""
@@ -145,7 +146,7 @@ def check(stick: Stick) -> Iterator[str]:
             yield f"{site}: its head, its manifest or a listing cannot be read: {problem}"
             continue
         if missing := sorted(stick.lacks(wanted)):
-            yield f"{site}: {len(missing)} files are missing, such as {missing[0]}"
+            yield f"{site}: {count(len(missing), 'file')} missing, such as {missing[0]}"
 
 
 def drop_damaged(stick: Stick) -> list[Digest]:
@@ -180,7 +181,7 @@ class _Bringing:
     def all(self, wanted: Sizes, what: str) -> None:
         """Bring what is missing of these; CommandFailed when there is no room."""
         missing = self._stick.lacks(wanted)
-        digests, known = sorted(missing), sum(size or 0 for size in missing.values())
+        digests, known = sorted(missing), sum(told or 0 for told in missing.values())
         self._require_room(known)
         with self._output.progress(what, known) as advance:
             for start in range(0, len(digests), BATCH):
@@ -192,7 +193,7 @@ class _Bringing:
         free = shutil.disk_usage(self._stick.folder).free
         if size_bytes > free:
             raise CommandFailed(
-                f"cannot bring {size_bytes // 1_000_000} MB to the stick: {free // 1_000_000} MB are free; "
+                f"cannot bring {size(size_bytes)} to the stick: {size(free)} are free; "
                 "--prune makes room, or take a larger one"
             )
 

@@ -8,6 +8,7 @@ from cli.checkout import Checkout
 from cli.errors import CommandFailed
 from cli.flags import Flag
 from cli.output import Output
+from cli.words import count, size
 
 if TYPE_CHECKING:
     from cli.stick import Stick, Written
@@ -55,9 +56,10 @@ def usb(folder: Path, /, *sites: str, prune: Flag = False, check: Flag = False, 
     output.data({"sites": [_data(one) for one in written], "freed_bytes": freed})
     for one in written:
         until = f"{one.head.expires_at:%Y-%m-%d}"
-        output.say(f"{one.site}: {one.files} files, {one.size_bytes / 1e6:.1f} MB brought; be there by {until}")
+        brought = f"{count(one.files, 'file')}, {size(one.size_bytes)}"
+        output.say(f"{one.site}: {brought} brought; be there by {until}")
     if prune:
-        output.say(f"{freed / 1e6:.1f} MB were not needed any more")
+        output.say(f"{size(freed)} were not needed any more")
     output.say("unmount the stick before you pull it")
     return 0
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from reconciler_agent.install.unit import UNIT, UNIT_PATH, unit_text
+from reconciler_agent.settings import STICKS
+from schemas.stick import FOLDER
 from tests.support import trust_world
 from tests.support.booted import Machine, booted, why_not
 from tests.support.patience import wait_for
@@ -15,6 +17,7 @@ WHY_NOT = why_not()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]
 
 PROGRAM = Path(sys.executable).parent / "neopro-agent"
+PLACES = STICKS.split()
 CONF, ROOT, STATE = Path("/etc/neopro/site.conf"), Path("/home/pi/neopro"), Path("/var/lib/neopro-agent")
 SETTINGS = f"""\
 [site]
@@ -67,6 +70,20 @@ def test_agent_is_kept_to_its_folders_and_capabilities(machine: Machine) -> None
     assert {path: can_write(path) for path in (f"{ROOT}/x", f"{STATE}/x", "/etc/neopro/x", "/usr/x", "/home/x")} == {
         f"{ROOT}/x": True, f"{STATE}/x": True, "/etc/neopro/x": False, "/usr/x": False, "/home/x": False,
     }  # fmt: skip
+
+
+def test_stick_that_is_mounted_later_can_be_read_within_the_walls_and_pulled_again(machine: Machine) -> None:
+    machine.run("mount", "--make-rshared", "/")  # as systemd finds it, or makes it, on every machine but a container
+    machine.run("systemctl", "restart", UNIT)
+    process = machine.property(UNIT, "MainPID")
+    for place in PLACES:
+        assert machine.run("mkdir", "-p", f"{place}/STICK").returncode == 0
+        assert machine.run("mount", "-t", "tmpfs", "tmpfs", f"{place}/STICK").returncode == 0
+        machine.run("mkdir", "-p", f"{place}/STICK/{FOLDER}/heads")
+        machine.run("sh", "-c", f"echo hello > {place}/STICK/{FOLDER}/heads/brest.json")
+        read = machine.run("nsenter", "-t", process, "-m", "cat", f"{place}/STICK/{FOLDER}/heads/brest.json")
+        assert read.stdout == "hello\n", (place, read.stderr)
+        assert machine.run("umount", f"{place}/STICK").returncode == 0, "nothing holds it"
 
 
 def test_agent_can_do_within_its_walls_all_that_it_does(machine: Machine) -> None:
