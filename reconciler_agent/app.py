@@ -29,7 +29,7 @@ from reconciler_agent.belongings import Belongings
 from reconciler_agent.box_app import BoxApp
 from reconciler_agent.client import Client
 from reconciler_agent.converge import Convergence
-from reconciler_agent.core.trust import first_state, latest_instant
+from reconciler_agent.core.trust import first_state, is_old, latest_instant
 from reconciler_agent.download import Throttle
 from reconciler_agent.durable import Disk, make_root, take_lock
 from reconciler_agent.errors import SettingsInvalid
@@ -200,7 +200,9 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
     said = load_state(settings, store)
     control_plane, screen, services, clock, throttle, *_ = outside
     sticks = outside.sticks or Sticks(lambda: (), settings.site)
-    supplies = Supplies(control_plane, sticks, lambda: store.state.trust.high_water)
+    supplies = Supplies(
+        control_plane, sticks, lambda claimed: is_old(store.state.trust, claimed, clock.now(), clock.synchronised())
+    )
 
     def configuration_bytes() -> bytes:
         return files.box.read(configuration_file.PATH, configuration_file.MAX_BYTES) or b""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from reconciler_agent.client import HeadAnswer
-from reconciler_agent.core.trust import claims
+from reconciler_agent.core.trust import Claims, claims
 from reconciler_agent.download import Sink
 from reconciler_agent.draft import CHUNK_BYTES, Draft
 from reconciler_agent.durable import Disk
@@ -161,16 +161,16 @@ class Network(Protocol):
 class Supplies:
     """Where news and files come from: the network and the sticks, as one.
 
-    `high_water`: the generation below which a head on a stick is passed over: that is no attack but an old stick.
-    Whatever else is wrong with a head, its verification says. `trouble`: what kept the network from answering last.
+    `is_old`: whether a head on a stick is passed over: that is no attack but an old stick. Whatever else is wrong with
+    a head, its verification says. `trouble`: what kept the network from answering last.
     """
 
     trouble: NetworkTrouble | None = None
 
-    def __init__(self, network: Network, sticks: Sticks, high_water: Callable[[], int]) -> None:
+    def __init__(self, network: Network, sticks: Sticks, is_old: Callable[[Claims], bool]) -> None:
         self._network = network
         self._sticks = sticks
-        self._high_water = high_water
+        self._is_old = is_old
         self._given: set[Digest] = set()
 
     def head(self, etag: str = "", wait_s: float = 0.0) -> HeadAnswer | None:
@@ -210,7 +210,7 @@ class Supplies:
         if digest_of(envelope) in self._given:
             return False
         try:
-            return self._sticks.chosen or claims(envelope).generation >= self._high_water()
+            return self._sticks.chosen or not self._is_old(claims(envelope))
         except TrustRefused:  # the stick was pulled while it was written, or is failing
             return False
 

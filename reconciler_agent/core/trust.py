@@ -91,6 +91,7 @@ class Claims(Struct, frozen=True, kw_only=True):
     root_version: int
     release_list_version: int
     generation: int
+    expires_at: Instant
 
 
 def first_state(provisioned_root: bytes, build_at: datetime) -> TrustState:
@@ -151,8 +152,20 @@ def claims(envelope: bytes) -> Claims:
     with _refusing("the head"):
         head = strict_json(decode_base64(open_envelope(envelope, MAX_HEAD_BYTES).payload), SiteHead)
     return Claims(
-        root_version=head.root_version, release_list_version=head.release_list.version, generation=head.generation
+        root_version=head.root_version,
+        release_list_version=head.release_list.version,
+        generation=head.generation,
+        expires_at=head.expires_at,
     )
+
+
+def is_old(state: TrustState, claimed: Claims, now: datetime, clock_synchronised: bool) -> bool:
+    """Whether a head would be refused for nothing but its age: below the mark, or expired.
+
+    Where old ones lie about without any harm being meant (on a USB stick), they are passed over instead.
+    """
+    latest = latest_instant(state, now, clock_synchronised)
+    return claimed.generation < state.high_water or claimed.expires_at <= latest
 
 
 def accept_root(state: TrustState, envelope: bytes) -> TrustState:

@@ -180,6 +180,16 @@ def test_claims_name_what_to_fetch_before_anything_is_verified() -> None:
     assert (claims.root_version, claims.release_list_version) == (7, 9)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_head_that_is_passed_over_for_its_age_would_have_been_refused(case: Case) -> None:
+    generation = GENERATION + case.step
+    expires_at = NOW - timedelta(seconds=1) if case.expired else NOW + DAY
+    claimed = trust.claims(head(generation=generation, issued_at=NOW - DAY, expires_at=expires_at))
+    passed_over = trust.is_old(settled(), claimed, NOW, case.synchronised)
+    assert passed_over == (case.step < 0 or (case.expired and case.synchronised))
+    assert not (passed_over and case.accepted)
+
+
 # Time
 
 
