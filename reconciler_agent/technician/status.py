@@ -1,5 +1,7 @@
 """What the agent last found, in words for the technician who stands in front of the box."""
 
+from typing import Final
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -8,6 +10,8 @@ from reconciler_agent.state import State
 from schemas.names import SiteId
 from schemas.reasons import REASONS
 from schemas.status import Condition, Difference, Waiting
+
+WAITS: Final = "AwaitingAcceptance"
 
 
 class Description(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -50,7 +54,9 @@ def describe(site: SiteId, state: State | None) -> Description:
 
 def _lines(made: Description) -> list[str]:
     lines = [f"{made.site}: {_verdict(made)}"]
-    if made.accepted_generation is None:
+    if made.accepted_generation is None and WAITS in {c.reason for c in made.conditions}:
+        lines.append("  Nothing is wrong: the box is new, and waits to be let in.")
+    elif made.accepted_generation is None:
         lines.append("  No news was ever accepted: check the network, and the identity in the site's file in Git.")
     else:
         reached = "reached" if made.reached_generation == made.accepted_generation else "not reached yet"
@@ -78,6 +84,8 @@ def _colon(message: str) -> str:
 def _remedies(conditions: list[Condition]) -> list[str]:
     """What to do about each reason that waits for a person, once."""
     reasons = dict.fromkeys(c.reason for c in conditions)
+    if WAITS in reasons:
+        reasons.pop("NoManifest", None)  # what to do about it is the same
     return [f"  do: {REASONS[r].remedy} ({r})" for r in reasons if r in REASONS and REASONS[r].person]
 
 

@@ -28,3 +28,11 @@ def test_what_waits_for_a_person_says_once_what_to_do(reason: str) -> None:
 @pytest.mark.parametrize("reason", [reason for reason, meaning in REASONS.items() if not meaning.person])
 def test_what_passes_by_itself_asks_for_nothing(reason: str) -> None:
     assert told(reason) == []
+
+
+def test_new_box_that_waits_to_be_let_in_is_told_that_alone() -> None:
+    assert told("NoManifest", "AwaitingAcceptance") == told("AwaitingAcceptance")
+    conditions = [Condition(type="Connected", status="False", reason="AwaitingAcceptance", since=NOW)]
+    lines = describe("brest", State(trust=trust_world.provisioned(), told=Told(conditions=conditions))).lines
+    assert "  Nothing is wrong: the box is new, and waits to be let in." in lines
+    assert not [line for line in lines if "check the network" in line]
