@@ -23,6 +23,7 @@ from reconciler_agent.install.target import Target
 from reconciler_agent.observe import SystemClock
 from reconciler_agent.settings import Settings
 from schemas.enrolment import EnrolmentRequest, EnrolmentToken, pin, read_token
+from schemas.names import PublicKeyLine
 
 MODEL: Final = Path("/proc/device-tree/model")
 MAX_FACT: Final = 100
@@ -48,29 +49,32 @@ def enrol(asked: Enrolment, target: Target, say: Callable[[str], None]) -> None:
     settings = written.settings
     identity = make_identity(target.at(settings.key))
     recipient = make_recipient(path_of(target.at(settings.key)))
-    with _client(settings, target) as client:
+    with _client(settings, target, asked.ca) as client:
         root = _fetch_root(client, token)
         _require_same_fleet(settings, target, token, root)
         say(f"trust root {token.root_version} is the one that the token names")
-        request = EnrolmentRequest(
-            secret=token.secret,
-            site=token.site,
-            identity=identity,
-            recipient=recipient,
-            hostname=_printable(socket.gethostname()),
-            model=_model(),
-            agent_version=__version__,
-        )
-        answer = client.enrol(request)
+        answer = client.enrol(_request(token, identity, recipient))
     if target.look(settings.trust).form == "absent" or not _has_run(settings, target):
         _put(target, settings.trust, root)
-    has_conf = target.look(asked.conf).form != "absent"
-    if not has_conf:
+    if not (has_conf := target.look(asked.conf).form != "absent"):
         _put(target, asked.conf, written.text.encode())
     say(f"identity: {identity}")
     say(f"recipient: {recipient}")
     for line in _next_steps(asked, token, answer.state, converted=has_conf and _differs(asked.conf, target, written)):
         say(line)
+
+
+def _request(token: EnrolmentToken, identity: PublicKeyLine, recipient: str) -> EnrolmentRequest:
+    """The keys, and by what a person recognises the box."""
+    return EnrolmentRequest(
+        secret=token.secret,
+        site=token.site,
+        identity=identity,
+        recipient=recipient,
+        hostname=_printable(socket.gethostname()),
+        model=_model(),
+        agent_version=__version__,
+    )
 
 
 def _token(text: str) -> EnrolmentToken:
@@ -85,14 +89,14 @@ def _settled(asked: Enrolment, token: EnrolmentToken, target: Target) -> Written
     return settle_conf(target, asked.conf, {"site": {"id": token.site}, "central": central})
 
 
-def _client(settings: Settings, target: Target) -> Client:
+def _client(settings: Settings, target: Target, ca: Path | None) -> Client:
     clock = SystemClock(settings.clock)
     return Client(
         url=settings.central_url,
         site=settings.site,
         key=load_key(target.at(settings.key)),
         clock=clock,
-        ca=settings.ca,
+        ca=ca or settings.ca,
         floor_at=lambda: None if clock.synchronised() else BUILT_AT,
     )
 
