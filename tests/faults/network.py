@@ -308,6 +308,7 @@ FOREIGN: Final = frozenset(
         "portal: an envelope that ends too soon",
         "length: shorter than it is",
         "length: of nothing",
+        "encoding: a bomb that does not say so",
     }
 )
 """Nobody can tell these from a blob but by its digest."""
