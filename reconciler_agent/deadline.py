@@ -61,7 +61,10 @@ class Backend(httpcore.SyncBackend):
     def connect_tcp(self, *arguments: Any, **options: Any) -> httpcore.NetworkStream:
         """See httpcore."""
         with _uncounted():
-            return _Stream(super().connect_tcp(*arguments, **options))
+            try:
+                return _Stream(super().connect_tcp(*arguments, **options))
+            except UnicodeError:  # what getaddrinfo(3) is not even asked about
+                raise httpcore.ConnectError("no machine can have that name") from None
 
 
 class _Stream(httpcore.NetworkStream):

@@ -142,7 +142,7 @@ def stream(client: httpx.Client, ask: Ask, max_bytes: int | None = None) -> Iter
 
     All of it is over in the time that so many bytes may take; None: whoever reads sees to that.
     """
-    timeout = httpx.Timeout(ask.answer_s, connect=CONNECT_S)
+    timeout = httpx.Timeout(ask.answer_s, connect=min(CONNECT_S, ask.answer_s))
     headers = dict(ask.headers)
     asking_s = ask.answer_s * (1 + len(ask.content or b"") / PACE_BYTES)
     try:

@@ -8,35 +8,27 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pyrage
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from reconciler_agent.app import Agent, Outside, assemble, open_files
-from reconciler_agent.client import Client
 from reconciler_agent.core.report import Round
-from reconciler_agent.download import Throttle
-from reconciler_agent.errors import AgentError
-from reconciler_agent.journal import Journal
-from reconciler_agent.state import Store
 from schemas.manifest import ListRef, ManifestBackup, ManifestOperation
 from schemas.names import Digest, digest_of
 from tests.crash.whole import central_paths, require_club, require_whole
+from tests.faults.boxes import Box
 from tests.faults.faults import FAULTS, MARK
 from tests.faults.wire import Act, Asked, Line, Wire, answer_from, be_honest
 from tests.support import trust_world
-from tests.support.agent_world import AgentWorld, FastClock, application, clip, manifest_of
-from tests.support.hurried_clock import HurriedClock
+from tests.support.agent_world import application, clip, manifest_of
+from tests.support.authority import Authority
 from tests.support.patience import PATIENCE_S, promised
-from tests.support.trust_world import DAY, NOW, SITE
+from tests.support.trust_world import DAY, NOW
 
-KEY: Final = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 RECOVERY: Final = pyrage.x25519.Identity.generate()
 KINDS: Final = (
     "head", "trust", "list", "manifest", "listing", "file", "rest", "report", "log", "backup", "analytics",
@@ -45,7 +37,6 @@ UPLOADS: Final = frozenset({"report", "log", "backup", "analytics"})
 """What they come to does not keep the box from news: it is in the log."""
 ANSWER_S: Final = 0.3
 """How long an answer may take where it is slow on purpose; where it is not, a busy machine must not be taken for it."""
-HURRY: Final = 600.0
 HALF: Final = 100_000
 MAX_KEPT: Final = 200
 """Bytes of what answered in our control plane's place, in any sentence."""
@@ -65,54 +56,6 @@ class Listener(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(record.getMessage())
-
-
-class Hurried(HurriedClock):
-    """The clock of downloads: their quarter of an hour passes in real time, but sooner."""
-
-    def __init__(self, own: FastClock) -> None:
-        super().__init__(HURRY)
-        self._own = own
-
-    def now(self) -> datetime:
-        return self._own.now()
-
-
-class Box(AgentWorld):
-    """A box whose agent speaks to its control plane over a real socket."""
-
-    url = ""
-    ca: Path | None = None
-    answer_s = PATIENCE_S
-
-    @contextmanager
-    def agent(self, *_: Any) -> Iterator[Agent]:
-        self.clock.start_anew()
-        with open_files(self.settings) as files:
-            throttle = Throttle(self.clock)
-            client = Client(
-                url=self.url,
-                site=SITE,
-                key=KEY,
-                clock=Hurried(self.clock),
-                ca=self.ca,
-                answer_s=self.answer_s,
-                throttle=throttle,
-            )
-            journal = Journal([str(self.folder / "journalctl")], within_s=PATIENCE_S)
-            try:
-                outside = Outside(client, self.tv, self.units, self.clock, throttle, journal)
-                yield assemble(self.settings, files, Store(files.state), outside)
-            finally:
-                client.close()
-
-    def settle(self, agent: Agent) -> Round:
-        """As `neopro-agent once` does."""
-        try:
-            answer = agent.control_plane.head()
-        except AgentError as problem:
-            return agent.loop.settle(None, problem)
-        return agent.loop.settle(answer.envelope if answer is not None else None)
 
 
 class Update:
@@ -207,11 +150,7 @@ class Update:
 
     def try_point(self, fault: str, kind: str) -> None:
         """Let every request of that kind go wrong, look, let all go well, and look again."""
-        self.points += 1
-        self.reset()
-        act = FAULTS[fault]
-        self.listener.lines.clear()
-        met: list[Asked] = []
+        act, met = FAULTS[fault], list[Asked]()
 
         def meet(line: Line) -> None:
             if self.kind_of(line.asked) != kind:
@@ -221,16 +160,40 @@ class Update:
                 line.last = True
                 act(line)
 
-        try:
-            slow = fault.startswith(("silence", "drip", "flood", "length: in chunks with endless"))
+        slow = fault.startswith(("silence", "drip", "flood", "length: in chunks with endless"))
+        with self._counted(f"{kind}: {fault}"):
             found = self._live(meet, promised(ANSWER_S) if slow else PATIENCE_S)
             self._require_named(found, fault, kind, bool(met))
-            self._require_playable()
-            self._require_quiet_words(found)
-            self._live(be_honest)
-            self._require_converged()
+            self._require_sound(found)
+
+    def try_connections(self, name: str, unwell: Callable[[Wire, Box], AbstractContextManager[None]]) -> None:
+        """The same with every connection; nothing gets through, so nothing is changed."""
+        with self._counted(name):
+            before = self.box.contents()
+            with unwell(self.wire, self.box):
+                found = self._live(be_honest, promised(ANSWER_S))
+            told = {c.type: (c.status, c.reason) for c in self.told.conditions}
+            assert (told["Connected"], found.failures) == (("False", "NetworkTrouble"), []), told
+            assert self.box.contents() == before, "something was changed"
+            self._require_sound(found)
+
+    @contextmanager
+    def _counted(self, what: str) -> Iterator[None]:
+        """One point."""
+        self.points += 1
+        self.reset()
+        self.listener.lines.clear()
+        try:
+            yield
         except Exception as problem:  # noqa: BLE001 (whatever it is, it is counted)
-            self.failures.append(f"{kind}: {fault}: {type(problem).__name__}: {problem}"[:1500])
+            self.failures.append(f"{what}: {type(problem).__name__}: {problem}"[:1500])
+
+    def _require_sound(self, found: Round) -> None:
+        """It plays, little was said, and all is well when the network is."""
+        self._require_playable()
+        self._require_quiet_words(found)
+        self._live(be_honest)
+        self._require_converged()
 
     def _live(self, act: Act, answer_s: float = PATIENCE_S) -> Round:
         """One life of an agent."""
@@ -336,13 +299,16 @@ def _status(name: str) -> int:
 
 
 @contextmanager
-def update() -> Iterator[Update]:
+def update(tls: bool = False) -> Iterator[Update]:
     """An update in memory, its control plane, and its log."""
     memory = Path("/dev/shm")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(dir=memory if memory.is_dir() else None)))
         box = Box(folder / "template")
-        wire = stack.enter_context(Wire(lambda asked: answer_from(box.central, asked)).serving())
+        authority = Authority(folder, "own") if tls else None
+        box.ca = authority.ca_file if authority is not None else None
+        context = authority.server_context() if authority is not None else None
+        wire = stack.enter_context(Wire(lambda asked: answer_from(box.central, asked), context).serving())
         made = Update(folder, box, wire)
         logger = logging.getLogger()
         level = logger.level

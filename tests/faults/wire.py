@@ -119,14 +119,14 @@ def be_honest(line: Line) -> None:
 
 
 class Wire:
-    """Serves `answer` on loopback; `act` may be replaced at any time. `asked`: every request so far."""
+    """Serves `answer` on loopback; `act` and `tls` may be replaced at any time. `asked`: every request so far."""
 
     def __init__(self, answer: Callable[[Asked], Reply], tls: ssl.SSLContext | None = None) -> None:
         self.act: Act = be_honest
         self.on_connect: Callable[[socket.socket], bool] = lambda _: True
         self.asked: list[Asked] = []
         self.over = threading.Event()
-        self._answer, self._tls = answer, tls
+        self._answer, self.tls = answer, tls
         self._server = _Server(self)
         self.port: int = self._server.server_address[1]
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
@@ -148,7 +148,7 @@ class Wire:
         if not self.on_connect(plain):
             return
         with suppress(OSError):
-            connection = self._tls.wrap_socket(plain, server_side=True) if self._tls else plain
+            connection = self.tls.wrap_socket(plain, server_side=True) if self.tls else plain
             with connection.makefile("rb") as reader:
                 while (asked := _read(reader)) is not None:
                     self.asked.append(asked)
@@ -224,7 +224,7 @@ def _give(central: Central, asked: Asked) -> Reply:
         return _head(central, asked)
     elif kind == "blobs":
         found = central.blobs.get(name)
-        return MISSING if found is None else _part(found, asked.headers.get("range"))
+        return MISSING if found is None else part_of(found, asked.headers.get("range"))
     documents = central.roots if kind == "trust" else central.lists
     found = documents.get(int(name))
     return MISSING if found is None else Reply(200, JSON, found)
@@ -238,7 +238,8 @@ def _head(central: Central, asked: Asked) -> Reply:
     return Reply(200, JSON | tag, central.envelope)
 
 
-def _part(blob: bytes, wanted: str | None) -> Reply:
+def part_of(blob: bytes, wanted: str | None) -> Reply:
+    """A blob, or the end of it that was asked for."""
     plain = {"Content-Type": "application/octet-stream"}
     if wanted is None:
         return Reply(200, plain, blob)
