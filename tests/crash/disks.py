@@ -130,8 +130,12 @@ class Strict:
     def __init__(self, folder: Path) -> None:
         self.root = folder / "strict"
         self.empty = pickle.dumps({"": Folder(0o755, {})})
+        self._forget()
+
+    def _forget(self) -> None:
         self._kept: dict[int, Node] = {}
         self._files: dict[int, int] = {}
+        self._lost: set[int] = set()
         self._count = 0
 
     @contextmanager
@@ -140,10 +144,24 @@ class Strict:
         shutil.rmtree(self.root, ignore_errors=True)
         for path, node in pickle.loads(disk).items():
             _make(self.root / path, node)
-        self._kept, self._files = {}, {}
+        self._forget()
         self._keep_all()
         yield
         self._keep_all()
+
+    def state(self) -> bytes:
+        """What a process knows of it, for another one to `go_on` with."""
+        return pickle.dumps((self._kept, self._files, self._lost, self._count))
+
+    def go_on(self, state: bytes) -> None:
+        """As where another process ended."""
+        self._kept, self._files, self._lost, self._count = pickle.loads(state)
+
+    def lose(self, handle: int) -> None:
+        """An fsync failed: what was written to a file until now never gets there, whatever is asked for later."""
+        found = os.fstat(handle)
+        if stat.S_ISREG(found.st_mode):
+            self._lost.add(self._file(found.st_ino))
 
     def copy(self) -> bytes:
         """What is kept, by path, from the top."""
@@ -185,7 +203,11 @@ class Strict:
             calls.symlink(target, name, dir_fd=dir_fd)
             self._files.pop(os.lstat(name, dir_fd=dir_fd).st_ino, None)
 
-        return calls._replace(fsync=fsync, create=create, mkdir=mkdir, symlink=symlink)
+        def truncate(handle: int, size: int) -> None:
+            calls.truncate(handle, size)
+            self._lost.discard(self._file(os.fstat(handle).st_ino))
+
+        return calls._replace(fsync=fsync, create=create, truncate=truncate, mkdir=mkdir, symlink=symlink)
 
     def before_call(self) -> None:
         """Nothing happens that was not asked for."""
@@ -210,7 +232,8 @@ class Strict:
 
     def _keep_file(self, path: Path) -> None:
         found = path.stat()
-        self._kept[self._file(found.st_ino)] = File(stat.S_IMODE(found.st_mode), path.read_bytes())
+        if self._file(found.st_ino) not in self._lost:
+            self._kept[self._file(found.st_ino)] = File(stat.S_IMODE(found.st_mode), path.read_bytes())
 
     def _keep_folder(self, path: Path) -> None:
         names: dict[str, int] = {}
