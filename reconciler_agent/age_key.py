@@ -5,8 +5,9 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from reconciler_agent.durable import Disk, make_root
+from reconciler_agent.durable import Disk
 from reconciler_agent.errors import BackupUnreadable, SettingsInvalid
+from reconciler_agent.roots import make_root
 
 if TYPE_CHECKING:
     import pyrage

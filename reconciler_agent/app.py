@@ -6,7 +6,7 @@ import pwd
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Protocol
@@ -31,8 +31,8 @@ from reconciler_agent.client import Client
 from reconciler_agent.converge import Convergence
 from reconciler_agent.core.trust import first_state, is_old, latest_instant
 from reconciler_agent.download import Throttle
-from reconciler_agent.durable import Disk, make_root, take_lock
-from reconciler_agent.errors import SettingsInvalid
+from reconciler_agent.durable import Disk
+from reconciler_agent.errors import AgentError, SettingsInvalid
 from reconciler_agent.gate import Gatekeeper
 from reconciler_agent.history import History
 from reconciler_agent.journal import Journal
@@ -50,6 +50,7 @@ from reconciler_agent.resources.content import Content, Source
 from reconciler_agent.resources.downloads import Downloads
 from reconciler_agent.resources.release import Releases
 from reconciler_agent.resources.slots import PRIVATE, Slots, own_slot
+from reconciler_agent.roots import make_root, take_lock
 from reconciler_agent.self_test import Examined
 from reconciler_agent.self_update import Reach, SelfUpdate
 from reconciler_agent.services import ServiceManager, SupervisorSocket
@@ -184,15 +185,24 @@ def open_files(settings: Settings, calls: Calls = SYSTEM, slot: Path | None = No
         stack.callback(state.close)
         box = Disk(settings.root, BOX_PRIVATE, run, owner=owner, calls=calls)
         stack.callback(box.close)
-        state.recover()
-        box.recover()
         if slot is None:
+            _take_up(state, box)
             yield Files(box=box, state=state, run=run)
             return
         slots = Disk(slot.parent, PRIVATE, run, calls=calls)
         stack.callback(slots.close)
-        slots.recover()
+        _take_up(state, box, slots)
         yield Files(box=box, state=state, run=run, slots=slots, slot=slot.name)
+
+
+def _take_up(*disks: Disk) -> None:
+    """Delete what an earlier run left; if it was cut off, sync what it may not have got to. A fault is met again."""
+    left = [disk.recover() for disk in disks]
+    if any(left):
+        for disk in disks:
+            disk.settled = False
+            with suppress(AgentError):
+                disk.settle()
 
 
 def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -> Agent:
@@ -216,6 +226,7 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
     )
     content = Content(files.box, supplies)
     box = steps.Box(
+        disk=files.box,
         content=content,
         downloads=Downloads(content, settings.downloads),
         configuration=configuration.Configuration(files.box, screen, clock),

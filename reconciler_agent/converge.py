@@ -153,6 +153,7 @@ class Convergence:
         self._throttle.obey(manifest.bandwidth, self._gates.zone(manifest))
         self._face(manifest.release)
         gathered = _Round()
+        self._settle(gathered)
         changes = Changes()
         stopped = self._stopped(manifest.release, gathered) if check_services else ()
         self._steps.watch_held(self._box.releases.observe().active if self._store.state.releases.held else None)
@@ -191,6 +192,13 @@ class Convergence:
                 self._box.admin.require_root()
             except AgentError as problem:
                 gathered.failed(adoption, problem)
+
+    def _settle(self, gathered: _Round) -> None:
+        """What is seen on the box is to be what is on its disk; while it may not be, nothing is reached."""
+        try:
+            self._box.disk.settle()
+        except AgentError as problem:
+            gathered.failed("disk", problem)
 
     def _face(self, wanted: ReleaseTarget | None) -> None:
         """Bring what is known of releases up to this manifest and this run."""

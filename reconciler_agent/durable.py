@@ -9,7 +9,6 @@ applications may write there. Every call that changes the file system goes throu
 process at any of them. OSErrors leave as DiskFull or DiskFault; a missing file is `None`, no error.
 """
 
-import fcntl
 import hashlib
 import os
 import stat
@@ -19,42 +18,13 @@ from pathlib import Path
 from typing import Final
 
 from reconciler_agent.draft import CHUNK_BYTES, Draft
-from reconciler_agent.errors import AgentError, AlreadyRunning, DiskFault, DiskFull
+from reconciler_agent.errors import AgentError, DiskFault, DiskFull
 from reconciler_agent.system_calls import SYSTEM, Calls, MissingIsNone, Owner, faults
 from schemas.names import Digest
 
 RESERVE_SHARE: Final = 0.1
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FOLDER: Final = _READ | os.O_DIRECTORY
-
-
-def make_root(folder: Path, mode: int, calls: Calls = SYSTEM) -> None:
-    """Make a folder that a `Disk` is to be opened on, and those above it, where they are missing."""
-    if folder.is_dir():
-        return
-    make_root(folder.parent, 0o755, calls)
-    with faults("make folder", str(folder)):
-        calls.mkdir(folder, mode)
-        above = os.open(folder.parent, _FOLDER & ~os.O_NOFOLLOW)
-        try:
-            calls.fsync(above)
-        finally:
-            os.close(above)
-
-
-def take_lock(folder: Path) -> int:
-    """The handle that holds `folder` for this process; AlreadyRunning when another has it. The kernel frees it.
-
-    The folder itself is locked: a file for it could be damaged or replaced.
-    """
-    with faults("lock", str(folder)):
-        handle = os.open(folder, _FOLDER & ~os.O_NOFOLLOW)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            raise AlreadyRunning(f"cannot lock {folder}: another agent runs on it; stop that one first") from None
-    return handle
 
 
 class Disk:
@@ -73,12 +43,15 @@ class Disk:
         self._run = run
         self._staging = _join(private, "staging")
         self._count = 0
+        self.settled = True
         with faults("open", str(root)):
             self._root = os.open(root, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
 
     def close(self) -> None:
-        """Let go of the root, leaving nothing in staging."""
-        if self._count:
+        """Let go of the root, leaving nothing in staging but, where not all could be synced, the mark of that."""
+        with suppress(AgentError):
+            self.settle()
+        if self._count and self.settled:
             self._drop(f"{self._staging}/{self._run}")
         os.close(self._root)
 
@@ -176,6 +149,7 @@ class Disk:
 
     def make_folder(self, path: str, mode: int = 0o755) -> None:
         """Make a folder and those above it that are missing, durably; nothing is written when it is there."""
+        self.settle()
         with faults("make folder", path):
             parts = _parts(path)
             for end, _ in enumerate(parts, start=1):
@@ -209,6 +183,7 @@ class Disk:
 
         With `resume` what an earlier run left is taken up: hashed again, written on from its end.
         """
+        self.settle()
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | (0 if resume else os.O_EXCL)
         with faults("create", path), self._parent(path) as (folder, name):
             draft = Draft(self.calls.create(name, flags, 0o600, dir_fd=folder), path, self.owner, self.calls)
@@ -221,7 +196,7 @@ class Disk:
         self.make_folder(path.rpartition("/")[0])
         with faults("install", path), self._parent(staged) as (source, name), self._parent(path) as (target, final):
             self.calls.rename(name, final, src_dir_fd=source, dst_dir_fd=target)
-            self.calls.fsync(target)
+            self._sync(target)
 
     def exchange(self, a: str, b: str) -> None:
         """Let two existing files (or folders) change places in one step, durably (renameat2, RENAME_EXCHANGE).
@@ -233,8 +208,8 @@ class Disk:
         """
         with faults("exchange", b), self._parent(a) as (folder_a, name_a), self._parent(b) as (folder_b, name_b):
             self.calls.exchange(folder_a, name_a, folder_b, name_b)
-            self.calls.fsync(folder_b)
-            self.calls.fsync(folder_a)
+            self._sync(folder_b)
+            self._sync(folder_a)
 
     def symlink(self, target: str, path: str) -> None:
         """A link at `path` to `target`, in the place of what was there (never of a folder), in one step, durably."""
@@ -250,13 +225,21 @@ class Disk:
         staged = self.staged_name()
         with faults("remove", path), self._parent(path) as (folder, name), self._parent(staged) as (trash, final):
             self.calls.rename(name, final, src_dir_fd=folder, dst_dir_fd=trash)
-            self.calls.fsync(folder)
+            self._sync(folder)
         self._drop(staged)
 
     def sync_tree(self, path: str) -> None:
-        """fsync every file and folder of a tree, bottom-up; its folders get the owner that its files have."""
-        with faults("sync", path), self.folder(path) as top:
-            self._sync_folder(top)
+        """fsync every file and folder of a tree, bottom-up; its folders get the owner that its files have.
+
+        A tree of which that fails is taken away: what its files seem to have need not be on the disk, ever.
+        """
+        try:
+            with faults("sync", path), self.folder(path) as top:
+                self._sync_folder(top)
+        except AgentError:
+            with suppress(AgentError):
+                self.remove(path)
+            raise
 
     def open_up(self, path: str, mode: int) -> None:
         """Give a file or a folder this mode and the owner of ours, durably."""
@@ -288,11 +271,22 @@ class Disk:
             self._each(folder, name, give)
             self._each(folder, name, lambda handle, *_: self.calls.fsync(handle))  # the first commits for most of all
 
-    def recover(self) -> None:
-        """Delete what earlier runs left in staging; call it once, under the lock, before anything else."""
-        for run in self.names(self._staging):
-            if run != self._run:
-                self._drop(f"{self._staging}/{run}")
+    def recover(self) -> bool:
+        """Delete what earlier runs left in staging; call it once, under the lock, before anything else.
+
+        Whether there was something: a run that was cut off may have renamed what it did not get to sync.
+        """
+        found = [run for run in self.names(self._staging) if run != self._run]
+        for run in found:
+            self._drop(f"{self._staging}/{run}")
+        return bool(found)
+
+    def settle(self) -> None:
+        """Sync all there is, if the sync of a folder failed: what was renamed there looks as if it were durable."""
+        if not self.settled:
+            with faults("sync", str(self.root)):
+                self.calls.sync_all(self._root)
+            self.settled = True
 
     def forget(self) -> None:
         """Delete the private folder, for a root that is written to but once."""
@@ -343,7 +337,7 @@ class Disk:
                 with self._parent(staged) as (source, temporary):
                     self._make_here(source, temporary, mode, self.owner)
                     self.calls.rename(temporary, name, src_dir_fd=source, dst_dir_fd=folder)
-            self.calls.fsync(folder)
+            self._sync(folder)
 
     def _make_here(self, folder: int, name: str, mode: int, owner: Owner | None) -> None:
         self.calls.mkdir(name, mode, dir_fd=folder)
@@ -352,9 +346,15 @@ class Disk:
             self.calls.chmod(made, mode)
             if owner:
                 self.calls.chown(made, *owner)
-            self.calls.fsync(made)
+            self._sync(made)
         finally:
             os.close(made)
+
+    def _sync(self, folder: int) -> None:
+        """Make what was done in a folder durable; when this fails, nothing else is changed before all is (`settle`)."""
+        before, self.settled = self.settled, False
+        self.calls.fsync(folder)
+        self.settled = before
 
     def _drop(self, path: str) -> None:
         """Delete what nobody refers to any more; a fault here costs only room and is found by the next recovery."""

@@ -185,6 +185,8 @@ class Loop:
         trust = pass_time(state.trust, now_s - self._passed_s, clock.now(), clock.synchronised())
         self._passed_s = now_s
         self._store.hold(replace(state, trust=trust))
+        if self._store.kept is None:  # of what was not written again nothing may be told
+            self._store.checkpoint()
 
     def _hear(self, envelope: bytes | None) -> Failure | None:
         """Take a head that was not taken yet; what kept us from it if that was the network."""

@@ -140,7 +140,8 @@ class Store:
             if state is None:
                 damaged.append(name)
                 continue
-            self._serial, self._written, self.state = serial, None if left_out else state, state
+            self._serial, self.state = serial, state
+            self._written = state if self._disk.settled and not left_out else None
             self._bodies = {kept: bytes_ for _, kept, bytes_ in found if kept not in damaged}
             return Loaded(state=state, damaged=tuple(damaged), left_out=left_out)
         return Loaded(state=None, damaged=tuple(damaged))
@@ -172,6 +173,7 @@ class Store:
 
     def settle(self) -> None:
         """Bring the older copy up to date; nothing is written when it is."""
+        self._disk.settle()
         newest = self._bodies.get(self._name(self._serial))
         if newest is not None and self._bodies.get(self._name(self._serial + 1)) != newest:
             self._write(newest)

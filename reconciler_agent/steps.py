@@ -31,6 +31,7 @@ from reconciler_agent.core.plan import (
 from reconciler_agent.core.report import enqueue, numbered
 from reconciler_agent.core.screen import Notice, ScreenState
 from reconciler_agent.core.trust import require_release_allowed
+from reconciler_agent.durable import Disk
 from reconciler_agent.errors import AgentError, DiskFault, DiskFull, ServiceFailed
 from reconciler_agent.observe import Health, SystemClock
 from reconciler_agent.resources.access import Access
@@ -66,6 +67,7 @@ class Screen(Protocol):
 class Box(NamedTuple):
     """The parts of the box that steps act on."""
 
+    disk: Disk
     content: Content
     downloads: Downloads
     configuration: Configuration

@@ -37,6 +37,13 @@ def _allocate(handle: int, size_bytes: int) -> None:
             raise OSError(code, os.strerror(code))
 
 
+def _sync_all(handle: int) -> None:
+    """syncfs(2): everything of the file system that holds this file is on the disk when it returns."""
+    if _libc.syncfs(handle):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
 class Calls(NamedTuple):
     """Every system call with which the agent changes the file system; tests wrap them to die before or after one."""
 
@@ -47,6 +54,7 @@ class Calls(NamedTuple):
     chmod: Callable[[int, int], None] = os.fchmod
     chown: Callable[[int, int, int], None] = os.fchown
     fsync: Callable[[int], None] = os.fsync
+    sync_all: Callable[[int], None] = _sync_all
     mkdir: Callable[..., None] = os.mkdir
     rename: Callable[..., None] = os.rename
     exchange: Callable[[int, str, int, str], None] = _exchange

@@ -207,7 +207,13 @@ class Strict:
             calls.truncate(handle, size)
             self._lost.discard(self._file(os.fstat(handle).st_ino))
 
-        return calls._replace(fsync=fsync, create=create, truncate=truncate, mkdir=mkdir, symlink=symlink)
+        def sync_all(handle: int) -> None:
+            calls.sync_all(handle)
+            self._keep_all()
+
+        return calls._replace(
+            fsync=fsync, sync_all=sync_all, create=create, truncate=truncate, mkdir=mkdir, symlink=symlink
+        )
 
     def before_call(self) -> None:
         """Nothing happens that was not asked for."""

@@ -24,7 +24,7 @@ TAKES_ROOM: Final = frozenset({"create", "write", "allocate", "mkdir", "rename",
 """What a full disk refuses; what gives room back goes on."""
 MAKES_FILES: Final = frozenset({"create", "mkdir", "symlink"})
 """What a disk without a free inode refuses."""
-DISK_ERRORS: Final = frozenset({"write", "fsync", "truncate", "rename", "exchange"})
+DISK_ERRORS: Final = frozenset({"write", "fsync", "sync_all", "truncate", "rename", "exchange"})
 
 READS_OF_A_COPY: Final = 2
 """Its bytes, and its end."""
@@ -49,7 +49,7 @@ KINDS: Final[dict[str, Kind]] = {
     "ENOSPC": Kind(errno.ENOSPC, TAKES_ROOM),
     "ENOSPC for inodes": Kind(errno.ENOSPC, MAKES_FILES),
     "EIO": Kind(errno.EIO, DISK_ERRORS),
-    "EROFS": Kind(errno.EROFS, frozenset(Calls._fields) - {"fsync"}),
+    "EROFS": Kind(errno.EROFS, frozenset(Calls._fields) - {"fsync", "sync_all"}),
     "short write": Kind(0, frozenset({"write"})),
     "EIO on read": Kind(errno.EIO, frozenset({"read"})),
 }

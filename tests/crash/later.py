@@ -1,4 +1,4 @@
-"""The power goes later: an agent is killed, or one fsync fails, it starts anew and goes on, and only then the power goes.
+"""The power goes later: an agent is killed, or an fsync fails, it starts anew and goes on, and then the power goes.
 
 What an agent finds under a name on a machine that runs need not be on its disk. The disk is the `strict` model, and of
 a file whose fsync failed nothing gets there: Linux takes its pages for written, and another fsync finds nothing to do.
@@ -20,7 +20,7 @@ from tests.crash.scenario import Scenario
 from tests.crash.told import Told
 from tests.crash.trial import WRONG, problem
 
-KINDS = ("killed", "failed fsync")
+TROUBLES = ("killed", "failed fsync")
 
 
 class Trouble(NamedTuple):

@@ -11,6 +11,7 @@ from tests.crash.disks import KERNELS, why_no_ext4
 from tests.crash.faults import KINDS, Faults
 from tests.crash.full import FILL, Full
 from tests.crash.kills import Kill, Kills
+from tests.crash.later import TROUBLES, Later
 from tests.crash.lives import (
     LIVES,
     RECOVERIES,
@@ -111,6 +112,18 @@ def recoveries(tried: Power, cuts: Sequence[Cut]) -> Iterator[Cut]:
         yield from tried.record(cut, wanted=lambda: chance.random() < share)
 
 
+def later(kind: type[Scenario], pace: Pace, found: Found) -> Row:
+    """Trouble, another life, and the power cut only then."""
+    counts = []
+    for trouble in TROUBLES:
+        with workshop() as folder:
+            tried = Later(kind(folder), trouble, folder)
+            points = tried.points()
+            _try(tried, points, pace, found)
+            counts.append(len(points))
+    return Row(kind.name, tuple(counts))
+
+
 def failing(kind: type[Scenario], pace: Pace, found: Found) -> Row:
     """Every fault of every kind."""
     counts = []
@@ -180,6 +193,7 @@ SUITES: Final = (
         0.7,
     ),
     Suite("seeded bugs", ("bug", KILLS, *KERNELS), _seeded(), 0.5),
+    Suite("power cuts after trouble", ("life", *TROUBLES), _lives(later, LIVES), 0.6),
     Suite("failing disk", ("life", *KINDS), _lives(failing, FAILING), 1.5),
     Suite("full disk", ("life", *(f"no {of}" for of in FILL)), _lives(full, FAILING), 1.0, why_no_ext4),
     Suite("broken files", ("life", "files", "points"), _lives(broken, BROKEN), 0.2),

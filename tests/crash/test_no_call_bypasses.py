@@ -33,6 +33,7 @@ CALLS = {
     "lchown": "chown",
     "fsync": "fsync",
     "fdatasync": "fsync",
+    "syncfs": "sync_all",
     "mkdir": "mkdir",
     "mkdirat": "mkdir",
     "rename": "rename",

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from tests.crash.disks import KERNELS
-from tests.crash.lives import LIVES, Operated
+from tests.crash.later import TROUBLES, Later
+from tests.crash.lives import LIVES, FirstInstall, Operated
 from tests.crash.power import Power
 from tests.crash.scenario import Scenario
 from tests.crash.suites import kernels
@@ -42,4 +43,18 @@ def look_at_some(kind: type[Scenario], kernel: str, capsys: pytest.CaptureFixtur
     with capsys.disabled():
         print(f"\n{kind.name}: {len(chosen)} power cuts of {tried.calls} calls, {kernel}, {len(failures)} failures")
     assert chosen
+    assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_power_cut_after_trouble_and_another_life_keeps_what_was_told(
+    trouble: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with workshop() as folder:
+        tried = Later(FirstInstall(folder), trouble, folder)
+        points = tried.points()
+        chosen = [points[0], *random.Random(SEED).sample(points, SAMPLE)]
+        failures = [*filter(None, look_at_all(tried, chosen))]
+    with capsys.disabled():
+        print(f"\n{FirstInstall.name}: {trouble}: {len(chosen)} of {len(points)} points, {len(failures)} failures")
     assert not failures, "\n".join(failures)

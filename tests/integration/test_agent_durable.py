@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from reconciler_agent.durable import Disk, take_lock
+from reconciler_agent.durable import Disk
 from reconciler_agent.errors import AlreadyRunning, DigestMismatch, DiskFault, DiskFull
+from reconciler_agent.roots import make_root, take_lock
 from reconciler_agent.system_calls import SYSTEM, Calls, Owner
 from schemas.names import digest_of
 
@@ -291,7 +293,7 @@ def test_files_and_folders_of_the_box_get_its_owner(root: Path) -> None:
 
 def test_second_agent_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from reconciler_agent.durable import take_lock;"
+        "import sys; from pathlib import Path; from reconciler_agent.roots import take_lock;"
         "take_lock(Path(sys.argv[1])); print('has it', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
@@ -302,3 +304,81 @@ def test_second_agent_is_refused_until_the_first_is_gone(tmp_path: Path) -> None
             take_lock(tmp_path)
         first.kill()
     os.close(take_lock(tmp_path))
+
+
+class FailingFolders:
+    """Syncing a folder fails once; whether the whole disk was synced since."""
+
+    def __init__(self) -> None:
+        self.failing = False
+        self.synced = 0
+        self.calls = SYSTEM._replace(fsync=self._fsync, sync_all=self._sync_all)
+
+    def _fsync(self, handle: int) -> None:
+        if self.failing and stat.S_ISDIR(os.fstat(handle).st_mode):
+            self.failing = False
+            raise OSError(errno.EIO, "as the test has it")
+        SYSTEM.fsync(handle)
+
+    def _sync_all(self, handle: int) -> None:
+        self.synced += 1
+        SYSTEM.sync_all(handle)
+
+
+def test_nothing_is_changed_after_a_name_that_was_not_synced_before_all_is(root: Path) -> None:
+    folders = FailingFolders()
+    disk = opened(root, folders.calls)
+    staged = disk.stage(b"1")
+    folders.failing = True
+
+    with pytest.raises(DiskFault):
+        disk.install(staged, "data/x")
+    assert (root / "data/x").read_bytes() == b"1"
+    assert not disk.settled
+
+    disk.write_file("data/y", b"2")
+
+    assert folders.synced == 1
+    assert disk.settled
+
+
+def test_tree_of_which_a_sync_failed_is_taken_away(root: Path) -> None:
+    handles = []
+
+    def fail_once(handle: int) -> None:
+        if not handles:
+            handles.append(handle)
+            raise OSError(errno.EIO, "as the test has it")
+        SYSTEM.fsync(handle)
+
+    disk = opened(root, SYSTEM._replace(fsync=fail_once))
+    (root / "data/agent/partial/tree").mkdir(parents=True)
+    (root / "data/agent/partial/tree/file").write_bytes(b"which the disk may never get")
+
+    with pytest.raises(DiskFault):
+        disk.sync_tree("data/agent/partial/tree")
+
+    assert not (root / "data/agent/partial/tree").exists()
+
+
+@pytest.mark.parametrize(("inside", "synced"), [((), 1), (("state-a",), 0)])
+def test_folder_that_was_made_and_perhaps_not_synced_is_synced(
+    tmp_path: Path, inside: tuple[str, ...], synced: int
+) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    for name in inside:
+        (folder / name).touch()
+    log: list[str] = []
+
+    make_root(folder, 0o700, recorded(log))
+
+    assert log == ["fsync"] * synced
+
+
+def test_run_that_was_cut_off_is_told_by_what_it_left(root: Path) -> None:
+    cut, whole = opened(root, run="cut"), opened(root, run="whole")
+    cut.stage(b"left")
+
+    assert whole.recover()
+    assert not whole.recover()
