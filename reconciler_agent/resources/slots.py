@@ -91,7 +91,8 @@ class Slots:
             if "-" in name and not name.startswith(".") and name.removesuffix(".json") not in kept:
                 self._disk.remove(name)
         for name in self._disk.names(self._disk.partial):
-            if name.removeprefix(DRAFT) not in kept:
+            slot = name.removeprefix(DRAFT)
+            if slot not in kept or self._disk.stat(slot) is not None:
                 self._disk.remove(f"{self._disk.partial}/{name}")
 
     def _see(self, **changed: object) -> None:
