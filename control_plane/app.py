@@ -27,6 +27,7 @@ from control_plane.errors import DatabaseUnavailable, FleetError, SettingsInvali
 from control_plane.git_source import GitSource
 from control_plane.jobs import running_jobs
 from control_plane.logs import log_to_stderr
+from control_plane.notify import Notifier, read_channels
 from control_plane.objects import FolderStore, ObjectStore, S3Store
 from control_plane.pipeline import Clock, Pipeline
 from control_plane.settings import Settings, read_secret
@@ -186,6 +187,7 @@ def _jobs(services: Services) -> AbstractAsyncContextManager[None]:
     return running_jobs(
         services.pipeline,
         Watch(services.pool, services.clock, services.settings.tls_certificate),
+        _notifier(services),
         services.pool,
         services.clock,
         poll_s=services.settings.poll_s,
@@ -200,6 +202,12 @@ def _keep(settings: Settings) -> Keep:
         metrics=timedelta(seconds=settings.keep_metrics_s),
         playbacks=timedelta(seconds=settings.keep_playbacks_s),
     )
+
+
+def _notifier(services: Services) -> Notifier:
+    settings = services.settings
+    channels = read_channels(settings.notifications) if settings.notifications else []
+    return Notifier(channels, services.pool, services.clock, settings.public_url)
 
 
 async def run(settings: Settings) -> None:

@@ -10,6 +10,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from control_plane.errors import FleetError
+from control_plane.notify import Notifier
 from control_plane.pipeline import Clock, Outcome, Pipeline
 from control_plane.store import retention
 from control_plane.store.pool import Pool, connection
@@ -20,6 +21,7 @@ RENEW_EVERY_S: Final = 3600
 TIDY_EVERY_S: Final = 3600
 KEEP_EVERY_S: Final = 30
 WATCH_EVERY_S: Final = 30
+TELL_EVERY_S: Final = 30
 _STUCK: Final = ("refused", "held")
 """Verdicts that are told once for each commit."""
 
@@ -28,10 +30,10 @@ logger = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def running_jobs(
-    pipeline: Pipeline, watch: Watch, pool: Pool, clock: Clock, *, poll_s: int, keep: Keep
+    pipeline: Pipeline, watch: Watch, notifier: Notifier, pool: Pool, clock: Clock, *, poll_s: int, keep: Keep
 ) -> AsyncIterator[None]:
     """Every job runs now and then in its interval, none of them twice at a time, until the context is left."""
-    jobs = Jobs(pipeline, watch, pool, clock, keep)
+    jobs = Jobs(pipeline, watch, notifier, pool=pool, clock=clock, keep=keep)
     scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
     for job, every_s in (
         (jobs.poll, poll_s),
@@ -39,6 +41,7 @@ async def running_jobs(
         (jobs.tidy, TIDY_EVERY_S),
         (jobs.keep, KEEP_EVERY_S),
         (jobs.watch, WATCH_EVERY_S),
+        (jobs.tell, TELL_EVERY_S),
     ):
         scheduler.add_job(
             job, IntervalTrigger(seconds=every_s, timezone=UTC), next_run_time=datetime.now(UTC), max_instances=1
@@ -53,8 +56,11 @@ async def running_jobs(
 class Jobs:
     """The jobs themselves; a trouble that goes on is told when it begins, changes and ends, not at every run."""
 
-    def __init__(self, pipeline: Pipeline, watch: Watch, pool: Pool, clock: Clock, keep: Keep) -> None:
-        self._pipeline, self._watch, self._pool, self._clock, self._keep = pipeline, watch, pool, clock, keep
+    def __init__(
+        self, pipeline: Pipeline, watch: Watch, notifier: Notifier, *, pool: Pool, clock: Clock, keep: Keep
+    ) -> None:
+        self._pipeline, self._watch, self._notifier = pipeline, watch, notifier
+        self._pool, self._clock, self._keep = pool, clock, keep
         self._troubles: dict[str, str] = {}
         self._refused = ""
 
@@ -77,6 +83,14 @@ class Jobs:
     async def watch(self) -> None:
         """Look at what should worry somebody."""
         await self._run("watch", self._look)
+
+    async def tell(self) -> None:
+        """Tell people of alerts."""
+        await self._run("tell", self._notify)
+
+    async def _notify(self) -> None:
+        if told := await self._notifier.tell():
+            logger.info("told", extra={"notices": told})
 
     async def _look(self) -> None:
         step = await self._watch.look()

@@ -70,6 +70,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Networks (10.0.0.0/8, ::1) whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     public_url: str = ""
 
+    notifications: Path | None = None
+    """A TOML file with a `[[channel]]` for each place where people are told of alerts; it may hold secrets."""
+
     keep_events_s: Memory = 90 * DAY_S
     keep_conditions_s: Memory = 366 * DAY_S
     keep_metrics_s: LongMemory = 5 * 366 * DAY_S

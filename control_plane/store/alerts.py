@@ -108,6 +108,6 @@ async def _clear(conn: Connection, cleared: Sequence[tuple[int, Alert]], now: da
 async def _queue(conn: Connection, news: Sequence[tuple[int, News]], now: datetime) -> None:
     async with conn.cursor() as cursor:
         await cursor.executemany(
-            "insert into notices (alert, what, made_at, next_at) values (%s, %s, %s, %s)",
-            [(number, one.what, now, now) for number, one in news],
+            "insert into notices (alert, what, made_at) values (%s, %s, %s)",
+            [(number, one.what, now) for number, one in news],
         )

@@ -382,6 +382,8 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     "system.objects": ("Object store", "Stockage d’objets"),
     "system.objects.folder": ("a folder of the server", "un dossier du serveur"),
     "system.remote": ("Git remote", "Dépôt Git"),
+    "system.channel": ("Notifications by {name}", "Notifications par {name}"),
+    "system.channel.failing": ("{n} wait, the first since {ago}", "{n} en attente, la première {ago}"),
     "system.works": ("works", "fonctionne"),
     "system.trust": ("Trust", "Confiance"),
     "system.root": ("Trust root", "Racine de confiance"),

@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from control_plane.errors import FleetError
 from control_plane.objects import FolderStore
-from control_plane.store import databases, publications, remotes
+from control_plane.store import databases, notices, publications, remotes
 from control_plane.store.pool import connection
 from control_plane.web.table import Cell, Facts, ListPage
 from control_plane.web.visit import Room, Shown, Visit
@@ -21,6 +21,7 @@ async def show(room: Room, visit: Visit) -> Shown:
         published = await publications.current(conn)
         remote = await remotes.last_look(conn)
         trust = await publications.newest_trust(conn)
+        failing = await notices.failing(conn)
     objects = await _objects(room, words)
     commit = (
         Cell(text=published.revision[:12], code=True, note=words.ago(published.published_at, now)) if published else _NO
@@ -32,6 +33,7 @@ async def show(room: Room, visit: Visit) -> Shown:
         (words("system.planes"), Cell(text=words.number(database.control_planes))),
         (words("system.objects"), objects),
         (words("system.remote"), _remote(remote, now, words)),
+        *((words("system.channel", name=one.channel), _failing(one, now, words)) for one in failing),
     ]
     page = ListPage(
         title=words("nav.system"),
@@ -53,6 +55,11 @@ async def _objects(room: Room, words: Words) -> Cell:
     except FleetError as problem:
         return Cell(text=kind, note=problem.reason, tone="bad")
     return Cell(text=kind, note=words("system.works"), tone="good")
+
+
+def _failing(one: notices.Failing, now: datetime, words: Words) -> Cell:
+    said = words("system.channel.failing", n=words.number(one.waiting), ago=words.ago(one.since, now))
+    return Cell(text=said, note=one.error, tone="bad")
 
 
 def _remote(look: remotes.RemoteLook | None, now: datetime, words: Words) -> Cell:
