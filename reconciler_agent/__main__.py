@@ -167,7 +167,7 @@ def once(chosen: argparse.Namespace) -> int:
 def identity(chosen: argparse.Namespace) -> int:
     """Print the public lines of the box's keys: what it signs with, and what is encrypted to it."""
     from reconciler_agent.age_key import make_recipient, path_of
-    from reconciler_agent.app import make_identity
+    from reconciler_agent.site_key import make_identity
 
     settings = load_settings(chosen.conf)
     print(f"identity: {make_identity(settings.key)}")

@@ -11,9 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Protocol
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from reconciler_agent import (
     age_key,
     analytics,
@@ -35,6 +32,7 @@ from reconciler_agent.durable import Disk
 from reconciler_agent.errors import AgentError, SettingsInvalid
 from reconciler_agent.gate import Gatekeeper
 from reconciler_agent.history import History
+from reconciler_agent.hotspot import Hotspot, Wifi, box_wifi
 from reconciler_agent.journal import Journal
 from reconciler_agent.loop import Loop, Parts
 from reconciler_agent.metrics import Meter
@@ -55,20 +53,17 @@ from reconciler_agent.self_test import Examined
 from reconciler_agent.self_update import Reach, SelfUpdate
 from reconciler_agent.services import ServiceManager, SupervisorSocket
 from reconciler_agent.settings import SYSTEMD, Settings
+from reconciler_agent.site_key import load_key
 from reconciler_agent.state import State, Store
 from reconciler_agent.sticks import Sticks, Supplies, mounted, named
 from reconciler_agent.system_calls import SYSTEM, Calls, Owner
 from reconciler_agent.systemd import Systemd
 from reconciler_agent.upkeep import Upkeep
-from schemas.dsse import public_line
-from schemas.names import PublicKeyLine
 from schemas.status import Reason, RunId
 
 BUILT_AT: Final = datetime(2025, 11, 1, tzinfo=UTC)
 """It is at least this late, whatever the clock says."""
 BOX_PRIVATE: Final = "data/agent"
-KEY_PRIVATE: Final = ".neopro-agent"
-MAX_KEY_BYTES: Final = 64 << 10
 
 
 class ControlPlane(
@@ -98,6 +93,7 @@ class Outside(NamedTuple):
     throttle: Throttle
     journal: Journal
     sticks: Sticks | None = None
+    wifi: Wifi | None = None
 
 
 class Files(NamedTuple):
@@ -153,6 +149,7 @@ def open_agent(settings: Settings, stick: Path | None = None) -> Iterator[Agent]
             throttle=throttle,
             journal=Journal(),
             sticks=_sticks(settings, stick),
+            wifi=box_wifi() if settings.services == SYSTEMD else None,  # in the demo the machine's is left alone
         )
         yield assemble(settings, files, store, outside)
 
@@ -290,6 +287,14 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
             key=age_key.path_of(settings.key),
             telemetry=settings.telemetry,
         ),
+        hotspot=Hotspot(
+            wifi=outside.wifi,
+            store=store,
+            gates=gates,
+            clock=clock,
+            say=doer.say,
+            key=age_key.path_of(settings.key),
+        ),
         self_update=self_update,
         history=history,
         upkeep=Upkeep(store, box.releases, history),
@@ -367,43 +372,6 @@ def find_owner(name: str) -> Owner | None:
             f"cannot use [box] owner: there is no user {name!r} here; leave it empty or name one"
         ) from None
     return Owner(user.pw_uid, user.pw_gid)
-
-
-def load_key(path: Path) -> Ed25519PrivateKey:
-    """The site's private key; SettingsInvalid when it is missing, open to others, or none."""
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            data = file.read(MAX_KEY_BYTES)
-        key = serialization.load_pem_private_key(data, password=None)
-    except FileNotFoundError:
-        raise SettingsInvalid(f"cannot read {path}: there is no key; make one with `neopro-agent identity`") from None
-    except OSError as problem:
-        raise SettingsInvalid(f"cannot read {path}: {problem.strerror}") from None
-    except (ValueError, TypeError):
-        raise SettingsInvalid(f"cannot use {path} as the site's key: it is no PEM (PKCS#8) private key") from None
-    if mode & 0o077:
-        raise SettingsInvalid(f"cannot use {path}: others may read it; chmod 600 it, or make another key")
-    if not isinstance(key, Ed25519PrivateKey):
-        raise SettingsInvalid(f"cannot use {path} as the site's key: it is no Ed25519 key")
-    return key
-
-
-def make_identity(path: Path) -> PublicKeyLine:
-    """The public line of the site's key; the key is made, durably and for its owner alone, if there is none."""
-    if not path.exists():
-        make_root(path.parent, 0o755)
-        key = Ed25519PrivateKey.generate()
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        disk = Disk(path.parent, KEY_PRIVATE, secrets.token_hex(16))
-        try:
-            disk.write_file(path.name, pem, 0o600)
-            disk.forget()
-        finally:
-            disk.close()
-    return public_line(load_key(path).public_key())
 
 
 def _latest(store: Store, clock: SystemClock) -> datetime:

@@ -17,6 +17,7 @@ AgentError
 ├── ReleaseUnhealthy      a release did not pass its health check
 ├── ReleaseNotAdopted     what was installed by hand cannot be made a release (yet)
 ├── ContentNotOurs        a file that we did not put there stands where a video of the fleet belongs
+├── HotspotNotOpened      the box's own Wi-Fi cannot be opened, or must not
 └── Superseded            news came while a long step was running; it goes on in the next round
 
 `reason` is also the reason of the Condition that reports it.
@@ -98,6 +99,10 @@ class ReleaseNotAdopted(AgentError):
 
 class ContentNotOurs(AgentError):
     """A file that we did not put there stands where a video of the fleet belongs."""
+
+
+class HotspotNotOpened(AgentError):
+    """The box's own Wi-Fi cannot be opened, or must not."""
 
 
 class Superseded(AgentError):

@@ -23,6 +23,7 @@ from reconciler_agent.core.report import Failure, Round, enqueue, tell, transiti
 from reconciler_agent.core.trust import TrustState, accept_manifest, current_head, is_stale, pass_time
 from reconciler_agent.errors import AccessDenied, AgentError, DigestMismatch, NetworkTrouble, Superseded
 from reconciler_agent.history import History
+from reconciler_agent.hotspot import Hotspot
 from reconciler_agent.news import News
 from reconciler_agent.notify import Notifier
 from reconciler_agent.observe import Health, SystemClock
@@ -56,6 +57,7 @@ class Parts(NamedTuple):
     operations: Operations
     analytics: Analytics
     belongings: Belongings
+    hotspot: Hotspot
     history: History
     self_update: SelfUpdate
     upkeep: Upkeep
@@ -262,7 +264,10 @@ class Loop:
         at_rest = steady and self._store.state.releases.attempt is None
         own = self._parts.self_update.advance(manifest.agent, steady=at_rest, on_work=words, on_bytes=on_bytes)
         self._stopping = self._stopping or own.hands_over
-        self._commit(head, manifest, progress, own.difference is None)
+        reachable = connection is None and progress.trouble is None
+        hotspot = self._parts.hotspot.advance(manifest, steady=at_rest and not own.hands_over, online=reachable)
+        others = [one for one in (own.difference, hotspot.difference) if one is not None]
+        self._commit(head, manifest, progress, not others)
         self._look(progress)
         superseded = progress.superseded or own.superseded
         met = progress.trouble or own.trouble
@@ -270,14 +275,13 @@ class Loop:
         done = self._parts.operations.advance(manifest, steady=steady and not own.hands_over, online=trouble is None)
         self._parts.analytics.drain(manifest, online=trouble is None)
         self._parts.belongings.finish(manifest, online=trouble is None, on_bytes=on_bytes)
+        beside = (own.failure, hotspot.failure, *self._parts.belongings.failures)
         return Round(
             state=head.state,
             manifest=manifest,
             changes=progress.changes,
-            failures=[
-                f for f in (self._refused, *progress.failures, own.failure, *self._parts.belongings.failures) if f
-            ],
-            waiting=(*progress.waiting, *own.waiting),
+            failures=[f for f in (self._refused, *progress.failures, *beside) if f],
+            waiting=(*progress.waiting, *own.waiting, *hotspot.waiting),
             operations=(*own.notes, *done.waiting),
             connection=trouble,
             stale=self._is_stale(),
@@ -285,15 +289,18 @@ class Loop:
             unhealthy=self._unhealthy,
             releases=self._store.state.releases,
             active=self._active(),
-            agent=own.difference,
+            others=others,
         )
 
-    def _commit(self, head: SiteHead, manifest: SiteManifest, progress: Progress, own_agent: bool) -> None:
-        """The generation is reached when nothing is left to do but graces, and its own release and agent run."""
+    def _commit(self, head: SiteHead, manifest: SiteManifest, progress: Progress, alike: bool) -> None:
+        """The generation is reached when nothing is left to do but graces, and its own release and agent run.
+
+        `alike`: nothing else differs.
+        """
         state = self._store.state
         left = replace(progress.changes, unneeded_content=(), removable_content=(), unneeded_trees=())
         open_ends = progress.failures or progress.waiting or progress.trouble or progress.settling
-        own = own_agent and attempt.choose(state.releases, manifest.release) == manifest.release
+        own = alike and attempt.choose(state.releases, manifest.release) == manifest.release
         if state.committed == head.generation or left != Changes() or open_ends or progress.superseded or not own:
             return
         self._store.keep(replace(state, committed=head.generation))

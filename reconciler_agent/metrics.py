@@ -107,6 +107,17 @@ def _strain(bits: int | None, first: int) -> list[Strain] | None:
 
 
 def _link(proc: Path, sys: Path) -> Link | None:
+    """The way out, as it is linked."""
+    name = default_interface(proc)
+    if name is None:
+        return None
+    if (sys / "class/net" / name / "wireless").is_dir():
+        return Link(interface=name, kind="wifi", signal_dbm=_signal_dbm(proc, name))
+    speed = _read(sys / "class/net" / name / "speed").strip()
+    return Link(interface=name, kind="cable", speed_mbit=int(speed) if speed.isdecimal() else None)
+
+
+def default_interface(proc: Path = Path("/proc")) -> str | None:
     """The interface of the default route that is preferred."""
     routes = []
     for line in _read(proc / "net/route").splitlines()[1:]:
@@ -115,13 +126,7 @@ def _link(proc: Path, sys: Path) -> Link | None:
             continue
         if int(words[3], 16) & _ROUTE_UP:
             routes.append((int(words[6]), words[0]))
-    if not routes:
-        return None
-    _, name = min(routes)
-    if (sys / "class/net" / name / "wireless").is_dir():
-        return Link(interface=name, kind="wifi", signal_dbm=_signal_dbm(proc, name))
-    speed = _read(sys / "class/net" / name / "speed").strip()
-    return Link(interface=name, kind="cable", speed_mbit=int(speed) if speed.isdecimal() else None)
+    return min(routes)[1] if routes else None
 
 
 def _signal_dbm(proc: Path, name: str) -> int | None:

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from reconciler_agent.core.agent_update import Updates
 from reconciler_agent.core.attempt import Releases
+from reconciler_agent.core.hotspot import Tried
 from reconciler_agent.core.operations import Entry
 from reconciler_agent.core.report import Told
 from reconciler_agent.core.tolerant import read_tolerantly
@@ -100,6 +101,7 @@ class State(Struct, frozen=True, kw_only=True):
     mirrored: Mirrored | None = None
     vault: Vault | None = None
     videos_back: Digest | None = None
+    hotspot: Tried | None = None
 
 
 class Loaded(Struct, frozen=True, kw_only=True):

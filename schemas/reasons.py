@@ -250,6 +250,14 @@ CONTENT: Final[Mapping[Reason, Meaning]] = {
     ),
     "ScreenRestarted": M("No page heard of a new configuration, so the kiosk was started anew.", "Nothing."),
     "BackupPutBack": M("The club's configuration was put back from its backup.", "Nothing."),
+    "HotspotOpened": M("The box's own Wi-Fi was opened as the manifest wants it.", "Nothing."),
+    "HotspotNotOpened": M(
+        "The box's own Wi-Fi cannot be opened, or would cost the box its way to the network; what was there before is "
+        "there again.",
+        "The message says why: no NetworkManager, no free Wi-Fi device, a passphrase for another box or of a wrong "
+        "length. What was tried is tried again after a day, or when the passphrase is encrypted anew.",
+        person=True,
+    ),
     "VideosKept": M("All of the club's videos are kept at the control plane, encrypted.", "Nothing."),
     "VideosPutBack": M("The club's videos of the box before this one were put back.", "Nothing."),
     "VideosNotKept": M(

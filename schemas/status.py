@@ -37,7 +37,7 @@ class Condition(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True)
 class Difference(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Something that is not as desired, in words for the page: `what` is a path, a key or a name."""
 
-    kind: Literal["content", "configuration", "release", "service", "agent"]
+    kind: Literal["content", "configuration", "release", "service", "agent", "hotspot"]
     what: Short
     desired: Short = ""
     observed: Short = ""

@@ -6,12 +6,8 @@ from typing import Final
 from control_plane.core.problems import Finding, KeyPath
 from schemas.desired import Layer
 
-_BOXES: Final = "it is in the manifest and in plans; no box obeys it yet"
 _SERVER: Final = "it is checked and in plans; the server does not act on it yet"
-LAYER: Final[Mapping[str, str]] = {
-    "hotspot": _BOXES,
-    "rollout": _SERVER,
-}
+LAYER: Final[Mapping[str, str]] = {"rollout": _SERVER}
 FLEET: Final[Mapping[str, str]] = {"rollouts": _SERVER}
 
 

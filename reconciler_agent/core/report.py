@@ -53,7 +53,7 @@ class Round(Struct, frozen=True, kw_only=True):
     unhealthy: Sequence[str] = ()
     releases: Releases = Releases()
     active: str | None = None
-    agent: Difference | None = None
+    others: Sequence[Difference] = ()
 
 
 class Told(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -75,7 +75,7 @@ def tell(found: Round, before: Told, now: datetime) -> Told:
         conditions.append(Condition(type=kind, status=status, reason=reason, message=message[:2000], since=at))
     return Told(
         conditions=conditions,
-        differences=[*_refused_release(found), *_other_agent(found), *differences(found.changes)][:MAX_DIFFERENCES],
+        differences=[*_refused_release(found), *found.others, *differences(found.changes)][:MAX_DIFFERENCES],
         waiting=[*found.waiting, *found.operations][:MAX_WAITING],
     )
 
@@ -99,7 +99,7 @@ def _synced_or_not_yet(found: Round) -> _Said:
         return "Synced", "False", bad.reason, f"Release {bad.target.version} is not running here: {bad.message}"
     if found.waiting:
         return "Synced", "False", found.waiting[0].reason, found.waiting[0].message
-    if found.working or found.agent or differences(found.changes):
+    if found.working or found.others or differences(found.changes):
         return "Synced", "False", "Converging", found.working or "The box is not as desired yet."
     return "Synced", "True", "Converged", "The box is as desired."
 
@@ -158,10 +158,6 @@ def _refused_release(found: Round) -> list[Difference]:
         return []
     observed = good.version if good is not None else "not healthy"
     return [Difference(kind="release", what="release", desired=bad.target.version, observed=observed)]
-
-
-def _other_agent(found: Round) -> list[Difference]:
-    return [] if found.agent is None else [found.agent]
 
 
 def differences(changes: Changes) -> list[Difference]:

@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 from reconciler_agent.age_key import make_recipient, path_of
-from reconciler_agent.app import make_identity
 from reconciler_agent.errors import SettingsInvalid
 from reconciler_agent.install.checks import warnings
 from reconciler_agent.install.installer import Wish, plan_install, plan_uninstall
 from reconciler_agent.install.steps import run_steps
 from reconciler_agent.install.target import Target
+from reconciler_agent.site_key import make_identity
 from reconciler_agent.systemd import Systemd
 
 MACHINE = Path("/")

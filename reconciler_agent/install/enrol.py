@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from reconciler_agent import __version__
 from reconciler_agent.age_key import make_recipient, path_of
-from reconciler_agent.app import BUILT_AT, load_key, make_identity, read_state
+from reconciler_agent.app import BUILT_AT, read_state
 from reconciler_agent.client import Client
 from reconciler_agent.core.trust import first_state, trusted_root
 from reconciler_agent.errors import NetworkTrouble, SettingsInvalid, TrustRefused
@@ -22,6 +22,7 @@ from reconciler_agent.install.site_conf import Written, settle_conf
 from reconciler_agent.install.target import Target
 from reconciler_agent.observe import SystemClock
 from reconciler_agent.settings import Settings
+from reconciler_agent.site_key import load_key, make_identity
 from schemas.enrolment import EnrolmentRequest, EnrolmentToken, pin, read_token
 from schemas.names import PublicKeyLine
 

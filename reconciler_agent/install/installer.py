@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from reconciler_agent.age_key import make_recipient, path_of
-from reconciler_agent.app import BUILT_AT, make_identity
+from reconciler_agent.app import BUILT_AT
 from reconciler_agent.core.trust import first_state
 from reconciler_agent.errors import ServiceFailed, SettingsInvalid
 from reconciler_agent.install.checks import problems
@@ -22,6 +22,7 @@ from reconciler_agent.install.target import Found, Target
 from reconciler_agent.install.unit import UNIT, UNIT_PATH, unit_text
 from reconciler_agent.services import UnitState
 from reconciler_agent.settings import Settings
+from reconciler_agent.site_key import make_identity
 
 UNIT_FILE: Final = Path(UNIT_PATH)
 WANTED: Final = UNIT_FILE.parent / "multi-user.target.wants" / UNIT_FILE.name

@@ -10,10 +10,10 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from reconciler_agent.app import KEY_PRIVATE
 from reconciler_agent.draft import CHUNK_BYTES, Draft
 from reconciler_agent.durable import Disk
 from reconciler_agent.roots import make_root
+from reconciler_agent.site_key import KEY_PRIVATE
 from reconciler_agent.system_calls import SYSTEM, Calls, Owner, faults
 
 MAX_BYTES: Final = 16 << 20

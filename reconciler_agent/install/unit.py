@@ -41,10 +41,12 @@ Nice=10
 CPUWeight=20
 IOWeight=20
 
-# Only the box's root and the agent's own folders can be written; what Python compiles goes to memory.
+# Only the box's root, the agent's own folders and the hotspot's profile can be written; what Python compiles goes to
+# memory.
 ProtectSystem=strict
 ProtectHome=read-only
 ReadWritePaths=-$root -$state -/opt/neopro-agent/slots
+ReadWritePaths=-/etc/NetworkManager/system-connections
 RuntimeDirectory=neopro-agent
 RuntimeDirectoryMode=0700
 RuntimeDirectoryPreserve=yes

@@ -9,7 +9,7 @@ from typing import Final
 from reconciler_agent import self_test
 from reconciler_agent.age_key import load as load_age_key
 from reconciler_agent.age_key import path_of
-from reconciler_agent.app import BUILT_AT, load_key, service_manager
+from reconciler_agent.app import BUILT_AT, service_manager
 from reconciler_agent.client import Client
 from reconciler_agent.core.trust import first_state, latest_instant
 from reconciler_agent.durable import Disk
@@ -21,6 +21,7 @@ from reconciler_agent.resources.admin_unit import ADMIN, VARIABLE, misled
 from reconciler_agent.resources.configuration_file import MAX_BYTES, PATH
 from reconciler_agent.services import ServiceManager
 from reconciler_agent.settings import Settings, load_settings
+from reconciler_agent.site_key import load_key
 from reconciler_agent.technician.findings import Check
 from reconciler_agent.technician.network import Way, walk
 from reconciler_agent.technician.sight import Sight, look_at

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from reconciler_agent.app import Outside, assemble, load_key, open_files
+from reconciler_agent.app import Outside, assemble, open_files
 from reconciler_agent.box_app import BoxApp
 from reconciler_agent.client import Client, HeadAnswer
 from reconciler_agent.download import Throttle
@@ -24,6 +24,7 @@ from reconciler_agent.journal import Journal
 from reconciler_agent.observe import SystemClock
 from reconciler_agent.services import SupervisorSocket
 from reconciler_agent.settings import load_settings
+from reconciler_agent.site_key import load_key
 from reconciler_agent.state import Store
 from schemas.status import StatusReport
 from tests.benchmarks.measure import Row, row

@@ -24,6 +24,7 @@ from reconciler_agent.core.screen import Notice, ScreenState, Signal
 from reconciler_agent.download import Throttle
 from reconciler_agent.draft import Draft
 from reconciler_agent.errors import AccessDenied, NetworkTrouble, ServiceFailed, UploadRefused
+from reconciler_agent.hotspot import Wifi
 from reconciler_agent.journal import Journal
 from reconciler_agent.observe import SystemClock
 from reconciler_agent.services import UnitState
@@ -354,6 +355,7 @@ class AgentWorld:
         self.root = folder / "neopro"
         self.central, self.units, self.tv, self.clock = Central(), Units(), Television(), FastClock()
         self.targets: dict[str, ReleaseTarget] = {}
+        self.wifi: Wifi | None = None
         self.slot: Path | None = None
         self.club = sample("club-handball")
         (self.root / "data").mkdir(parents=True)
@@ -382,7 +384,9 @@ class AgentWorld:
         with open_files(self.settings, calls, self.slot) as files:
             self.central.throttle = Throttle(self.clock)
             journal = Journal([str(self.folder / "journalctl")], within_s=PATIENCE_S)
-            outside = Outside(self.central, self.tv, self.units, self.clock, self.central.throttle, journal)
+            outside = Outside(
+                self.central, self.tv, self.units, self.clock, self.central.throttle, journal, wifi=self.wifi
+            )
             yield assemble(self.settings, files, Store(files.state), outside)
 
     def settle(self, agent: Agent) -> Round:

@@ -26,7 +26,8 @@ def test_only_the_boxes_root_and_the_agents_folders_can_be_written() -> None:
 
     assert "ProtectSystem=strict" in lines
     assert [line for line in lines if line.startswith("ReadWritePaths=")] == [
-        "ReadWritePaths=-/srv/neopro -/var/lib/neopro-agent -/opt/neopro-agent/slots"
+        "ReadWritePaths=-/srv/neopro -/var/lib/neopro-agent -/opt/neopro-agent/slots",
+        "ReadWritePaths=-/etc/NetworkManager/system-connections",
     ]
 
 

@@ -321,7 +321,7 @@ def test_only_what_nobody_obeys_yet_is_warned_of() -> None:
     found = compiled(changed(small_fleet(), files)).problems
     assert {problem.code for problem in found} == {"NotYetInForce"}
     assert sorted(problem.message.split("`")[1] for problem in found) == [
-        "hotspot", "rollout", "rollouts",
+        "rollout", "rollouts",
     ]  # fmt: skip
     assert all("yet" in problem.message.partition(":")[2] for problem in found)
 
