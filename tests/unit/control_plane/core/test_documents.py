@@ -9,7 +9,7 @@ from tests.support.commits import FLEET, NATIONAL, changed, compiled, messages, 
 from tests.support.fleet_generator import as_tree
 from tests.support.patience import promised
 
-KEY_REFUSED, LATER = "ConfigKeyRefused", "NotYetInForce"
+KEY_REFUSED = "ConfigKeyRefused"
 UNTIL = "not_after: 2026-11-24T06:00:00+01:00\n"
 KEY = "identity: ed25519:" + "A" * 43 + "="
 
@@ -69,7 +69,7 @@ PLACE = "name: X\nlocation: {city: A, region: B}\n"
         (
             "sites/x.yaml",
             PLACE + "agent: 1.0.0\nbackup: {videos: true}\n",
-            ["3:8 MissingReference", "4:1 RecoveryMissing", "4:10 " + LATER],
+            ["3:8 MissingReference", "4:1 RecoveryMissing"],
         ),
         ("sites/x.yaml", PLACE + "video_sets: [national]\nwithout_video_sets: [national]\n", ["4:22 Contradiction"]),
         ("groups/x.yaml", "name: X\npriority: 1\n", ["1:1 SelectOrSites"]),
