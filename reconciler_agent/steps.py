@@ -230,12 +230,10 @@ class Steps:
         if before is not None:
             self._box.admin.require_root()
         self._box.configuration.secure()
-        adopted = None
         if before is not None:
-            found = self._box.releases.survey()
-            adopted = before if found.tree == before.tree else _adopted(found, before)
-            self._remember(attempt.adopt(self._store.state.releases, adopted))
-        self._box.releases.adopt(adopted)
+            found = _adopted(self._box.releases.survey(), before)
+            self._remember(attempt.adopt(self._store.state.releases, found, before))
+        self._box.releases.adopt(self._store.state.releases.good if before is not None else None)
         known = self._store.state.releases.good
         version = known.version if known is not None else "of unknown version"
         said = f"What was installed by hand ({version}) lies under releases/ now, and can be gone back to."

@@ -46,7 +46,8 @@ class BadRelease(Struct, frozen=True, kw_only=True):
 class Releases(Struct, frozen=True, kw_only=True):
     """What cannot be observed about releases: `good` passed its test last, `previous` before it.
 
-    `held`: neither the wanted release nor the way back worked; what plays is left playing.
+    `held`: neither the wanted release nor the way back worked; what plays is left playing. `adopted`: the tree of what
+    was installed by hand, of which nobody else has the files.
     """
 
     attempt: Attempt | None = None
@@ -54,6 +55,7 @@ class Releases(Struct, frozen=True, kw_only=True):
     previous: ReleaseTarget | None = None
     bad: BadRelease | None = None
     held: bool = False
+    adopted: Digest | None = None
 
 
 def choose(known: Releases, wanted: ReleaseTarget | None) -> ReleaseTarget | None:
@@ -98,9 +100,14 @@ def begin(known: Releases, target: ReleaseTarget, run: RunId) -> Releases:
     return replace(known, attempt=Attempt(target=target, phase="activating", run=run, back=back))
 
 
-def adopt(known: Releases, adopted: ReleaseTarget) -> Releases:
-    """What was installed by hand becomes a release, which is the way back from now on; before it is made one."""
-    return replace(known, good=adopted)
+def adopt(known: Releases, found: ReleaseTarget, before: ReleaseTarget) -> Releases:
+    """What was installed by hand is the way back from now on, when another release is to follow; kept before it is one.
+
+    Where it has the very files of that release, it is that release.
+    """
+    if found.tree == before.tree:
+        return replace(known, good=before, adopted=None)
+    return replace(known, good=found, adopted=found.tree)
 
 
 def give_up(known: Releases) -> Releases:

@@ -84,6 +84,9 @@ class ByHand:
 
     def survey(self) -> Survey:
         """Make it fit for a release, and list it; ReleaseNotAdopted while somebody writes there."""
+        for path, stands in self._walk():
+            if stands.st_nlink > 1:
+                self._make_own(path, stands.st_mode)
         for name in self.names():
             self._disk.take_in(name, is_secret)
         found = self._look()
@@ -155,8 +158,6 @@ class ByHand:
             signature, known = sign(stands), self._known.get(path)
             if known is not None and known[0] == signature:
                 found[path] = known
-            elif stands.st_nlink > 1:
-                self._make_own(path, stands.st_mode)
             elif digest := self._disk.digest(path):
                 found[path] = (signature, _listed(path, stands.st_size, stands.st_mode, digest))
         self._known = found

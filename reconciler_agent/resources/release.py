@@ -6,20 +6,20 @@ away, but for the box's own and links. What was installed by hand before is adop
 """
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from reconciler_agent.durable import Disk
-from reconciler_agent.errors import ReleaseNotAdopted
+from reconciler_agent.errors import DigestMismatch, ReleaseNotAdopted
 from reconciler_agent.resources.active_tree import ActiveTree
 from reconciler_agent.resources.by_hand import ByHand, Survey
 from reconciler_agent.resources.content import OnBytes, Source
 from reconciler_agent.resources.staging import Staging
 from reconciler_agent.resources.trees import CURRENT, FOLDER, LINKS, NAME, Trees, folder_of, mode_of, tops_of
 from reconciler_agent.state import Store
-from schemas.manifest import ReleaseTarget
+from schemas.manifest import ReleaseTarget, TreeFile
 from schemas.names import Digest
 from schemas.status import RunningRelease
 
@@ -124,7 +124,7 @@ class Releases:
         name = folder_of(target)
         listing = self._staging.listing(target.tree)
         self._require_link()
-        self._staging.mend(f"{FOLDER}/{name}", listing)
+        self._staging.mend(f"{FOLDER}/{name}", listing, self._is_elsewhere(target.tree))
         if self._disk.link_target(CURRENT) != f"{FOLDER}/{name}":
             self._disk.symlink(f"{FOLDER}/{name}", CURRENT)
         for link in tops_of(listing.files):
@@ -137,8 +137,11 @@ class Releases:
         return any(not path.startswith(("webapp/", "/webapp")) for path in known)
 
     def repair(self, damaged: Sequence[str]) -> None:
-        """Put damaged files and links of the active tree right, and take away what it has beyond its listing."""
-        tree = self._tree
+        """Put damaged files and links of the active tree right, and take away what it has beyond its listing.
+
+        DigestMismatch, when all the others are right, for a file whose bytes are nowhere.
+        """
+        tree, nowhere = self._tree, None
         if tree is None:
             return
         tree.look_around()
@@ -148,9 +151,17 @@ class Releases:
             if path.startswith(ROOT_LINK):
                 self._link(path.removeprefix(ROOT_LINK))
             elif path in wanted:
-                self._staging.replace(f"{tree.folder}/{path}", wanted[path], sources)
+                try:
+                    self._replace(tree, wanted[path], sources)
+                except DigestMismatch as problem:
+                    nowhere = nowhere or problem
             else:
                 self._disk.remove(f"{tree.folder}/{path}")
+        if nowhere is not None:
+            raise nowhere
+
+    def _replace(self, tree: ActiveTree, file: TreeFile, sources: Mapping[Digest, str]) -> None:
+        self._staging.replace(f"{tree.folder}/{file.path}", file, sources, self._is_elsewhere(tree.digest))
 
     def open_up(self, closed: Sequence[str]) -> None:
         """Give files and folders of the active tree their modes again."""
@@ -194,6 +205,10 @@ class Releases:
         tree.recall(self._store.signatures(digest))
         return tree
 
+    def _is_elsewhere(self, tree: Digest) -> bool:
+        """Whether the control plane may have the files of a tree: it has not what was installed by hand."""
+        return tree != self._store.state.releases.adopted
+
     def _damaged_links(self, tree: ActiveTree) -> list[str]:
         wrong = [name for name in tree.tops if self._disk.link_target(name) != f"{CURRENT}/{name}"]
         return [ROOT_LINK + name for name in wrong]
@@ -211,7 +226,8 @@ class Releases:
         if not self._is_real(name):
             self._disk.symlink(f"{CURRENT}/{name}", name)
             return
-        self._trees.keep_club_videos(name)
+        if name == "webapp":
+            self._trees.keep_club_videos(name)
         staged = self._disk.staged_name()
         self._disk.symlink(f"{CURRENT}/{name}", staged)
         self._disk.exchange(staged, name)

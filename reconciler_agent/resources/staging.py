@@ -81,24 +81,33 @@ class Staging:
         self._store.keep_listing(body)
         return listing
 
-    def mend(self, folder: str, listing: FileTree) -> None:
+    def mend(self, folder: str, listing: FileTree, elsewhere: bool) -> None:
         """Check every file of a tree, whatever `stat` says, and put right what is not as listed."""
         trees = self._trees
         wrong = [f for f in listing.files if trees.check(folder, f) is None or not trees.has_mode(folder, f)]
         sources = self._trees.sources(except_for="") if wrong else {}
         for file in wrong:
-            self.replace(f"{folder}/{file.path}", file, sources)
+            self.replace(f"{folder}/{file.path}", file, sources, elsewhere)
         self._trees.link_own(folder, listing.files)
 
-    def replace(self, path: str, file: TreeFile, sources: Mapping[Digest, str]) -> None:
-        """A file of an installed tree made anew beside it, synced, and renamed over it."""
+    def replace(self, path: str, file: TreeFile, sources: Mapping[Digest, str], elsewhere: bool) -> None:
+        """A file of an installed tree made anew beside it, synced, and renamed over it.
+
+        `elsewhere`: it can be downloaded; DigestMismatch where it cannot, and nothing here has its bytes.
+        """
         found = self._disk.stat(path)
         if found is not None and stat.S_ISDIR(found.st_mode):
             self._disk.remove(path)
         staged = self._disk.staged_name()
         draft = self._disk.draft(staged)
         try:
-            self._bring(file, {file.digest: path, **sources}, None, draft)
+            if not self._copied(file, {file.digest: path, **sources}, draft):
+                if not elsewhere:
+                    raise DigestMismatch(
+                        f"cannot put {file.path} right: it was installed by hand, and nobody else has it; release"
+                        " something, or install it by hand again"
+                    )
+                self._source.download(file.digest, file.size_bytes, draft, None)
             draft.require(file.digest)
             draft.seal(mode_of(file))
         finally:
@@ -135,14 +144,20 @@ class Staging:
             draft.close()
 
     def _bring(self, file: TreeFile, sources: Mapping[Digest, str], on_bytes: OnBytes | None, draft: Draft) -> None:
+        if not self._copied(file, sources, draft):
+            self._source.download(file.digest, file.size_bytes, draft, on_bytes)
+
+    def _copied(self, file: TreeFile, sources: Mapping[Digest, str], draft: Draft) -> bool:
+        """Whether the draft has these bytes now, since a file on the box had them."""
         source = sources.get(file.digest)
-        if source is not None:
+        if source is None:
+            return False
+        draft.restart()
+        try:
+            copy(self._disk, source, draft)
+        except AgentError:
             draft.restart()
-            try:
-                copy(self._disk, source, draft)
-            except AgentError:
-                draft.restart()
-            if draft.digest() == file.digest:
-                return
-            draft.restart()
-        self._source.download(file.digest, file.size_bytes, draft, on_bytes)
+        if draft.digest() == file.digest:
+            return True
+        draft.restart()
+        return False

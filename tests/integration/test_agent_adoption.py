@@ -484,3 +484,22 @@ def test_nobody_is_given_what_they_could_not_read_before(world: AgentWorld) -> N
         assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (0, 0o600)
     assert (adopted / "linked.js").stat().st_ino == (world.folder / "shadow").stat().st_ino
     assert ((adopted / "by-root.js").stat().st_uid, (adopted / "app.py").stat().st_uid) == (nobody, nobody)
+
+
+def test_adopted_release_that_is_damaged_while_it_runs_is_told_and_no_trouble_with_the_network(
+    world: AgentWorld,
+) -> None:
+    world.units.sick = lambda: (world.root / "VERSION").read_bytes() == b"2.0.0\n"
+    offer(world)
+    world.converge()
+    (world.root / "server/app.py").write_bytes(b"torn")
+    (world.root / "server/stray.js").write_bytes(b"left by a copy")
+
+    world.converge()
+
+    assert world.conditions()["Connected"] == ("True", "Polling")
+    synced = next(c for c in world.central.reports[-1].conditions if c.type == "Synced")
+    assert synced.reason == "DigestMismatch"
+    assert "server/app.py" in synced.message
+    assert "it was installed by hand, and nobody else has it" in synced.message
+    assert not (world.root / "server/stray.js").exists(), "the rest is put right"

@@ -97,7 +97,7 @@ class ModelBox:
             case AdoptRelease(before=before):
                 assert before is not None
                 adopted = replace(before, version="0.9.0", tree=ADOPTED)
-                self.known, self.by_hand = attempt.adopt(self.known, adopted), False
+                self.known, self.by_hand = attempt.adopt(self.known, adopted, before), False
                 self.trees.add(adopted.tree)
                 self.active = adopted.tree
             case ActivateRelease(target=target):
