@@ -30,8 +30,8 @@ _AVAILABILITY: Final[LiteralString] = (
     "  where s.state = 'active' and not s.gone and (%(site)s is null or m.site = %(site)s) and m.at < %(now)s"
     "  and m.at >= (select min(begins) from periods) group by m.at),"
     " ran as (select date_trunc(%(unit)s, at) as begins, sum(s) s, sum(late) late from days group by 1)"
-    " select p.begins::date, coalesce(known.s, 0)::bigint, coalesce(unheard.s, 0)::bigint, coalesce(ran.s, 0),"
-    " coalesce(ran.late, 0) from periods p left join known using (begins) left join unheard using (begins)"
+    " select p.begins::date, coalesce(known.s, 0)::bigint, coalesce(unheard.s, 0)::bigint, coalesce(ran.s, 0)::bigint,"
+    " coalesce(ran.late, 0)::bigint from periods p left join known using (begins) left join unheard using (begins)"
     " left join ran using (begins) order by 1"
 )
 
