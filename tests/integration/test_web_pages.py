@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from control_plane.store import clubs, publications, remotes
+from control_plane.store import clubs, partitions, publications, remotes
 from control_plane.store.publications import CommitLook
 from control_plane.watching import Watch
 from schemas.api import ChangeImpact
@@ -449,3 +449,23 @@ async def test_programs_read_the_same_alerts(api: Api) -> None:
     assert (one["subject"], one["severity"]) == ("rennes", "critical")
     assert one["sentence"] == "Rennes FC has sent no report for 3 h."
     assert (await api.http.get("/v1/alerts")).status_code == 401
+
+
+async def test_site_shows_what_it_measured_over_time_and_its_alerts(api: Api) -> None:
+    await fleet(api)
+    async with api.connection() as conn:
+        await partitions.make(conn, api.now)
+        await conn.execute(
+            "insert into metrics_minutes (site, at, span_s, late_s, unsure, cpu, memory, temperature, disk)"
+            " select 'rennes', at, 60, 0, false, 20, 30, 50, 40"
+            " from generate_series(%(now)s::timestamptz - interval '2 h', %(now)s, interval '1 minute') at",
+            {"now": api.now},
+        )
+    await watch(api).look()
+    html = (await api.http.get("/sites/rennes")).text
+    assert html.count("<polyline") == 4
+    text = Page(html).text
+    assert re.search(r"Alerts Offline Critical Rennes FC has sent no report for 3 h\.", text)
+    assert "Temperature now 50 °C; lowest 50 °C, mean 50 °C, highest 50 °C" in text
+    assert {"?span=7d#charts", "?span=90d#charts"} <= set(Page(html).links)
+    assert "The box measured nothing yet." in (await page(api, "/sites/vannes?span=7d")).text
