@@ -121,8 +121,8 @@ def main() -> int:
     if pace.every > 1:
         print(f"Only one in {pace.every} of the points in these tables was tried.")
     for one in counted:
-        print(f"\n{one.suite.name}\n\n{one.table()}")
-    print("", *counted, sep="\n")
+        print(f"\n**{one.suite.name}**\n\n{one.table()}")
+    print("", *(f"- {one}" for one in counted), sep="\n")
     return 1 if any(one.failures for one in counted) else 0
 
 

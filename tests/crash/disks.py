@@ -64,9 +64,17 @@ class Ext4:
 
     @contextmanager
     def running(self, disk: bytes) -> Iterator[None]:
-        """Mount this disk, which takes up its journal."""
+        """Mount this disk, which takes up its journal.
+
+        On a device that is attached for this alone: where something else looks at devices, that of the disk before may
+        outlive its unmounting, and `mount -o loop` would take it again, with what it remembers of that disk.
+        """
         self.image.write_bytes(zstandard.decompress(disk))
-        _run("mount", "-o", f"loop,{OPTIONS}", str(self.image), str(self.root))
+        device = _run("losetup", "--find", "--show", str(self.image))
+        try:
+            _run("mount", "-o", OPTIONS, device, str(self.root))
+        finally:
+            _run("losetup", "--detach", device)  # when it is not used any more
         try:
             yield
         finally:
@@ -257,7 +265,7 @@ def why_no_ext4() -> str:
     """Why there is no real disk here whose power can be cut; empty when there is."""
     if os.geteuid() != 0:
         return "cutting the power needs root, to mount a file system"
-    missing = [tool for tool in ("mkfs.ext4", "mount", "umount") if not shutil.which(tool)]
+    missing = [tool for tool in ("mkfs.ext4", "losetup", "mount", "umount") if not shutil.which(tool)]
     if missing:
         return f"{missing[0]} is not installed"
     with TemporaryDirectory() as folder:
@@ -266,7 +274,7 @@ def why_no_ext4() -> str:
             with machine.running(machine.empty):
                 return ""
         except subprocess.CalledProcessError as problem:
-            return f"no ext4 can be mounted from a file here: {problem.stderr.decode().strip()}"
+            return f"no ext4 can be mounted from a file here: {problem.stderr.strip()}"
 
 
 def _make(path: Path, node: Node) -> None:
@@ -288,8 +296,8 @@ def _is_there(name: str, folder: int | None) -> bool:
     return True
 
 
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True)
+def _run(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 KERNELS: Final[dict[str, Callable[[Path], Machine]]] = {

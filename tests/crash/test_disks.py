@@ -94,6 +94,27 @@ def test_copy_is_not_taken_from_a_file_that_the_kernel_moved_something_in(torn: 
     assert generation_after(torn, copy) == b"generation 2"
 
 
+def test_disk_is_read_anew_though_something_holds_the_device_of_the_one_before(folder: Path) -> None:
+    if reason := why_no_ext4():
+        pytest.skip(reason)
+    disk = Ext4(folder)
+    with disk.running(disk.empty):
+        files = Disk(disk.root, "own", "run")
+        files.write_file("state", b"generation 1")
+        before = disk.copy()
+        files.write_file("state", b"generation 2")
+        after = disk.copy()
+        files.close()
+    with disk.running(before):
+        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+        held = os.open(next(mount[0] for mount in mounts if mount[1] == str(disk.root)), os.O_RDONLY)
+
+    found = generation_after(disk, after)
+    os.close(held)
+
+    assert found == b"generation 2"
+
+
 def test_strict_disk_keeps_bytes_and_names_only_when_each_was_synced(folder: Path) -> None:
     disk = Strict(folder)
     calls = disk.watched(SYSTEM)
