@@ -84,3 +84,27 @@ async def test_a_gap_in_the_numbers_is_a_bug_of_the_program(tmp_path: Path) -> N
     (tmp_path / "0002_second.sql").write_text("select 1;")
     with pytest.raises(AssertionError, match="without a gap"):
         read_migrations(tmp_path)
+
+
+async def test_what_was_played_before_there_were_months_is_all_there_after(empty: str, tmp_path: Path) -> None:
+    before = tmp_path / "before"
+    before.mkdir()
+    for file in sorted(MIGRATIONS.glob("000[1-7]_*.sql")):
+        (before / file.name).write_bytes(file.read_bytes())
+    await run(empty, before)
+    async with await open_connection(empty) as conn:
+        await conn.execute(
+            "insert into playbacks select 'brest', kind, at, 'a.mp4', '', n, now(), null, null, '{}'"
+            " from generate_series(1, 50) n, unnest(array['event', 'impression']) kind, unnest(array["
+            "'1970-01-01Z'::timestamptz, '2999-12-31Z', now(), now() - interval '40 days', now() - interval '1 year'"
+            ", date_trunc('month', now()), date_trunc('month', now()) - interval '1 microsecond']) at"
+        )
+    await run(empty)
+    async with await open_connection(empty) as conn:
+        rows = await conn.execute("select tableoid::regclass::text, count(*) from playbacks group by 1 order by 1")
+        counts = dict(await rows.fetchall())
+        again = "insert into playbacks select * from playbacks on conflict do nothing"
+        assert (await conn.execute(again)).rowcount == 0
+    assert sum(counts.values()) == 50 * 2 * 7
+    assert counts["playbacks_other"] == 50 * 2 * 2
+    assert len(counts) >= 4
