@@ -11,6 +11,7 @@ import msgspec
 
 from control_plane.store.tokens import add_token
 from schemas.api import Change, FleetStatus, SiteSummary
+from schemas.memory import ConditionSpan, MetricsPoint
 from schemas.names import Revision, SiteId
 from tests.support.command_line import git
 from tests.support.patience import wait_for
@@ -54,6 +55,14 @@ class Operator:
     def site(self, site: SiteId) -> SiteSummary:
         """How a site stands."""
         return next(one for one in self._get("/v1/fleet", FleetStatus).sites if one.site == site)
+
+    def figures(self, site: SiteId) -> list[MetricsPoint]:
+        """What its box measured in the last hour, by the minute."""
+        return self._get(f"/v1/sites/{site}/metrics?hours=1&points=60", list[MetricsPoint])
+
+    def conditions(self, site: SiteId) -> list[ConditionSpan]:
+        """Which conditions held in the last week, the newest first."""
+        return self._get(f"/v1/sites/{site}/conditions", list[ConditionSpan])
 
     def page(self, path: str = "/") -> str:
         """The words on a page, as a reader without JavaScript sees them."""
