@@ -22,6 +22,8 @@ from schemas.names import Digest
 from schemas.status import Message, Reason, RunId
 
 MAX_TRIES: Final = 3
+NOBODY: Final[RunId] = "0" * 32
+"""The run of a try that is still to be made: whoever comes next makes it, and nothing was interrupted."""
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
@@ -85,6 +87,8 @@ def resume(known: Releases, run: RunId, now: Instant) -> Releases:
     attempt = known.attempt
     if attempt is None or attempt.run == run:
         return known
+    if attempt.run == NOBODY:
+        return replace(known, attempt=replace(attempt, phase="activating", run=run))
     if attempt.tries >= MAX_TRIES:
         message = f"the box or the agent stopped {MAX_TRIES} times while release {attempt.target.version} was tried"
         return fail(known, "Interrupted", message, run, now)
@@ -120,7 +124,7 @@ def hindered(known: Releases) -> Releases | None:
     attempt = known.attempt
     if attempt is None or attempt.tries >= MAX_TRIES:
         return None
-    return replace(known, attempt=replace(attempt, tries=attempt.tries + 1))
+    return replace(known, attempt=replace(attempt, tries=attempt.tries + 1, run=NOBODY))
 
 
 def switched(known: Releases) -> Releases:

@@ -83,6 +83,19 @@ def test_attempt_of_this_run_is_not_taken_for_interrupted() -> None:
     assert attempt.resume(known, OURS, NOW) is known
 
 
+@pytest.mark.parametrize("run", [OURS, THEIRS])
+def test_try_that_is_still_to_be_made_is_made_by_whoever_comes_next(run: str) -> None:
+    known = attempt.begin(Releases(good=OLD), NEW, OURS)
+    for made in range(2, attempt.MAX_TRIES + 1):
+        again = attempt.hindered(known)
+        assert again is not None
+        known = attempt.resume(again, run, NOW)
+        assert known.attempt == Attempt(target=NEW, phase="activating", tries=made, run=run)
+        assert attempt.begin(known, NEW, run) == known
+
+    assert attempt.hindered(known) is None
+
+
 def failed() -> Releases:
     known = attempt.begin(Releases(good=OLD), NEW, OURS)
     return attempt.succeed(attempt.fail(known, "ReleaseUnhealthy", "sick", OURS, NOW))
