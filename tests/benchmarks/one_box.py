@@ -31,6 +31,9 @@ AS_ON_A_BOX = (
 )
 
 
+C_LIBRARY = ("libc.so", "libm.so", "ld-linux", "libpthread.so", "libdl.so", "librt.so")
+
+
 class OneBox(NamedTuple):
     """A box that has converged, and its control plane."""
 
@@ -86,10 +89,31 @@ def furnished(world: World) -> Changes:
     }
 
 
-def resident_bytes(pid: int) -> dict[str, int]:
-    """What the kernel says of a process's memory (`smaps_rollup`): Rss, Pss and so on, in bytes."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    return {name: int(value.split()[0]) * 1024 for name, _, value in (line.partition(":") for line in lines)}
+class Memory(NamedTuple):
+    """Of a process, in bytes: resident; proportional; and proportional where nobody else runs Python, as on a box.
+
+    `alone` counts every page as the process's own but those of the C library, which all programs have open.
+    """
+
+    resident: int
+    proportional: int
+    alone: int
+
+
+def memory_of(pid: int) -> Memory:
+    """What the kernel says (`smaps`)."""
+    resident = proportional = alone = 0
+    of_all = False
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        if "-" in name:
+            of_all = Path(line.split(maxsplit=5)[-1]).name.startswith(C_LIBRARY)
+        elif name in ("Rss", "Pss"):
+            size = int(rest.split()[0]) * 1024
+            resident += size if name == "Rss" else 0
+            proportional += size if name == "Pss" else 0
+            alone += size if name == ("Pss" if of_all else "Rss") else 0
+    return Memory(resident, proportional, alone)
 
 
 def environment() -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 `agent-idle-process`: `neopro-agent once` as a whole process, its poll, its looks at the services and its report
 included, beside a Python process that stats and compares the same files (the floor) and the peers that are installed,
-in turns. `agent-rest-memory`: resident memory, which is the proportional set size where nobody else has the same
-libraries open, after a life in which everything was downloaded.
+in turns. `agent-rest-memory`: proportional set size as it is on a box, where nobody else runs Python, after a life in
+which everything was downloaded.
 """
 
 import json
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.benchmarks.day import agent_day_traffic
 from tests.benchmarks.measure import Row, row
-from tests.benchmarks.one_box import OneBox, environment, one_box, resident_bytes
+from tests.benchmarks.one_box import OneBox, environment, memory_of, one_box
 from tests.benchmarks.peers import installed_peers
 from tests.support.patience import wait_for
 
@@ -97,11 +97,14 @@ def agent_rest_memory(at: OneBox) -> Row:
         wait_for(lambda: at.box.run("status").returncode == 0, "the box to be as desired")
         seen = at.box.services.looks
         wait_for(lambda: at.box.services.looks >= seen + ROUNDS, f"{ROUNDS} rounds")
-        found = resident_bytes(agent.pid)
+        found = memory_of(agent.pid)
         agent.send_signal(signal.SIGTERM)
     floor = bare_imports_bytes()
-    note = f"resident, alone; as PSS beside this program {found['Pss'] / 2**20:.1f}; floor: its libraries imported"
-    return row("agent-rest-memory", found["Rss"] / 2**20, "MiB", floor / 2**20, note)
+    note = (
+        f"resident {found.resident / 2**20:.1f}, PSS beside this program {found.proportional / 2**20:.1f};"
+        " floor: its libraries imported"
+    )
+    return row("agent-rest-memory", found.alone / 2**20, "MiB PSS, alone", floor / 2**20, note)
 
 
 def bare_imports_bytes() -> int:
@@ -116,6 +119,6 @@ def bare_imports_bytes() -> int:
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout and process.stdin
         process.stdout.readline()
-        found = resident_bytes(process.pid)["Rss"]
+        found = memory_of(process.pid).alone
         process.stdin.close()
     return found
