@@ -1,24 +1,17 @@
 """A box from its bundle on, under a real systemd: installed without a network, updated, gone back, switched off."""
 
-import json
-import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from reconciler_agent.install.unit import UNIT, UNIT_PATH
-from schemas.manifest import AgentTarget, ListRef, encode_canonical
-from schemas.names import digest_of
-from schemas.trust import AllowedRelease
-from tests.support import trust_world
+from tests.support import machine_fleet
 from tests.support.agent_bundle import bundle_files, unpack_bundle
 from tests.support.agent_world import manifest_of
 from tests.support.booted import Machine, booted, why_not
+from tests.support.machine_fleet import Desk, Fleet
 from tests.support.patience import wait_for
-from tests.support.slots import listing_of
 from tests.support.trust_world import SITE
 
 WHY_NOT = why_not()
@@ -32,62 +25,20 @@ SLOTS = "/opt/neopro-agent/slots"
 BROKEN = "raise SystemError('broken before anything')\n"
 HANGS = "import signal\nsignal.pause()\n"
 OTHER = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
-SERVER = f"{sys.executable} -m tests.support.folder_control_plane /srv/central 8099"
-CENTRAL = f"[Service]\nWorkingDirectory={Path.cwd()}\nExecStart={SERVER}\n"
 SOON = "[Service]\nRestartSec=0\nTimeoutStartSec=10\nTimeoutAbortSec=1\n"
 
 
-class Fleet:
-    """Signed releases of the agent, each wanted by a head of its own, in a folder that a control plane serves."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "blobs").mkdir(parents=True)
-        self.now = datetime.now(UTC)
-        self.allowed: list[AllowedRelease] = []
-        self.targets: list[AgentTarget | None] = [None]
-
-    def add(self, version: str, files: dict[str, bytes]) -> None:
-        for data in files.values():
-            self.blob(data)
-        tree = self.blob(listing_of(files))
-        self.allowed.append(AllowedRelease(kind="agent", version=version, tree=tree))
-        self.targets.append(AgentTarget(version=version, tree=tree, size_bytes=sum(map(len, files.values()))))
-
-    def blob(self, data: bytes) -> str:
-        digest = digest_of(data)
-        (self.folder / "blobs" / digest.partition(":")[2]).write_bytes(data)
-        return digest
-
-    def publish(self) -> None:
-        """A head for each release that was added, and one before them that wants none."""
-        dates = {"issued_at": self.now - timedelta(hours=1), "expires_at": self.now + timedelta(days=7)}
-        root = trust_world.sign_root(trust_world.root(**dates))
-        listed = trust_world.release_list(1, releases=self.allowed, **dates)
-        (self.folder / "root-1").write_bytes(root)
-        (self.folder / "list-1").write_bytes(listed)
-        for number, target in enumerate(self.targets):
-            body = self.blob(encode_canonical(manifest_of([], agent=target)))
-            generation = int(self.now.timestamp() * 1000) - 1000 + number
-            ref = ListRef(version=1, sha256=digest_of(listed))
-            head = trust_world.head(generation=generation, manifest=body, release_list=ref, **dates)
-            (self.folder / f"head-{number}").write_bytes(head)
-        (self.folder / "current").write_text("0")
-
-
 class Box:
-    """The machine, as a technician and as the control plane see it."""
+    """The machine, as a technician sees it."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self.desk = Desk(machine)
 
     def sh(self, script: str) -> str:
         done = self.machine.run("sh", "-c", script)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
-
-    def want(self, number: int) -> None:
-        self.sh(f"echo {number} > /srv/central/current")
 
     def good(self) -> str:
         return self.machine.run("readlink", f"{SLOTS}/good").stdout.partition("-")[0]
@@ -97,26 +48,19 @@ class Box:
         words = self.machine.run("cat", f"/proc/{self.machine.property(UNIT, 'MainPID')}/cmdline").stdout
         return words.partition(f"{SLOTS}/")[2].partition("-")[0]
 
-    def last(self) -> dict[str, Any]:
-        text = self.machine.run("tail", "-n1", "/srv/central/reports").stdout
-        found: dict[str, Any] = json.loads(text) if text else {}
-        return found
-
-    def events(self) -> list[str]:
-        lines = self.machine.run("cat", "/srv/central/reports").stdout.splitlines()
-        events = {event["number"]: event for line in lines for event in json.loads(line).get("events", [])}
-        return [e["reason"] for _, e in sorted(events.items()) if e["reason"].startswith("Agent")]
-
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     folder = tmp_path_factory.mktemp("fleet")
     fleet = Fleet(folder / "central")
-    fleet.add("0.2.0", bundle_files("0.2.0"))
-    fleet.add("0.3.0", bundle_files("0.3.0", __main__=BROKEN))
-    fleet.add("0.4.0", bundle_files("0.4.0", __main__=HANGS))
-    fleet.add("0.5.0", bundle_files("0.5.0"))
-    fleet.publish()
+    agents = [
+        None,
+        fleet.add_agent("0.2.0", bundle_files("0.2.0")),
+        fleet.add_agent("0.3.0", bundle_files("0.3.0", __main__=BROKEN)),
+        fleet.add_agent("0.4.0", bundle_files("0.4.0", __main__=HANGS)),
+        fleet.add_agent("0.5.0", bundle_files("0.5.0")),
+    ]
+    fleet.publish(*(manifest_of([], agent=agent) for agent in agents))
     bundle = unpack_bundle(folder, bundle_files())
     given = [
         (UNIT_PATH, OTHER),
@@ -125,11 +69,11 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
             "/etc/systemd/system/neopro-admin.service",
             "[Service]\nEnvironment=NEOPRO_DIR=/home/pi/neopro\nExecStart=/bin/true\n",
         ),
-        ("/etc/systemd/system/central.service", CENTRAL),
+        ("/etc/systemd/system/central.service", machine_fleet.UNIT),
         ("/home/pi/neopro/data/configuration.json", '{"sponsors": [], "timeCategories": []}'),
         ("/etc/neopro/root-1.json", (fleet.folder / "root-1").read_text()),
     ]
-    trees = {"/srv/central": fleet.folder, f"/srv/{bundle.name}": bundle}
+    trees = {machine_fleet.FOLDER: fleet.folder, f"/srv/{bundle.name}": bundle}
     with booted(tmp_path_factory.mktemp("box"), *given, trees=trees) as machine:
         machine.run("systemctl", "enable", "--now", UNIT)
         found = Box(machine)
@@ -162,34 +106,34 @@ def require_updated(box: Box) -> None:
     """The box has 0.2.0, whatever it was told to have since: news never goes back."""
     require_installed(box)
     box.machine.run("systemctl", "start", "central")
-    if box.sh("cat /srv/central/current") == "0":
-        box.want(1)
+    if box.desk.wanted() == 0:
+        box.desk.want(1)
     wait_for(lambda: box.good() == box.running() == "0.2.0", "the new agent is good")
 
 
 def test_good_agent_takes_over(box: Box) -> None:
     require_updated(box)
 
-    wait_for(lambda: box.events()[-1:] == ["AgentUpdated"], "it says so")
-    assert (box.running(), box.last()["agent_version"]) == ("0.2.0", "0.2.0")
+    wait_for(lambda: box.desk.events("Agent")[-1:] == ["AgentUpdated"], "it says so")
+    assert (box.running(), box.desk.last()["agent_version"]) == ("0.2.0", "0.2.0")
     assert box.machine.run("test", "-e", f"{SLOTS}/trial.json").returncode == 1
 
 
 def test_broken_agent_is_gone_back_from(box: Box) -> None:
     require_updated(box)
-    box.want(2)
+    box.desk.want(2)
 
-    wait_for(lambda: box.events()[-1:] == ["AgentReturned"], "it went back")
-    wait_for(lambda: any(c["reason"] == "AgentFailed" for c in box.last()["conditions"]), "it says why")
+    wait_for(lambda: box.desk.events("Agent")[-1:] == ["AgentReturned"], "it went back")
+    wait_for(lambda: any(c["reason"] == "AgentFailed" for c in box.desk.last()["conditions"]), "it says why")
     assert (box.running(), box.good()) == ("0.2.0", "0.2.0")
 
 
 def test_hanging_agent_is_ended_by_the_service_manager_and_gone_back_from(box: Box) -> None:
     require_updated(box)
-    box.want(3)
+    box.desk.want(3)
 
     wait_for(lambda: "0.4.0" in box.sh(f"cat {SLOTS}/trial.json || true"), "it is on trial")
-    wait_for(lambda: box.events()[-1:] == ["AgentReturned"], "it went back")
+    wait_for(lambda: box.desk.events("Agent")[-1:] == ["AgentReturned"], "it went back")
     assert box.running() == "0.2.0"
 
 
@@ -197,16 +141,17 @@ def test_good_agent_on_a_box_without_a_network_stays_over_a_reboot_and_proves_it
     require_updated(box)
     box.machine.write(f"/run/systemd/system/{UNIT}.service.d/soon.conf", "[Service]\nRestartSec=600\n")
     box.machine.run("systemctl", "daemon-reload")
-    box.want(4)
+    box.desk.want(4)
     wait_for(lambda: box.machine.property(UNIT, "ActiveState") == "activating", "the old agent ended for the new one")
     box.machine.run("systemctl", "stop", "central", UNIT)
-    box.machine.run("systemctl", "start", UNIT)
-    assert (box.running(), box.good()) == ("0.5.0", "0.2.0")
+    box.machine.run("systemctl", "start", "--no-block", UNIT)
+    wait_for(lambda: box.running() == "0.5.0", "the new agent runs")
+    assert box.good() == "0.2.0"
 
     box.machine.reboot()
-    box.machine.run("systemctl", "start", UNIT)  # this machine boots into basic.target alone
+    box.machine.run("systemctl", "start", "--no-block", UNIT)  # this machine boots into basic.target alone
+    wait_for(lambda: "on trial" in box.machine.run("neopro-agent", "status").stdout, "it runs, and is on trial")
     assert (box.running(), box.good()) == ("0.5.0", "0.2.0")
-    assert "on trial" in box.machine.run("neopro-agent", "status").stdout
 
     box.machine.run("systemctl", "start", "central")
     wait_for(lambda: box.good() == "0.5.0", "it proves itself when it can")
