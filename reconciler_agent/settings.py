@@ -135,7 +135,7 @@ def _read(sections: Sections) -> Settings:
         ca=_absolute(central, "ca", "", "central") if central.get("ca") else None,
         report_s=_seconds(agent, "report_s", 300),
         heal_s=_seconds(agent, "heal_s", 60),
-        sticks=tuple(box.get("sticks", STICKS).split()),
+        sticks=_sticks(box.get("sticks", STICKS)),
         downloads=_few(agent, "downloads", 2),
         auto_update=_switch(features, "auto_update"),
         remote_commands=_switch(features, "remote_commands"),
@@ -154,6 +154,13 @@ def _absolute(section: Mapping[str, str], key: str, default: str, name: str = "s
     if not path.is_absolute():
         raise ValueError(f"[{name}] {key} is {str(path)!r}; write an absolute path")
     return path
+
+
+def _sticks(text: str) -> tuple[str, ...]:
+    folders = tuple(text.split())
+    if wrong := next((folder for folder in folders if not folder.startswith("/")), None):
+        raise ValueError(f"[box] sticks names {wrong!r}; write absolute folders with blanks between them, or nothing")
+    return folders
 
 
 def _services(text: str) -> str:

@@ -59,6 +59,9 @@ def enrol(asked: Enrolment, target: Target, say: Callable[[str], None]) -> None:
         _put(target, settings.trust, root)
     if not (has_conf := target.look(asked.conf).form != "absent"):
         _put(target, asked.conf, written.text.encode())
+    for folder in sorted({path.parent for path in (settings.key, settings.trust, asked.conf)}):
+        if not target.is_tidy(folder):
+            target.tidy(folder)
     say(f"identity: {identity}")
     say(f"recipient: {recipient}")
     for line in _next_steps(asked, token, answer.state, converted=has_conf and _differs(asked.conf, target, written)):

@@ -4,14 +4,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from control_plane.api.enrolments import MAX_A_MINUTE
 from control_plane.store.tokens import add_token
+from reconciler_agent.install.enrol import Enrolment, enrol
+from reconciler_agent.install.target import Target
 from schemas.enrolment import read_token
+from tests.integration.test_agent_install import Cut, dying
 from tests.support.command_line import environment, git, neopro
 from tests.support.live_box import LiveBox, application, release_changes
 from tests.support.patience import wait_for
@@ -172,6 +177,27 @@ def test_card_that_is_prepared_at_a_desk_has_all_that_the_agent_needs(desk: Desk
     before = {path: path.stat().st_mtime_ns for path in etc.iterdir()}
     again = subprocess.run(command, input=f"{token}\n", capture_output=True, text=True, check=False)
     assert (again.returncode, {path: path.stat().st_mtime_ns for path in etc.iterdir()}) == (0, before)
+
+
+def test_enrolment_that_is_cut_off_anywhere_is_finished_by_the_next(desk: Desk, tmp_path: Path) -> None:
+    """At every other call that changes a file (an address has so many attempts), but for those that make the keys."""
+    card, token = tmp_path / "card", desk.says("enrol", "token", SITE)
+    card.mkdir()
+    etc, asked = card / "etc/neopro", Enrolment(Path("/etc/neopro/site.conf"), desk.served.url, token, None)
+    calls, count = dying(1_000_000)
+    enrol(asked, Target(card, calls), lambda _: None)
+    whole = {path.name: path.read_bytes() for path in etc.iterdir()}
+    for at in range(1, count() + 1, 2):
+        for name in ("root.json", "site.conf"):
+            (etc / name).unlink(missing_ok=True)
+        with suppress(Cut):  # what an earlier one left in staging spares a call or two
+            enrol(asked, Target(card, dying(at)[0]), lambda _: None)
+            assert at > count() - 5
+        left = {path.name: path.read_bytes() for path in etc.iterdir() if path.is_file()}
+        assert left.items() <= whole.items(), f"what is there after call {at} is whole"
+    assert 10 < count() < 2 * MAX_A_MINUTE - 2
+    enrol(asked, Target(card), lambda _: None)
+    assert {path.name: path.read_bytes() for path in etc.iterdir()} == whole, "nothing lies about"
 
 
 def test_conf_of_the_former_agent_stays_and_the_way_to_convert_it_is_told(desk: Desk, tmp_path: Path) -> None:

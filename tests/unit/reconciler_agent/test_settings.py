@@ -195,3 +195,12 @@ def test_mark_at_the_beginning_of_the_file_is_passed_over(tmp_path: Path) -> Non
     (tmp_path / "site.conf").write_text(written(), encoding="utf-8-sig")
 
     assert load_settings(tmp_path / "site.conf").site == "brest"
+
+
+def test_places_of_sticks_are_absolute_folders_or_none() -> None:
+    text = "[site]\nid = brest\n[central]\nurl = https://fleet.example\n[box]\n"
+    assert parse_settings(text, Path("site.conf")).sticks == ("/media", "/run/media", "/mnt")
+    assert parse_settings(text + "sticks = /mnt  /srv/usb\n", Path("site.conf")).sticks == ("/mnt", "/srv/usb")
+    assert parse_settings(text + "sticks =\n", Path("site.conf")).sticks == ()
+    with pytest.raises(SettingsInvalid, match="write absolute folders"):
+        parse_settings(text + "sticks = /mnt media\n", Path("site.conf"))
