@@ -21,6 +21,7 @@ from control_plane.api.gc import Gc
 from control_plane.api.grants import Grants
 from control_plane.api.heads import Heads
 from control_plane.api.inbox import Inbox
+from control_plane.api.live import Live
 from control_plane.api.logs import Logs
 from control_plane.api.memories import Memories
 from control_plane.api.operations import Operations
@@ -102,7 +103,7 @@ def make_api(
     if sweeper is not None:
         calls += Gc(access, sweeper).routes()
     return Litestar(
-        route_handlers=[*calls, *Description(calls).routes(), *pages.routes()],
+        route_handlers=[*calls, *Description(calls).routes(), *Live(heads, perimeter).routes(), *pages.routes()],
         exception_handlers=problems.handlers(pages.frame.problem),
         lifespan=[following],
         openapi_config=None,

@@ -14,7 +14,7 @@ from msgspec import Struct
 from psycopg import Error as PostgresError
 
 from control_plane.errors import DatabaseUnavailable
-from control_plane.store import publications, reports, views
+from control_plane.store import alerts, publications, reports, views
 from control_plane.store.pool import Connection, open_connection
 from schemas.desired import SiteState
 from schemas.names import Digest, PublicKeyLine, SiteId
@@ -58,8 +58,9 @@ class Heads:
         self._closing = False
         self.loaded = False
         self.listening = False
+        self._readers: list[asyncio.Future[None]] = []
         self.news = 0
-        """Rises with every publication and report that was heard of: what was derived from older ones is stale."""
+        """Rises with every publication, report and alert that was heard of: what older ones say is stale."""
 
     def __len__(self) -> int:
         return len(self._heads)
@@ -91,10 +92,31 @@ class Heads:
             if not waits and self._waits.get(site) is waits:
                 del self._waits[site]
 
+    @property
+    def closing(self) -> bool:
+        """Whether the server is about to stop."""
+        return self._closing
+
+    async def wait_news(self, seen: int, timeout_s: float) -> int:
+        """`news`, as soon as it is not `seen` any more; as it is after `timeout_s`, or when the server stops."""
+        if self.news == seen and not self._closing:
+            future = asyncio.get_running_loop().create_future()
+            self._readers.append(future)
+            try:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(future, timeout_s)
+            finally:
+                self._readers.remove(future)
+        return self.news
+
+    def _tell(self) -> None:
+        self.news += 1
+        _end(self._readers)
+
     def finish_waits(self) -> None:
         """End every long poll now and let none begin: the server is about to stop."""
         self._closing = True
-        for waits in self._waits.values():
+        for waits in (*self._waits.values(), self._readers):
             _end(waits)
 
     def mark_told(self, site: SiteId, head_generation: int | None) -> None:
@@ -117,7 +139,8 @@ class Heads:
             self._take(Head(**row._asdict(), told=told.get(row.site, 0) >= row.generation))
         for site, generation in told.items():
             self.mark_told(site, generation)
-        self.serial, self.loaded, self.news = serial, True, self.news + 1
+        self.serial, self.loaded = serial, True
+        self._tell()
 
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
@@ -140,6 +163,7 @@ class Heads:
                 async with conn:
                     await conn.execute(f"listen {publications.CHANNEL}")
                     await conn.execute(f"listen {reports.CHANNEL}")
+                    await conn.execute(f"listen {alerts.CHANNEL}")
                     await self.refresh(conn)
                     self.listening, failures = True, 0
                     await self._listen(conn)
@@ -161,13 +185,15 @@ class Heads:
             for notice in notices:
                 if notice.channel == reports.CHANNEL:
                     await self._reported(conn, notice.payload)
+            if any(n.channel == alerts.CHANNEL for n in notices):
+                self._tell()
             if not notices or any(n.channel == publications.CHANNEL for n in notices):
                 # A connection that was dropped without a word would let the query hang for a quarter of an hour.
                 async with asyncio.timeout(HEARTBEAT_S):
                     await self.refresh(conn)
 
     async def _reported(self, conn: Connection, site: SiteId) -> None:
-        self.news += 1
+        self._tell()
         head = self._heads.get(site)
         if head is not None and head.ended and not head.told:
             self.mark_told(site, (await views.told_sites(conn)).get(site))

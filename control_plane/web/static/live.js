@@ -1,9 +1,10 @@
-// Keeps the page fresh: asks for it every two seconds and puts in what changed. Without it the page reloads itself.
+// Keeps the page fresh: the server says when there is news, the page asks for itself and puts in what changed. Where
+// no stream comes through, it asks every two seconds; without this script it reloads itself.
 "use strict";
 (() => {
-  const EVERY_MS = 2000, PATIENCE_MS = 10000, SLOWEST_MS = 30000;
+  const EVERY_MS = 2000, TOLD_MS = 30000, PATIENCE_MS = 10000, SLOWEST_MS = 30000;
   const live = document.getElementById("live");
-  let etag = "", failures = 0;
+  let etag = "", failures = 0, timer = 0, asking = false, again = false;
 
   const show = (lost) => {
     const text = live.dataset[lost ? "lostText" : "liveText"];
@@ -59,8 +60,17 @@
     take(await answer.text());
   };
 
+  const stream = new EventSource("/live");
+
+  // Ages grow without news, so a page that is told looks now and then all the same.
+  const pause = () => failures ? Math.min(EVERY_MS * 2 ** Math.min(failures, 4), SLOWEST_MS)
+    : stream.readyState === EventSource.OPEN ? TOLD_MS : EVERY_MS;
+
   const round = async () => {
+    if (asking) { again = true; return; }
+    clearTimeout(timer);
     if (!document.hidden) {
+      asking = true;
       try {
         await look();
         failures = 0;
@@ -69,11 +79,15 @@
         failures += 1;
         if (failures > 1) show(true);
       }
+      asking = false;
     }
-    setTimeout(round, Math.min(EVERY_MS * 2 ** Math.min(failures, 4), SLOWEST_MS));
+    timer = setTimeout(round, again ? 0 : pause());
+    again = false;
   };
 
+  stream.addEventListener("news", round);
+  document.addEventListener("visibilitychange", round);
   localise(document);
   show(false);
-  setTimeout(round, EVERY_MS);
+  timer = setTimeout(round, EVERY_MS);
 })();
