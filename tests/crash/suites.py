@@ -157,10 +157,10 @@ def broken(kind: type[Scenario], pace: Pace, found: Found) -> Row:
     return Row(kind.name, (len(tried.files), len(points)))
 
 
-def seeded(seed: Seed, _pace: Pace, found: Found) -> Row:
+def seeded(seed: Seed, pace: Pace, found: Found) -> Row:
     """A bug under the agent, and how many points it took to find it: a matrix that does not is not to be believed."""
     name = name_of(seed)
-    tries = {matrix: points_until_caught(seed, matrix) for matrix in (KILLS, *kernels())}
+    tries = {matrix: points_until_caught(seed, matrix, pace.processes) for matrix in (KILLS, *kernels())}
     found("" if any(tries.values()) else f"the bug '{name}' was not caught")
     return Row(name, tuple(tries.get(matrix) or "-" for matrix in (KILLS, *KERNELS)))
 

@@ -1,7 +1,7 @@
 """Points that are tried by several processes at once, each with a box of its own, forked from this one."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -27,7 +27,7 @@ class Trial(Protocol[P_contra]):
         """What is wrong at this point; empty where nothing is."""
 
 
-def look_at_all(trial: Trial[P], points: Sequence[P], jobs: int = 1) -> Iterator[str]:
+def look_at_all(trial: Trial[P], points: Sequence[P], jobs: int = 1) -> Generator[str, None, None]:
     """What is wrong at each of the points, in their order; empty where nothing is."""
     if jobs == 1:
         yield from map(trial.look_at, points)
