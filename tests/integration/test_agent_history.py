@@ -1,6 +1,7 @@
 """What a box measured while nobody listened: kept across power cuts, handed over in order, once, at the right time."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from reconciler_agent import state
 from reconciler_agent.app import Agent
 from reconciler_agent.errors import UploadRefused
 from schemas.status import MAX_SAMPLES, StatusReport
@@ -148,12 +150,44 @@ def test_life_without_any_clock_is_dated_by_what_must_have_passed_and_says_so(wo
     assert saved_at - timedelta(hours=1) <= found[0][0] <= saved_at + timedelta(hours=1)
 
 
-def test_damaged_history_is_told_and_costs_nothing_else(world: AgentWorld) -> None:
+def damage_by(data: bytes) -> Callable[[Path], None]:
+    def damage(file: Path) -> None:
+        file.write_bytes(data)
+
+    return damage
+
+
+def put_a_folder(file: Path) -> None:
+    file.unlink()
+    (file / "below").mkdir(parents=True)
+
+
+def cut_in_half(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def write_as_another_agent(file: Path) -> None:
+    body = b'[{"of": "another form"}]'
+    file.write_bytes(state._close(0, body))
+
+
+DAMAGE = [
+    damage_by(b""),
+    damage_by(b"\0" * 4096),
+    damage_by(b"garbage\n"),
+    put_a_folder,
+    cut_in_half,
+    write_as_another_agent,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=["nothing", "NULs", "garbage", "folder", "half", "another form"])
+def test_damaged_history_is_told_and_costs_nothing_else(world: AgentWorld, damage: Callable[[Path], None]) -> None:
     with world.agent() as agent:
         world.settle(agent)
         world.central.offline = True
         pass_minutes(world, agent, 130)
-    kept(world).write_bytes(b"\0" * 4096)
+    damage(kept(world))
     world.central.offline = False
 
     world.converge()
