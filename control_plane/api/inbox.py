@@ -28,7 +28,7 @@ class InboxFull(Exception):
 
 
 class Unstorable(Exception):
-    """A report that PostgreSQL cannot hold: a NUL in a text, a number beyond 64 bits."""
+    """A report that PostgreSQL cannot hold: a NUL in a text, a number beyond 64 bits, a row that fits in no table."""
 
 
 class _Letter(NamedTuple):
@@ -99,14 +99,14 @@ class Inbox:
         try:
             async with connection(self._pool) as conn:
                 await reports.record(conn, [letter.received for letter in batch])
-        except psycopg.DataError as problem:
+        except (psycopg.DataError, psycopg.IntegrityError) as problem:
             await self._write_apart(batch, problem)
         except FleetError as problem:
             _answer(batch, problem)
         else:
             _answer(batch, None)
 
-    async def _write_apart(self, batch: Sequence[_Letter], problem: psycopg.DataError) -> None:
+    async def _write_apart(self, batch: Sequence[_Letter], problem: psycopg.Error) -> None:
         """One letter at a time, so that one that cannot be stored harms no other."""
         if len(batch) == 1:
             why = str(problem).splitlines()[0]

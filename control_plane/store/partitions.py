@@ -18,6 +18,8 @@ from control_plane.store.pool import Connection
 AHEAD: Final = timedelta(days=3)
 GRACE: Final = timedelta(hours=1)
 """After its time is over, so that no report that is being written goes where something ends."""
+WAITED: Final = timedelta(days=1)
+"""Rows are as old as they may be when their report comes; that may wait before it is written."""
 LATE_PLAYBACKS: Final = timedelta(days=92)
 _MAKING: Final = 0x6E656F_0008
 _DROPPING: Final = 0x6E656F_0009
@@ -58,8 +60,8 @@ def _year(at: datetime) -> datetime:
 
 
 MINUTES: Final = Table("metrics_minutes", _day, lambda at: at + timedelta(days=1), MINUTES_FOR)
-HOURS: Final = Table("metrics_hours", _week, lambda at: at + timedelta(days=7), HOURS_FOR)
-DAYS: Final = Table("metrics_days", _year, lambda at: at.replace(year=at.year + 1), HOURS_FOR)
+HOURS: Final = Table("metrics_hours", _week, lambda at: at + timedelta(days=7), HOURS_FOR + WAITED)
+DAYS: Final = Table("metrics_days", _year, lambda at: at.replace(year=at.year + 1), HOURS_FOR + WAITED)
 PLAYBACKS: Final = Table("playbacks", _month, lambda at: _month(at + timedelta(days=31)), LATE_PLAYBACKS)
 TABLES: Final = (MINUTES, HOURS, DAYS, PLAYBACKS)
 
