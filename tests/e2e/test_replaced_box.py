@@ -1,0 +1,69 @@
+"""A dead card, whole: the box leaves what the club owns, an operator replaces it, and the next box has it all again."""
+
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from control_plane.store import tokens
+from tests.support.command_line import environment, git, neopro
+from tests.support.live_box import LiveBox
+from tests.support.world import ServedWorld, as_yaml, served_world
+
+pytestmark = pytest.mark.timeout(300)
+FILMS = {"videos/CLUB/but.mp4": os.urandom(1_500_000), "videos/CLUB/été/match.mp4": os.urandom(40_000)}
+
+
+async def operator_token(served: ServedWorld) -> str:
+    now = served.world.clock()
+    async with served.world.connection() as conn:
+        return await tokens.add_token(conn, "ada", ["read", "write"], now=now, expires_at=now + timedelta(days=1))
+
+
+def put(box: LiveBox, films: dict[str, bytes]) -> None:
+    for path, data in films.items():
+        (box.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (box.root / path).write_bytes(data)
+
+
+def test_next_box_has_the_clubs_configuration_and_videos_of_the_dead_one(tmp_path: Path, database: str) -> None:
+    recovery = pyrage.x25519.Identity.generate()
+    key = tmp_path / "recovery.txt"
+    key.touch(0o600)
+    key.write_text(f"{recovery}\n")
+    with served_world(tmp_path / "world", database) as served:
+        defaults = {"video_sets": ["national"], "backup": {"configuration": True, "videos": True}}
+        fleet = {"schema": 1, "recovery": str(recovery.to_public()), "defaults": defaults}
+        served.publish({"fleet.yaml": as_yaml(fleet)}, "Keep what clubs own")
+        with LiveBox(tmp_path / "old").switched_on() as old:
+            old.provision(served.world, served.url)
+            put(old, FILMS)
+            old.converge()
+        env = environment(tmp_path, NEOPRO_URL=served.url, NEOPRO_TOKEN=served.run(operator_token(served)))
+        clone = tmp_path / "clone"
+        git(tmp_path, "clone", "-q", str(served.world.remote), str(clone))
+        git(clone, "config", "user.name", "Ada")
+        git(clone, "config", "user.email", "ada@example.org")
+        shown = neopro("diff", "brest", cwd=clone, env=env).stdout
+        assert re.search(r"file videos/CLUB/but.mp4 +1.5 MB", shown), shown
+        assert old.club["auth"]["password"] not in shown
+
+        with LiveBox(tmp_path / "new").switched_on() as new:
+            new.write(url=served.url)
+            (new.folder / "root.json").write_text(served.world.file("trust/root-1.json"))
+            (new.root / "data/configuration.json").write_text('{"auth": {"password": "template"}}')
+            keys = dict(line.split(": ", 1) for line in new.run("identity").stdout.splitlines())
+            words = ["--identity", keys["identity"], "--recipient", keys["recipient"], "--recovery-key", str(key)]
+            done = neopro("site", "replace", "brest", *words, "--commit", cwd=clone, env=env)
+            assert done.returncode == 0, done.stderr
+            git(clone, "push", "-q", "origin", "HEAD:main")
+            assert served.ingest().verdict == "published"
+            new.converge()
+            new.converge()
+            assert {path: (new.root / path).read_bytes() for path in FILMS} == FILMS
+            found = new.configuration()
+            assert found["auth"] == old.club["auth"]
+            assert {c["id"] for c in old.club["categories"]} <= {c["id"] for c in found["categories"]}
