@@ -3,8 +3,6 @@
 from datetime import date, timedelta
 from typing import Final
 
-from control_plane.store import outcomes
-from control_plane.store.pool import connection
 from control_plane.web.present import Segment
 from control_plane.web.table import Cell, ListPage, Table, heads
 from control_plane.web.visit import Room, Shown, Visit
@@ -13,18 +11,15 @@ from schemas.memory import Availability, Deployments, Period, Trouble
 
 WEEKS: Final = 8
 MONTHS: Final = 12
-TROUBLES_SINCE: Final = timedelta(days=30)
 
 
 async def show(room: Room, visit: Visit) -> Shown:
     """The page, by week, or by month with `?by=month`."""
-    now, words = room.clock(), visit.words
+    words = visit.words
     by: Period = "month" if visit.query.get("by") == "month" else "week"
     count = MONTHS if by == "month" else WEEKS
-    async with connection(room.pool) as conn:
-        heard = await outcomes.availability(conn, by, count, now)
-        deployed = await outcomes.deployments(conn, by, count, now)
-        troubles = await outcomes.troubles(conn, now - TROUBLES_SINCE)
+    await room.lookout.fleet()
+    heard, deployed, troubles = await room.lookout.outcomes(by, count)
     other = "week" if by == "month" else "month"
     page = ListPage(
         title=words("nav.reports"),
