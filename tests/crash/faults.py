@@ -153,6 +153,6 @@ def live(scenario: Scenario, calls: Calls) -> None:
 def _is_there_already(name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> bool:
     """Whether a file is only opened again, which takes no inode."""
     try:
-        return name == "create" and bool(os.lstat(arguments[0], dir_fd=named["dir_fd"]))
+        return name == "create" and bool(os.lstat(arguments[0], dir_fd=named.get("dir_fd")))
     except FileNotFoundError:
         return False
