@@ -142,6 +142,12 @@ def _items(value: Json) -> list[Item]:
     return [item for item in _list(value) if isinstance(item, dict)]
 
 
+def _text(item: Item, key: str) -> str | None:
+    """What an item has there, if it is text: anybody may have written anything, also what cannot be looked up."""
+    found = item.get(key)
+    return found if isinstance(found, str) else None
+
+
 def _list(value: Json) -> list[Json]:
     """What should be a list, or none."""
     return value if isinstance(value, list) else []
@@ -153,7 +159,8 @@ def _wanted(
     def entries(place: Json, videos: Sequence[CategoryVideo]) -> list[Item]:
         shown = [video for video in videos if _is_on(video, today)]
         paths = {video.path for video in shown}
-        older = {e.get("video_id"): e for e in standing.get(place, ()) if e.get("path") in installed - paths}
+        gone = installed - paths
+        older = {_text(e, "video_id"): e for e in standing.get(place, ()) if _text(e, "path") in gone}
         found = [_entry(v) if v.path in installed else older.get(v.video_id) for v in shown]
         return [entry for entry in found if entry is not None]
 
@@ -247,7 +254,7 @@ def _is_ours_stripped(category: Json, desired: set[Json], paths: frozenset[str])
 
 def _is_ours_inside(entry: Json, paths: frozenset[str]) -> bool:
     """Whether an entry inside a central category is ours, also when the club took its tags off."""
-    return is_central(entry) or (isinstance(entry, dict) and entry.get("path") in paths)
+    return is_central(entry) or (isinstance(entry, dict) and _text(entry, "path") in paths)
 
 
 def _healed(category: Json, ours: Sequence[Item]) -> Json:

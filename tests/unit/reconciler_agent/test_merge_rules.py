@@ -296,3 +296,15 @@ def test_one_video_of_two_sets_stands_twice_and_each_follows_its_own_file() -> N
     assert after["categories"][1]["videos"] == []
     after = merged(after, wanted)
     assert [e["path"] for e in after["sponsors"]] == [here.path, there.path]
+
+
+@pytest.mark.parametrize("key", ["path", "video_id", "id"])
+@pytest.mark.parametrize("nonsense", [["a", "list"], {"an": "object"}, None, 7])
+def test_nonsense_in_the_place_of_a_text_ends_no_merge(key: str, nonsense: Any) -> None:
+    odd = [{**OURS, key: nonsense}, {**CLUB, key: nonsense}]
+    before = local(sponsors=odd, categories=[{"id": "annonces_neopro", "name": "Ads", "videos": odd}])
+    wanted = manifest(category(NIKE), loops=Loops(sponsors=[NIKE]))
+    after = merged(before, wanted)
+    assert OURS in after["sponsors"]
+    assert after["categories"][0]["videos"] == [OURS]
+    assert {**CLUB, key: nonsense} in after["sponsors"]

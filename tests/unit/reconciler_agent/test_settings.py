@@ -23,6 +23,7 @@ def test_least_settings_have_the_boxes_defaults() -> None:
     assert settings.services == "unix:/run/s.sock"
     assert (settings.auto_update, settings.remote_commands, settings.telemetry) == (True, True, True)
     assert (settings.owner, settings.clock, settings.report_s, settings.heal_s) == ("pi", "auto", 300, 60)
+    assert settings.downloads == 2
 
 
 def test_sections_of_others_are_left_alone() -> None:
@@ -150,6 +151,8 @@ def test_broken_file_of_the_field_is_told_in_a_sentence(text: str, words: str) -
         ),
         ({"central": {"url": "https://ada:hunter2@fleet.example"}}, "holds a user's name"),
         ({"agent": {"heal_s": "soon"}}, "seconds"),
+        ({"agent": {"downloads": "0"}}, "1 to 8"),
+        ({"agent": {"downloads": "many"}}, "1 to 8"),
         ({"agent": {"report_s": "0"}}, "seconds"),
         ({"agent": {"report_s": "nan"}}, "seconds"),
         ({"features": {"remote_commands": "perhaps"}}, "true or false"),
