@@ -249,7 +249,14 @@ class Loop:
                 log.info("%s", sentence)
                 self._said = sentence
             self._parts.notifier.alive()
-            now = Round(state=head.state, manifest=manifest, working=f"{sentence}.", active=self._active())
+            now = Round(
+                state=head.state,
+                manifest=manifest,
+                working=f"{sentence}.",
+                unhealthy=self._unhealthy,
+                releases=self._store.state.releases,
+                active=self._active(),
+            )
             self._parts.reporter.mention(self._content(now))
 
         def on_bytes(_count: int) -> None:

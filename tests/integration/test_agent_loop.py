@@ -823,3 +823,17 @@ def fresh() -> dict[str, Any]:
     """Dates and generations that a head has today."""
     now = SystemClock("trusted").now()
     return {"issued_at": now, "expires_at": now + timedelta(days=7)}
+
+
+def test_no_report_calls_a_release_healthy_while_it_is_on_trial(tmp_path: Path) -> None:
+    world = AgentWorld(tmp_path)
+    world.central.publish(manifest_of([], world.central.add_release("1.0.0", application("1.0.0"), settle_s=8)))
+    world.converge()
+
+    told = {
+        r.sequence: next(c.reason for c in r.conditions if c.type == "ReleaseHealthy") for r in world.central.reports
+    }
+    passed = next(r.sequence for r in world.central.reports if any(e.reason == "ReleaseHealthy" for e in r.events))
+    trial = {reason for sequence, reason in told.items() if sequence < passed}
+    assert trial <= {"NoRelease", "Testing"}
+    assert "Testing" in trial

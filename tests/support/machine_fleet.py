@@ -98,6 +98,13 @@ class Desk:
 
     def events(self, beginning: str) -> list[str]:
         """The reasons of all events that begin so, in their order."""
+        return [event["reason"] for event in self._events() if event["reason"].startswith(beginning)]
+
+    def passed(self) -> list[str]:
+        """The releases that passed their test, in their order."""
+        return [event["message"].split()[1] for event in self._events() if event["reason"] == "ReleaseHealthy"]
+
+    def _events(self) -> list[dict[str, Any]]:
         lines = self.machine.run("cat", f"{FOLDER}/reports").stdout.splitlines()
         events = {event["number"]: event for line in lines for event in json.loads(line).get("events", [])}
-        return [e["reason"] for _, e in sorted(events.items()) if e["reason"].startswith(beginning)]
+        return [event for _, event in sorted(events.items())]
