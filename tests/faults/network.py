@@ -6,6 +6,7 @@ of a release, a video that was half there; and it hands over a report, logs, a b
 
 import json
 import logging
+import random
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 import pyrage
 
+from reconciler_agent.backup import BACKUP_S
 from reconciler_agent.core.report import Round
 from schemas.manifest import ListRef, ManifestBackup, ManifestOperation
 from schemas.names import Digest, digest_of
@@ -31,9 +33,9 @@ from tests.support.trust_world import DAY, NOW
 
 RECOVERY: Final = pyrage.x25519.Identity.generate()
 KINDS: Final = (
-    "head", "trust", "list", "manifest", "listing", "file", "rest", "report", "log", "backup", "analytics",
+    "head", "trust", "list", "manifest", "listing", "file", "rest", "report", "log", "backup", "analytics", "club",
 )  # fmt: skip
-UPLOADS: Final = frozenset({"report", "log", "backup", "analytics"})
+UPLOADS: Final = frozenset({"report", "log", "backup", "analytics", "club"})
 """What they come to does not keep the box from news: it is in the log."""
 ANSWER_S: Final = 0.3
 """How long an answer may take where it is slow on purpose; where it is not, a busy machine must not be taken for it."""
@@ -88,6 +90,9 @@ class Update:
         wanted = manifest_of([clip(n, d) for n, d in NEW.items()], second, operations=[logs], backup=backup)
         self._rotate(wanted)
         central.reports.clear()
+        club = box.configuration()
+        club["categories"].append({"id": "new", "name": "New", "videos": []})
+        (box.root / "data/configuration.json").write_text(json.dumps(club))
         played = [_played(number) for number in range(20)]
         (box.root / "data/analytics_buffer.json").write_text(json.dumps(played))
         partial = box.root / "data/agent/partial"
@@ -132,7 +137,8 @@ class Update:
         shutil.copytree(self.template, self.work, symlinks=True)
         self.box.folder, self.box.root = self.work, self.work / "neopro"
         self.box.settings = self.box.read_settings()
-        for kept in (self.box.central.reports, self.box.central.batches, self.box.central.backups):
+        central = self.box.central
+        for kept in (central.reports, central.batches, central.backups, central.mirrors):
             kept.clear()  # type: ignore[attr-defined]
         self.box.central.logs.clear()
         self.box.units.calls.clear()
@@ -160,9 +166,8 @@ class Update:
                 line.last = True
                 act(line)
 
-        slow = fault.startswith(("silence", "drip", "flood", "length: in chunks with endless"))
         with self._counted(f"{kind}: {fault}"):
-            found = self._live(meet, promised(ANSWER_S) if slow else PATIENCE_S)
+            found = self._live(meet, promised(ANSWER_S) if is_slow(fault) else PATIENCE_S)
             self._require_named(found, fault, kind, bool(met))
             self._require_sound(found)
 
@@ -176,6 +181,30 @@ class Update:
             assert (told["Connected"], found.failures) == (("False", "NetworkTrouble"), []), told
             assert self.box.contents() == before, "something was changed"
             self._require_sound(found)
+
+    def live_in_chaos(self, chance: random.Random, lives: int, share: float) -> int:
+        """So many lives in a row, of whose requests this share goes wrong in any way; how many went wrong."""
+        wrong = 0
+
+        def meet(line: Line) -> None:
+            nonlocal wrong
+            fault = chance.choice(sorted(FAULTS))
+            meant = (fault, self.kind_of(line.asked)) in MEANT
+            if meant or is_slow(fault) or chance.random() >= share:
+                be_honest(line)
+                return
+            wrong, line.last = wrong + 1, True
+            FAULTS[fault](line)
+
+        with self._counted(f"{lives} lives in chaos"):
+            for _ in range(lives):
+                found = self._live(meet)
+                self._require_playable()
+                self._require_quiet_words(found)
+                self.box.clock.sleep(BACKUP_S)
+            self._live(be_honest)
+            self._require_converged()
+        return wrong
 
     @contextmanager
     def _counted(self, what: str) -> Iterator[None]:
@@ -259,7 +288,7 @@ class Update:
         assert self.box.configuration() == self.after
         assert central.reports[-1].generation == central.generation
         assert [central.logs.get("logs"), len(central.playbacks)] == [central.logs["logs"], 20]
-        assert central.backups, "no backup was left"
+        assert central.backups and central.mirrors, "no backup, or no mirror, was left"
         alarms = [e for report in central.reports for e in report.events if e.reason in ALARMS]
         assert not alarms, f"an alarm: {alarms}"
 
@@ -281,6 +310,11 @@ MEANT: Final = frozenset(
 )
 """What the control plane itself says so: a batch is none (it is put aside), there is no such root, it was kept."""
 ALARMS: Final = frozenset({"TrustRefused", "InternalError", "ReleaseFailed", "StateDamaged", "StateLost"})
+
+
+def is_slow(fault: str) -> bool:
+    """Whether it is about time, and so wants little of it."""
+    return fault.startswith(("silence", "drip", "flood", "length: in chunks with endless"))
 
 
 def _resident() -> int:

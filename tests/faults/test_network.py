@@ -52,6 +52,20 @@ def test_any_trouble_with_every_connection_changes_nothing_and_is_overcome(
     assert not tried.failures, "\n".join(tried.failures)
 
 
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_lives_of_which_any_request_may_go_wrong_do_no_harm_and_are_overcome(
+    share: float, long: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with update() as tried:
+        for round in range(10 if long else 1):
+            wrong = tried.live_in_chaos(random.Random(f"{SEED} {share} {round}"), 20, share)
+    with capsys.disabled():
+        many = f"{wrong} requests of the last went wrong, a share of {share}"
+        print(f"\nchaos: {tried.points} updates over 20 lives each ({many}), {len(tried.failures)} failures")
+    assert not tried.failures, "\n".join(tried.failures[:20])
+
+
 CUT_BYTES = 64 << 10
 
 

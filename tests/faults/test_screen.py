@@ -11,6 +11,7 @@ import pytest
 from reconciler_agent import box_app
 from reconciler_agent.box_app import BoxApp
 from tests.faults.faults import FAULTS
+from tests.faults.network import is_slow
 from tests.faults.wire import Asked, Line, Reply, Wire, be_honest
 from tests.support.hurried_clock import HurriedClock
 from tests.support.patience import promised
@@ -102,8 +103,3 @@ def test_application_that_answers_anything_keeps_the_agent_up_for_moments_only(
     with capsys.disabled():
         print(f"\nscreen: {len(tried)} points tried of {len(points)}, {len(failures)} failures")
     assert not failures, "\n".join(failures[:20])
-
-
-def is_slow(fault: str) -> bool:
-    """Whether it is about time, and so wants little of it."""
-    return fault.startswith(("silence", "drip", "flood", "length: in chunks with endless"))

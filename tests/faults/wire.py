@@ -212,6 +212,8 @@ def answer_from(central: Central, asked: Asked) -> Reply:
         central.analytics(asked.body)
     elif asked.path == f"{_SITE}/backup":
         central.backup(asked.body)
+    elif asked.path == f"{_SITE}/club":
+        central.mirror(asked.body)
     else:
         central.log(asked.path.removeprefix(f"{_SITE}/logs/"), asked.body)
     return Reply(204)

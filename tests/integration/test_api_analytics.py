@@ -211,13 +211,16 @@ class Counting(Client):
         super().analytics(packed)
 
 
-async def test_3000_events_under_concurrent_appends_are_delivered_once(api: Api, box: Box, tmp_path: Path) -> None:
+async def test_3000_events_under_concurrent_appends_are_delivered_once(
+    api: Api, box: Box, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = tmp_path / "neopro"
     (root / "data").mkdir(parents=True)
     async with api.serve() as url:
         batches = await asyncio.to_thread(drain_while_written, url, box, root)
     found = await kept(api)
-    print(f"analytics: {len(found)} of {COUNT} events delivered, once each, in {batches} batches under appends")
+    with capsys.disabled():
+        print(f"\nanalytics: {len(found)} of {COUNT} events delivered, once each, in {batches} batches under appends")
     assert sorted(int(p.session_id or -1) for p in found) == list(range(COUNT))
     assert batches >= 3
 
