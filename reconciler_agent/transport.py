@@ -28,7 +28,9 @@ CONNECT_S: Final = 10.0
 ANSWER_S: Final = 30.0
 """How long an answer, or the next bytes of one, may take."""
 PACE_BYTES: Final = 1 << 20
-"""What comes or goes at least in the time of an answer: larger bodies may take longer, in proportion."""
+"""What comes or goes at least in the time of an answer: larger bodies may take longer, in proportion, up to four times
+as long: with the answer itself less than the 300 seconds of the unit's watchdog."""
+MOST_TIMES: Final = 4.0
 RETRY_AFTER_S: Final = (1.0, 3600.0)
 MAX_EXCERPT: Final = 200
 """Bytes of what answered, in any sentence."""
@@ -144,17 +146,22 @@ def stream(client: httpx.Client, ask: Ask, max_bytes: int | None = None) -> Iter
     """
     timeout = httpx.Timeout(ask.answer_s, connect=min(CONNECT_S, ask.answer_s))
     headers = dict(ask.headers)
-    asking_s = ask.answer_s * (1 + len(ask.content or b"") / PACE_BYTES)
+    asking_s = ask.answer_s * (1 + _times(len(ask.content or b"")))
     try:
         with (
             deadline.within(asking_s) as until,
             client.stream(ask.method, ask.url, headers=headers, content=ask.content, timeout=timeout) as response,
         ):
-            until.put_off(float("inf") if max_bytes is None else ask.answer_s * max_bytes / PACE_BYTES)
+            until.put_off(float("inf") if max_bytes is None else ask.answer_s * _times(max_bytes))
             _require_plain(response)
             yield response
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, ssl.SSLError) as problem:
         raise NetworkTrouble(f"cannot reach {_where(client, ask.url)}: {_words(problem)}") from None
+
+
+def _times(size_bytes: int) -> float:
+    """How many times as long as an answer so many bytes may take."""
+    return min(size_bytes / PACE_BYTES, MOST_TIMES)
 
 
 def fetch(client: httpx.Client, ask: Ask, max_bytes: int) -> Answer:
