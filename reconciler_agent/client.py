@@ -15,6 +15,7 @@ import httpx
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from reconciler_agent import deadline
 from reconciler_agent.download import Download, Sink, Throttle
 from reconciler_agent.errors import AccessDenied, DigestMismatch, NetworkTrouble, UploadRefused
 from reconciler_agent.transport import (
@@ -286,7 +287,9 @@ class Client:
         """The rest of a blob, to be streamed; statuses that mean no content leave as errors."""
         with self._open_blob(digest, offset) as response:
             if response.status_code not in (200, 206, 412, 416):
-                self._require(f"download {digest[:19]}…", read_answer(response, MAX_ERROR_BYTES), 200)
+                with deadline.within(self._answer_s):
+                    answer = read_answer(response, MAX_ERROR_BYTES)
+                self._require(f"download {digest[:19]}…", answer, 200)
             yield response
 
     @contextmanager
