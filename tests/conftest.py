@@ -16,6 +16,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/golden anew from what is answered now")
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    """What is awaited in tests runs on asyncio, as the control plane does."""
+    return "asyncio"
+
+
 @pytest.fixture(scope="session")
 def long(request: pytest.FixtureRequest) -> bool:
     """Whether this run may take its time."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import reconciler_agent
 from control_plane.web.catalog import CATALOG
+from control_plane.web.texts import fleet, frame, lists, standing
 from reconciler_agent import errors
 from schemas.reasons import CHAPTERS, REASONS
 
@@ -49,3 +50,8 @@ def test_every_reason_that_the_server_gives_has_a_meaning() -> None:
 
 def test_a_reason_is_told_in_one_chapter() -> None:
     assert len(REASONS) == sum(len(chapter) for chapter in CHAPTERS.values())
+
+
+def test_every_text_of_the_pages_is_written_once() -> None:
+    rooms = (fleet.TEXTS, frame.TEXTS, lists.TEXTS, standing.TEXTS)
+    assert len(CATALOG) == sum(map(len, rooms))

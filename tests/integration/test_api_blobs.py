@@ -33,11 +33,6 @@ SCRIPT = b"print('hello')\n"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
     async with open_api(tmp_path, database) as opened:
         yield opened

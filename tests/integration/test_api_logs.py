@@ -17,11 +17,6 @@ PATH = "/v1/sites/brest/logs/fetch-2026-03-01"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
     async with open_api(tmp_path, database) as opened:
         yield opened

@@ -19,11 +19,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def world(tmp_path: Path, database: str) -> AsyncIterator[World]:
     async with open_world(tmp_path, database) as opened:
         await opened.ingest()

@@ -30,11 +30,6 @@ CLUB = b'{"auth": {"password": "allez rennes"}}'
 OLD = "ed25519:PaoemJ+IOwOl8zvMMAlYwW1Hf7D9Q31fAN7AdHbO8f0="
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @dataclass
 class Desk:
     """An operator's checkout, the team's recovery key, and a new box, beside a server."""

@@ -20,11 +20,6 @@ MINE = [page for page in PAGES if page.stem in {"new-club", "replaced-card", "op
 _BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def a_fleet(folder: Path) -> Path:
     """A clone of a fleet with a place to push to."""
     fleet = Path(shutil.copytree(SMALL, folder / "fleet"))

@@ -14,11 +14,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
     async with open_api(tmp_path, database) as opened:
         await opened.publish({"brest": Wanted(Box("brest").identity)})

@@ -19,11 +19,6 @@ WIDE = {"fleet.yaml": as_yaml(GUARDED | {"defaults": {"release": "1.0.0"}})}
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def world(tmp_path: Path, database: str) -> AsyncIterator[World]:
     """Three sites are published, and a guard that lets one of them change at a time."""
     async with open_world(tmp_path, database) as opened:

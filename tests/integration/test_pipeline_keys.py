@@ -16,11 +16,6 @@ from tests.support.world import World, open_world
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Desk:
     """An operator's clone of a published fleet, and its private keys in files."""
 

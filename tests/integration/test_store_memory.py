@@ -22,11 +22,6 @@ KEEP = Keep(events=90 * DAY, conditions=366 * DAY, metrics=5 * 366 * DAY, playba
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def pool(database: str) -> AsyncIterator[Pool]:
     async with open_pool(database, 4) as opened:
         yield opened

@@ -16,11 +16,6 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def conn(database: str) -> AsyncIterator[Connection]:
     async with open_pool(database, 2) as pool, connection(pool) as lent:
         await remember(lent, SITES, DAYS, NOW, minutes_of=20)

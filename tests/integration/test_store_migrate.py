@@ -14,11 +14,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def empty(postgres: PostgresServer, request: pytest.FixtureRequest) -> str:
     """The connection string of a database without any table."""
     conninfo = postgres.create_database("template0")

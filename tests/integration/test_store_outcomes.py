@@ -20,11 +20,6 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def conn(database: str) -> AsyncIterator[Connection]:
     async with open_pool(database, 2) as pool, connection(pool) as lent:
         yield lent

@@ -19,11 +19,6 @@ RUN = "a" * 32
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def conn(database: str) -> AsyncIterator[Connection]:
     async with open_pool(database, 2) as pool, connection(pool) as lent:
         yield lent

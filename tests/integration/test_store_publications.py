@@ -24,11 +24,6 @@ KEY = "ed25519:" + "A" * 43 + "="
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def pool(database: str) -> AsyncIterator[Pool]:
     async with open_pool(database, 4) as opened:
         yield opened

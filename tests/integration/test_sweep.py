@@ -29,11 +29,6 @@ pytestmark = pytest.mark.anyio
 GRACE = timedelta(days=30)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(params=["folder", "s3"])
 async def world(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> AsyncIterator[World]:
     """A published fleet, 31 days after it was; its objects in a folder or on a real S3 server."""

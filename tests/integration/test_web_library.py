@@ -33,11 +33,6 @@ JPEG = b"\xff\xd8\xff\xe0 a picture"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
     async with open_api(tmp_path, database) as opened:
         await fill(opened)

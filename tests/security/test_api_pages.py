@@ -24,11 +24,6 @@ FORWARDED = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwar
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
     async with open_api(tmp_path, database) as opened:
         yield opened

@@ -14,11 +14,6 @@ from control_plane.objects import FolderStore
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_piece_that_comes_as_another_ends_waits_for_the_one_before_it(tmp_path: Path) -> None:
     data = b"x" * 100
     digest = "sha256:" + hashlib.sha256(data).hexdigest()

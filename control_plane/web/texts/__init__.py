@@ -1,0 +1,1 @@
+"""Every text of the pages, by what says it."""
