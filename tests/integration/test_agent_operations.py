@@ -392,8 +392,12 @@ def test_retry_waits_until_the_way_back_is_over(world: AgentWorld) -> None:
     with world.agent() as agent:
         agent.loop.reconcile_once(world.central.envelope)
         assert agent.store.state.operations["again"].phase == "waiting"
-        world.clock.sleep(60)
-        agent.loop.reconcile_once(world.central.envelope)
+        for _ in range(60):  # a long pause between two looks would be the agent's own, and be held against no release
+            world.clock.sleep(1)
+            agent.loop.reconcile_once(world.central.envelope)
+            if (under_way := agent.store.state.releases.attempt) is not None and under_way.back:
+                break
+        assert agent.store.state.operations["again"].phase == "waiting"
         world.units.sick = lambda: False
         world.settle(agent)
 
