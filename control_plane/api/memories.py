@@ -40,8 +40,8 @@ class Memories:
         """The handlers, bound to this object."""
         site = "/v1/sites/{site:str}"
         return [
-            get(f"{site}/metrics", operation_id="getMetrics", tags=["operator"])(self.metrics),
-            get(f"{site}/conditions", operation_id="getConditions", tags=["operator"])(self.conditions),
+            get(f"{site}/metrics", operation_id="getSiteMetrics", tags=["operator"])(self.metrics),
+            get(f"{site}/conditions", operation_id="getSiteConditions", tags=["operator"])(self.conditions),
             get("/v1/availability", operation_id="getAvailability", tags=["operator"])(self.availability),
             get("/v1/deployments", operation_id="getDeployments", tags=["operator"])(self.deployments),
             get("/v1/troubles", operation_id="listTroubles", tags=["operator"])(self.troubles),

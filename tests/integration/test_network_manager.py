@@ -81,8 +81,13 @@ profiles, network = Profiles(), NetworkManager()
 def shown():
     import subprocess
     command = ["nmcli", "-s", "-t", "-f", "802-11-wireless-security.psk", "connection", "show", "neopro-hotspot"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.stdout.strip().rpartition(":")[2] if done.returncode == 0 else None
+    for _ in range(100):  # it takes a moment for NetworkManager to know the secrets of what it has just loaded
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            return None
+        if (found := done.stdout.strip().rpartition(":")[2]):
+            return found
+    return ""
 
 print("wifi", network.wifi())
 profiles.put(profile("One", "the first one", "wlan0"))
