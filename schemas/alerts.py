@@ -53,7 +53,6 @@ AlertKind = Literal[
     "commit_held",
     "remote",
     "expiry",
-    "reports_refused",
 ]
 """What an alert is about: of a site, or from `commit_refused` on of the fleet."""
 

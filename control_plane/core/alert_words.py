@@ -200,15 +200,6 @@ ALERT_WORDS: Final[Mapping[AlertKind, AlertWords]] = {
         "30 days before the trust root or the release list, 21 days before the server's certificate, or when a third "
         "of a head's validity is left; critical in the last third of that.",
     ),
-    "reports_refused": AlertWords(
-        _both("Reports refused", "Rapports refusés"),
-        _both("{count} reports were refused in the last hour.", "{count} rapports refusés dans la dernière heure."),
-        _both(
-            "The server's log names the site and why: an agent that is too new or too old, or one that was taken over.",
-            "Le journal du serveur nomme le site et la raison : agent trop récent, trop ancien, ou compromis.",
-        ),
-        "Boxes sent reports that the server could not take.",
-    ),
 }
 """Every kind; a test holds it to the type."""
 

@@ -108,7 +108,7 @@ class Expiring(Struct, frozen=True, kw_only=True):
 
 
 class Server(Struct, frozen=True, kw_only=True):
-    """The fleet's own affairs. `refused_reports`: in the last hour; `new_releases`: version -> when first seen."""
+    """The fleet's own affairs. `new_releases`: version -> when first seen."""
 
     newest_verdict: Literal["published", "refused", "held"] | None = None
     newest_commit: str = ""
@@ -116,7 +116,6 @@ class Server(Struct, frozen=True, kw_only=True):
     remote_error: str = ""
     remote_error_since: datetime | None = None
     expiring: Sequence[Expiring] = ()
-    refused_reports: int = 0
     new_releases: Mapping[str, Instant] = {}
     alerts: Alerts | None = None
 
@@ -261,9 +260,6 @@ def _of_fleet(server: Server, now: datetime) -> Iterator[Firing]:
             severity: Severity = "critical" if left <= ending.warn / 3 else "warning"
             left_h = max(0, int(left.total_seconds()) // 3600)
             yield Firing(kind="expiry", subject=ending.what, severity=severity, values={"hours": left_h})
-    if server.refused_reports:
-        values = {"count": server.refused_reports}
-        yield Firing(kind="reports_refused", subject="fleet", severity="warning", values=values)
     for version, seen_at in server.new_releases.items():
         if now - seen_at < NEW_FOR:
             yield Firing(kind="new_release", subject=version, severity="info", values={"version": version})

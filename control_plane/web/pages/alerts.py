@@ -67,7 +67,7 @@ def _of(rows: Sequence[AlertRow], sites: set[str]) -> list[AlertRow]:
     return [row for row in rows if row.alert.firing.subject in sites and row.alert.firing.kind not in FLEET_KINDS]
 
 
-FLEET_KINDS: Final = frozenset({"commit_refused", "commit_held", "remote", "expiry", "reports_refused", "new_release"})
+FLEET_KINDS: Final = frozenset({"commit_refused", "commit_held", "remote", "expiry", "new_release"})
 """Alerts that are not about a site."""
 _LINKS: Final = {"new_release": "/releases", "commit_refused": "/", "commit_held": "/", "remote": "/system"}
 

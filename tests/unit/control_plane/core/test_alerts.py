@@ -207,7 +207,6 @@ def test_fleets_own_affairs_are_told() -> None:
         (Server(newest_verdict="held"), [("commit_held", "fleet", "warning")]),
         (Server(remote_error="x", remote_error_since=NOW - timedelta(minutes=9)), []),
         (Server(remote_error="x", remote_error_since=NOW - timedelta(minutes=10)), [("remote", "fleet", "critical")]),
-        (Server(refused_reports=3), [("reports_refused", "fleet", "warning")]),
         (Server(expiring=[root]), [("expiry", "trust root", "warning")]),
         (Server(expiring=[Expiring(what="a", at=NOW + 31 * DAY, warn=30 * DAY)]), []),
         (Server(expiring=[Expiring(what="a", at=NOW - DAY, warn=30 * DAY)]), [("expiry", "a", "critical")]),
