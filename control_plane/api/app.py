@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 from prometheus_client import CollectorRegistry
 
 from control_plane.api import problems
@@ -77,11 +78,6 @@ def make_api(
         clock=clock,
     )
     boxes = Boxes(heads=heads, access=access, inbox=Inbox(pool), pool=pool, clock=clock, metrics=metrics)
-    logs = Logs(access, pool, clock)
-    analytics = Analytics(access, pool, clock)
-    memories = Memories(access, pool, clock)
-    enrolments = Enrolments(access, pool, clock)
-    clubs = Clubs(access, pool, clock)
     operators = Operators(access, pool, lookout, clock)
     operations = Operations(
         heads=heads, pool=pool, objects=objects, lookout=lookout, perimeter=perimeter, metrics=metrics
@@ -96,10 +92,8 @@ def make_api(
         async with heads.following():
             yield
 
-    alerting = Alerting(access, pool, clock)
-    of_operators = (operators, alerting, enrolments, clubs, memories, operations)
-    rooms = (boxes, blobs, backups, videos, logs, analytics, *of_operators)
-    calls = [route for room in rooms for route in room.routes()]
+    rooms = (boxes, blobs, backups, videos, operators, operations)
+    calls = [*(route for room in rooms for route in room.routes()), *_of_records(access, pool, clock)]
     if sweeper is not None:
         calls += Gc(access, sweeper).routes()
     return Litestar(
@@ -110,3 +104,15 @@ def make_api(
         logging_config=None,
         request_max_body_size=MAX_BODY_BYTES,
     )
+
+
+def _of_records(access: Access, pool: Pool, clock: Callable[[], datetime]) -> list[HTTPRouteHandler]:
+    """The routes of what is kept of boxes: they need the database alone, and who is asking."""
+    return [
+        *Logs(access, pool, clock).routes(),
+        *Analytics(access, pool, clock).routes(),
+        *Alerting(access, pool, clock).routes(),
+        *Enrolments(access, pool, clock).routes(),
+        *Clubs(access, pool, clock).routes(),
+        *Memories(access, pool, clock).routes(),
+    ]
