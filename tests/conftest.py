@@ -7,7 +7,13 @@ from hypothesis import settings
 settings.register_profile("neopro", deadline=None)
 settings.load_profile("neopro")
 
-pytest_plugins = ["tests.support.git_servers", "tests.support.postgres", "tests.support.s3_server"]
+pytest_plugins = [
+    "tests.support.api",
+    "tests.support.git_servers",
+    "tests.support.postgres",
+    "tests.support.s3_server",
+    "tests.support.scripted_client",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from reconciler_agent.errors import AccessDenied, NetworkTrouble
 from reconciler_agent.system_calls import SYSTEM, Calls
 from schemas.analytics import Kind
 from tests.support.agent_world import AgentWorld, Central, FastClock, clip, manifest_of
+from tests.support.cut_off import Killed, Recorder
 
 PUB = clip("pub", b"pub", sponsor_id="decathlon")
 MANIFEST = manifest_of([PUB])
@@ -69,29 +70,6 @@ class Box:
 @pytest.fixture
 def box(tmp_path: Path) -> Box:
     return Box(tmp_path / "neopro")
-
-
-class Recorder:
-    """Every call that changes the file system, counted; from the `last` one on nothing is done, as by kill -9."""
-
-    def __init__(self, last: int | None = None, after: bool = False) -> None:
-        self.count, self.last, self.after = 0, last, after
-        self.calls = Calls(*map(self._wrap, SYSTEM))
-
-    def _wrap(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def made(*arguments: Any, **named: Any) -> Any:
-            self.count += 1
-            if self.last is not None and self.count >= self.last:
-                if self.count == self.last and self.after:
-                    call(*arguments, **named)
-                raise Killed
-            return call(*arguments, **named)
-
-        return made
-
-
-class Killed(BaseException):
-    """Nothing of the process runs after this."""
 
 
 def test_what_was_played_is_handed_over_once_with_its_ids_and_leaves_nothing_behind(box: Box) -> None:

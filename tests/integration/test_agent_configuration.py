@@ -19,6 +19,7 @@ from reconciler_agent.resources.configuration import Configuration
 from reconciler_agent.system_calls import SYSTEM
 from schemas.manifest import Loops, SiteManifest
 from tests.support.box_configurations import TODAY, category, manifest, paths_of, sample, video
+from tests.support.cut_off import Killed
 from tests.support.hurried_clock import HurriedClock
 from tests.support.patience import PATIENCE_S
 
@@ -245,10 +246,6 @@ def test_half_a_file_in_the_displaced_one_is_kept_aside(box: Box) -> None:
     box.apply()
     assert (box.root / "data/agent/configuration.broken.json").read_bytes() == b'{"half'
     assert box.observe().settled
-
-
-class Killed(BaseException):
-    """The agent ends here."""
 
 
 def test_late_writer_is_not_lost_when_the_agent_ends_after_the_exchange(box: Box) -> None:

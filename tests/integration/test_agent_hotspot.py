@@ -16,9 +16,9 @@ from reconciler_agent.core.hotspot import UUID, Device, interface_of
 from reconciler_agent.errors import HotspotNotOpened
 from reconciler_agent.hotspot import LOOK_S, Wifi
 from reconciler_agent.resources.profiles import BEFORE, FILE, Profiles
-from reconciler_agent.system_calls import SYSTEM, Calls
 from schemas.manifest import ManifestHotspot, ManifestMaintenance, ManifestWindow
 from tests.support.agent_world import AgentWorld, manifest_of
+from tests.support.cut_off import Killed, Recorder
 
 PASSPHRASE = "allez les bleus"
 DAY_S = 86_400
@@ -301,29 +301,6 @@ def test_box_of_the_demo_leaves_the_machines_wifi_alone(world: AgentWorld) -> No
     want(world)
     world.converge()
     assert "not systemd's" in degraded(world)
-
-
-class Killed(BaseException):
-    """Nothing of the process runs after this."""
-
-
-class Recorder:
-    """Calls that change files, and openings of a profile, counted; at the `last` one the power goes."""
-
-    def __init__(self, last: int | None = None, after: bool = False) -> None:
-        self.count, self.last, self.after = 0, last, after
-        self.calls = Calls(*map(self.wrap, SYSTEM))
-
-    def wrap(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def made(*arguments: Any, **named: Any) -> Any:
-            self.count += 1
-            if self.last is not None and self.count >= self.last:
-                if self.count == self.last and self.after:
-                    call(*arguments, **named)
-                raise Killed
-            return call(*arguments, **named)
-
-        return made
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """The agent on a box of files: it converges, heals, goes back, holds, and leaves alone what is not its own."""
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -10,40 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from reconciler_agent.app import open_files
-from reconciler_agent.errors import AlreadyRunning, NetworkTrouble
+from reconciler_agent.errors import AlreadyRunning
 from reconciler_agent.loop import Loop
 from reconciler_agent.observe import SystemClock
-from reconciler_agent.system_calls import SYSTEM
 from schemas.manifest import ListRef, SiteManifest, encode_canonical
 from schemas.names import Digest, digest_of
 from tests.support import trust_world
-from tests.support.agent_world import AgentWorld, application, clip, manifest_of
+from tests.support.agent_world import AgentWorld, application, manifest_of
+from tests.support.box_of_clips import (
+    A,
+    B,
+    C,
+    delete_video,
+    edit_release_keeping_its_times,
+    reasons,
+    snapshot,
+    world_of_clips,
+)
 from tests.support.patience import PATIENCE_S, promised
-from tests.support.trust_world import NOW
-
-A, B, C = (clip(letter, letter.encode() * 1000) for letter in "abc")
-GRACE_S = 400.0
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> AgentWorld:
-    made = AgentWorld(tmp_path)
-    for letter in "abc":
-        made.central.add(letter.encode() * 1000)
-    return made
-
-
-def snapshot(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """Everything that a write would change, of everything there."""
-    found = {str(p.relative_to(folder)): p.lstat() for p in sorted(folder.rglob("*"))}
-    return {path: (s.st_ino, s.st_mtime_ns, s.st_ctime_ns) for path, s in found.items()}
-
-
-def reasons(world: AgentWorld) -> list[str]:
-    return [event.reason for report in world.central.reports for event in report.events]
+    return world_of_clips(tmp_path)
 
 
 def test_first_head_makes_the_box_as_desired(world: AgentWorld) -> None:
@@ -117,277 +107,6 @@ def test_box_that_missed_ten_commits_goes_straight_to_the_newest(world: AgentWor
     assert world.central.reports[-1].generation == world.central.generation
 
 
-def damage_configuration(world: AgentWorld) -> None:
-    path = world.root / "data/configuration.json"
-    path.write_text(json.dumps(world.configuration() | {"liveScoreEnabled": True, "categories": []}))
-
-
-def delete_video(world: AgentWorld) -> None:
-    (world.root / A[0].path).unlink()
-
-
-def overwrite_video(world: AgentWorld) -> None:
-    (world.root / A[0].path).write_bytes(b"x" * 1000)
-
-
-def edit_release_keeping_its_times(world: AgentWorld) -> None:
-    path = world.root / "server/app.py"
-    found = path.stat()
-    path.write_bytes(b"y" * found.st_size)
-    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
-
-
-def delete_release_file(world: AgentWorld) -> None:
-    (world.root / "webapp/index.html").unlink()
-
-
-def change_mode(world: AgentWorld) -> None:
-    (world.root / "scripts/tool.sh").chmod(0o600)
-
-
-def unlink_webapp(world: AgentWorld) -> None:
-    (world.root / "webapp").unlink()
-
-
-def unlink_current(world: AgentWorld) -> None:
-    (world.root / "current").unlink()
-
-
-def stop_service(world: AgentWorld) -> None:
-    world.units.running.discard("neopro-app")
-
-
-DRIFT = [
-    damage_configuration,
-    delete_video,
-    overwrite_video,
-    edit_release_keeping_its_times,
-    delete_release_file,
-    change_mode,
-    unlink_webapp,
-    unlink_current,
-    stop_service,
-]
-
-
-def require_desired(world: AgentWorld) -> None:
-    for path, data in application("1.0.0").items():
-        assert (world.root / "current" / path).read_bytes() == data
-    assert os.access(world.root / "scripts/tool.sh", os.X_OK)
-    assert world.active() == "1.0.0"
-    assert (world.root / A[0].path).read_bytes() == b"a" * 1000
-    assert world.configuration()["liveScoreEnabled"] is False
-    assert A[0].path in json.dumps(world.configuration()["categories"])
-    assert "neopro-app" in world.units.running
-
-
-@pytest.mark.parametrize("drift", DRIFT, ids=lambda drift: drift.__name__)
-def test_drift_is_healed(world: AgentWorld, drift: Callable[[AgentWorld], None]) -> None:
-    release = world.central.add_release("1.0.0", application("1.0.0"))
-    world.central.publish(manifest_of([A], release, config={"liveScoreEnabled": False}))
-    with world.agent() as agent:
-        world.settle(agent)
-        drift(world)
-        world.clock.sleep(60)
-        world.settle(agent)
-
-    require_desired(world)
-    assert world.conditions()["Synced"] == ("True", "Converged")
-
-
-@pytest.mark.parametrize("drift", [damage_configuration, unlink_webapp, unlink_current, stop_service])
-def test_drift_is_healed_without_a_control_plane_after_a_restart(
-    world: AgentWorld, drift: Callable[[AgentWorld], None]
-) -> None:
-    release = world.central.add_release("1.0.0", application("1.0.0"))
-    world.central.publish(manifest_of([A], release, config={"liveScoreEnabled": False}))
-    world.converge()
-    world.central.offline = True
-    world.clock.sleep(timedelta(days=30).total_seconds())
-    drift(world)
-
-    world.converge()
-
-    require_desired(world)
-
-
-def test_edited_release_file_is_told_as_a_local_override(world: AgentWorld) -> None:
-    world.central.publish(manifest_of([], world.central.add_release("1.0.0", application("1.0.0"))))
-    world.converge()
-    edit_release_keeping_its_times(world)
-    world.units.calls.clear()
-
-    world.converge()
-
-    assert "LocalOverride" in reasons(world)
-    assert world.units.calls == [("restart", "neopro-app"), ("restart", "neopro-admin")]
-
-
-def test_kill_between_a_repair_and_its_restart_leaves_the_restart_due(world: AgentWorld) -> None:
-    world.central.publish(manifest_of([], world.central.add_release("1.0.0", application("1.0.0"))))
-    world.converge()
-    edit_release_keeping_its_times(world)
-    restart = world.units.restart
-
-    def die(_unit: str) -> Any:
-        raise Killed
-
-    world.units.restart = die  # type: ignore[method-assign]
-    with pytest.raises(Killed):
-        world.converge()
-    assert (world.root / "server/app.py").read_bytes() == application("1.0.0")["server/app.py"]
-    world.units.restart = restart  # type: ignore[method-assign]
-    world.units.calls.clear()
-
-    world.converge()
-    assert world.units.calls == [("restart", "neopro-app"), ("restart", "neopro-admin")]
-    world.converge()
-    assert len(world.units.calls) == 2
-
-
-def bad_release_on_a_good_box(world: AgentWorld) -> None:
-    world.central.publish(manifest_of([A], world.central.add_release("1.0.0", application("1.0.0"))))
-    world.converge()
-    world.units.sick = lambda: world.active() == "2.0.0"
-    world.central.publish(manifest_of([B], world.central.add_release("2.0.0", application("2.0.0"))))
-    world.converge()
-
-
-def test_unhealthy_release_goes_back_alone(world: AgentWorld) -> None:
-    bad_release_on_a_good_box(world)
-
-    assert world.active() == "1.0.0"
-    assert (world.root / B[0].path).exists()
-    assert B[0].path in json.dumps(world.configuration())
-    assert world.conditions()["Degraded"] == ("True", "ReleaseUnhealthy")
-    assert world.conditions()["ReleaseHealthy"] == ("True", "Healthy")
-    assert world.central.reports[-1].generation != world.central.generation
-    assert "2.0.0" in next(c.message for c in world.central.reports[-1].conditions if c.type == "Degraded")
-    differs = [(d.kind, d.desired, d.observed) for d in world.central.reports[-1].differences]
-    assert differs == [("release", "2.0.0", "1.0.0")]
-
-
-def test_bad_release_is_not_tried_again_until_the_manifest_names_another(world: AgentWorld) -> None:
-    bad_release_on_a_good_box(world)
-    world.units.calls.clear()
-    bad = world.central.add_secret_release("2.0.0", application("2.0.0"))
-
-    world.central.publish(manifest_of([C], bad))
-    world.converge()
-    assert world.units.calls == []
-    assert C[0].path in json.dumps(world.configuration())
-
-    world.central.publish(manifest_of([C], world.central.add_release("2.0.1", application("2.0.1"))))
-    world.converge()
-    assert world.active() == "2.0.1"
-    assert world.conditions()["Degraded"] == ("False", "AsExpected")
-    assert world.central.reports[-1].generation == world.central.generation
-
-
-def test_release_that_fails_without_a_way_back_is_held(world: AgentWorld) -> None:
-    world.units.broken = {"neopro-app"}
-    world.central.publish(manifest_of([], world.central.add_release("1.0.0", application("1.0.0"))))
-
-    world.converge()
-    world.units.calls.clear()
-    world.converge()
-
-    assert world.conditions()["Degraded"] == ("True", "ReleaseHeld")
-    assert world.units.calls == []
-    assert world.active() == "1.0.0"
-
-
-def test_held_box_whose_services_become_well_counts_as_good_without_being_touched(world: AgentWorld) -> None:
-    world.units.broken = {"neopro-app"}
-    world.central.publish(manifest_of([], world.central.add_release("1.0.0", application("1.0.0"))))
-
-    with world.agent() as agent:
-        world.settle(agent)
-        assert world.conditions()["Degraded"] == ("True", "ReleaseHeld")
-        world.units.calls.clear()
-        world.units.running = {"neopro-app", "neopro-admin"}
-        world.settle(agent)
-        assert world.conditions()["Degraded"] == ("True", "ReleaseHeld"), "it must stay well for as long as a test asks"
-        world.clock.elapsed_s += 60
-        world.settle(agent)
-
-    assert world.conditions()["Degraded"] == ("False", "AsExpected")
-    assert world.central.reports[-1].generation == world.central.generation
-    assert world.units.calls == []
-
-
-class Killed(BaseException):
-    """Stands for a kill in this process."""
-
-
-def test_release_during_which_the_box_dies_three_times_is_gone_back_from(world: AgentWorld) -> None:
-    world.central.publish(manifest_of([], world.central.add_release("1.0.0", application("1.0.0"))))
-    world.converge()
-    world.central.publish(manifest_of([], world.central.add_release("2.0.0", application("2.0.0"))))
-    restart = world.units.restart
-
-    def die(unit: str) -> Any:
-        if world.active() == "2.0.0":
-            raise Killed
-        return restart(unit)
-
-    world.units.restart = die  # type: ignore[method-assign]
-    for _ in range(3):
-        with pytest.raises(Killed):
-            world.converge()
-        assert world.active() == "2.0.0"
-
-    world.converge()
-
-    assert world.active() == "1.0.0"
-    assert world.conditions()["Degraded"] == ("True", "Interrupted")
-
-
-def test_release_that_no_list_allows_is_never_activated(world: AgentWorld) -> None:
-    world.central.publish(manifest_of([], world.central.add_release("1.0.0", application("1.0.0"))))
-    world.converge()
-    world.central.publish(manifest_of([A], world.central.add_secret_release("6.6.6", application("6.6.6"))))
-
-    world.converge()
-
-    assert world.active() == "1.0.0"
-    assert world.conditions()["Degraded"] == ("True", "TrustRefused")
-    assert A[0].path in json.dumps(world.configuration())
-
-
-def test_release_that_may_not_follow_what_runs_waits_for_the_one_between(world: AgentWorld) -> None:
-    world.central.publish(manifest_of([], world.central.add_release("1.0.0", application("1.0.0"))))
-    world.converge()
-    third = replace(world.central.add_release("3.0.0", application("3.0.0")), requires_from=">=2.0.0")
-    world.central.publish(manifest_of([A], third))
-    world.central.fetched.clear()
-
-    world.converge()
-    assert (world.active(), world.central.fetched) == ("1.0.0", [A[0].digest])
-    assert A[0].path in json.dumps(world.configuration())
-    assert world.conditions()["Synced"] == ("False", "RequirementNotMet")
-    assert world.central.reports[-1].generation != world.central.generation
-    said = next(c.message for c in world.central.reports[-1].conditions if c.type == "Synced")
-    assert all(word in said for word in ("3.0.0", ">=2.0.0", "1.0.0"))
-    assert [d.desired for d in world.central.reports[-1].differences] == ["3.0.0"]
-
-    world.central.publish(manifest_of([A], world.central.add_release("2.0.0", application("2.0.0"))))
-    world.converge()
-    world.central.publish(manifest_of([A], third))
-    world.converge()
-    assert world.active() == "3.0.0"
-    assert world.conditions()["Synced"] == ("True", "Converged")
-
-
-def test_first_release_of_a_box_may_need_another_before_it(world: AgentWorld) -> None:
-    first = replace(world.central.add_release("3.0.0", application("3.0.0")), requires_from=">=2.0.0")
-    world.central.publish(manifest_of([], first))
-
-    world.converge()
-
-    assert world.active() == "3.0.0"
-
-
 def test_head_of_an_older_generation_is_refused_and_told(world: AgentWorld) -> None:
     old = world.central.publish(manifest_of([A]))
     world.central.publish(manifest_of([B]))
@@ -436,138 +155,6 @@ def test_site_that_is_not_active_is_left_as_it_is(world: AgentWorld, state: str)
     assert world.conditions()["Synced"] == ("False", state.capitalize())
 
 
-def test_content_that_left_is_removed_after_its_grace_and_the_clubs_never(world: AgentWorld) -> None:
-    world.central.publish(manifest_of([A]))
-    with world.agent() as agent:
-        world.settle(agent)
-        world.central.publish(manifest_of([B]))
-        world.settle(agent)
-        assert (world.root / A[0].path).exists()
-        assert world.conditions()["Synced"] == ("True", "Converged")
-        world.clock.sleep(GRACE_S)
-        world.settle(agent)
-
-    assert not (world.root / A[0].path).exists()
-    assert (world.root / B[0].path).exists()
-    assert world.club_video.read_bytes() == b"the club's own"
-
-
-def test_content_that_left_stays_while_the_club_names_it(world: AgentWorld) -> None:
-    world.central.publish(manifest_of([A]))
-    with world.agent() as agent:
-        world.settle(agent)
-        configuration = world.configuration()
-        configuration["categories"][-1]["videos"] = [{"name": "kept", "path": A[0].path, "type": "video/mp4"}]
-        (world.root / "data/configuration.json").write_text(json.dumps(configuration))
-        world.central.publish(manifest_of([B]))
-        for _ in range(3):
-            world.settle(agent)
-            world.clock.sleep(GRACE_S)
-
-    assert (world.root / A[0].path).exists()
-
-
-def test_file_that_the_club_put_in_the_place_of_ours_is_not_removed(world: AgentWorld) -> None:
-    world.central.publish(manifest_of([A]))
-    with world.agent() as agent:
-        world.settle(agent)
-        world.central.publish(manifest_of([B]))
-        world.settle(agent)
-        (world.root / A[0].path).write_bytes(b"the club's")
-        world.clock.sleep(GRACE_S)
-        world.settle(agent)
-
-    assert (world.root / A[0].path).read_bytes() == b"the club's"
-
-
-def test_broken_download_goes_on_in_the_next_life(world: AgentWorld) -> None:
-    world.central.publish(manifest_of([A]))
-    sizes: list[int] = []
-    real = world.central.download
-
-    def broken(digest: Digest, size_bytes: int, sink: Any, on_bytes: Any = None) -> None:
-        sizes.append(sink.size_bytes)
-        if len(sizes) == 1:
-            sink.write(b"a" * 700)
-            raise NetworkTrouble("cannot reach anybody")
-        real(digest, size_bytes, sink, on_bytes)
-
-    world.central.download = broken  # type: ignore[method-assign]
-    world.converge()
-    assert world.conditions()["Connected"] == ("False", "NetworkTrouble")
-    assert world.conditions()["Degraded"] == ("False", "AsExpected")
-    world.converge()
-
-    assert sizes == [0, 700]
-    assert (world.root / A[0].path).read_bytes() == b"a" * 1000
-
-
-def test_file_that_moves_to_another_category_is_copied_and_not_fetched(world: AgentWorld) -> None:
-    world.central.publish(manifest_of([A]))
-    world.converge()
-    world.central.fetched.clear()
-    moved = A[0].path.replace("ANNONCES", "SPONSORS")
-    elsewhere = (replace(A[0], path=moved), replace(A[1], path=moved))
-    world.central.publish(manifest_of([elsewhere]))
-
-    world.converge()
-
-    assert (world.root / moved).read_bytes() == b"a" * 1000
-    assert world.central.fetched == []
-
-
-def test_file_that_was_there_unknown_to_the_agent_is_not_fetched(world: AgentWorld) -> None:
-    path = world.root / A[0].path
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"a" * 1000)
-    world.central.publish(manifest_of([A]))
-
-    world.converge()
-
-    assert world.central.fetched == []
-    assert world.conditions()["Synced"] == ("True", "Converged")
-
-
-def test_blob_with_other_bytes_is_never_installed(world: AgentWorld) -> None:
-    world.central.blobs[A[0].digest] = b"z" * 1000
-    world.central.publish(manifest_of([A, B]))
-
-    world.converge()
-
-    assert not (world.root / A[0].path).exists()
-    assert (world.root / B[0].path).exists()
-    assert world.conditions()["Degraded"] == ("True", "DigestMismatch")
-    assert A[0].path not in json.dumps(world.configuration())
-
-
-def test_link_put_in_the_place_of_the_videos_is_not_followed(world: AgentWorld, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    (world.root / "videos").rename(elsewhere)
-    (world.root / "videos").symlink_to(elsewhere)
-    before = snapshot(elsewhere)
-    world.central.publish(manifest_of([A]))
-
-    world.converge()
-
-    assert snapshot(elsewhere) == before
-    assert world.conditions()["Degraded"] == ("True", "DiskFault")
-
-
-def test_full_disk_is_told_and_overcome(world: AgentWorld) -> None:
-    world.central.publish(manifest_of([A]))
-
-    def full(_handle: int, _size_bytes: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    with world.agent(SYSTEM._replace(allocate=full)) as agent:
-        world.settle(agent)
-    assert world.conditions()["Degraded"] == ("True", "DiskFull")
-    assert not list((world.root / "data/agent/partial").iterdir())
-    world.converge()
-
-    assert world.conditions()["Synced"] == ("True", "Converged")
-
-
 def test_lost_state_is_told_and_nothing_is_fetched_again(world: AgentWorld) -> None:
     world.central.publish(manifest_of([A], world.central.add_release("1.0.0", application("1.0.0"))))
     world.converge()
@@ -581,29 +168,6 @@ def test_lost_state_is_told_and_nothing_is_fetched_again(world: AgentWorld) -> N
     assert "StateLost" in reasons(world)
     assert (world.central.fetched, world.units.calls) == ([], [])
     assert world.conditions()["Synced"] == ("True", "Converged")
-
-
-def test_release_shares_files_with_the_one_before(world: AgentWorld) -> None:
-    world.central.publish(manifest_of([], world.central.add_release("1.0.0", application("1.0.0"))))
-    world.converge()
-    second = world.central.add_release("2.0.0", application("2.0.0"))
-    world.central.publish(manifest_of([], second))
-    world.central.fetched.clear()
-
-    world.converge()
-
-    same = {digest for digest, data in world.central.blobs.items() if b"same in every" in data or b"#!/bin/sh" in data}
-    assert len(world.central.fetched) == len(application("2.0.0")) - 2
-    assert not same & set(world.central.fetched)
-
-
-def test_only_the_active_and_the_previous_release_are_kept(world: AgentWorld) -> None:
-    for version in ("1.0.0", "2.0.0", "3.0.0", "4.0.0"):
-        world.central.publish(manifest_of([], world.central.add_release(version, application(version))))
-        world.converge()
-
-    kept = sorted(path.name.partition("-")[0] for path in (world.root / "releases").iterdir())
-    assert kept == ["3.0.0", "4.0.0"]
 
 
 def test_screen_that_did_not_hear_is_told_later(world: AgentWorld) -> None:
@@ -652,31 +216,6 @@ def test_second_agent_on_a_box_is_refused(world: AgentWorld) -> None:
     world.central.publish(manifest_of([]))
     with world.agent(), pytest.raises(AlreadyRunning), open_files(world.settings):
         pass
-
-
-def test_manifest_that_names_no_release_leaves_the_active_one(world: AgentWorld) -> None:
-    world.central.publish(manifest_of([], world.central.add_release("1.0.0", application("1.0.0"))))
-    world.converge()
-    world.central.publish(manifest_of([A]))
-
-    world.converge()
-
-    assert world.active() == "1.0.0"
-    assert world.central.reports[-1].generation == world.central.generation
-
-
-def test_campaign_ends_on_its_day_without_a_control_plane(world: AgentWorld) -> None:
-    ending = clip("a", b"a" * 1000, until=NOW.date())
-    world.central.publish(manifest_of([ending, B]))
-    world.converge()
-    assert A[0].path in json.dumps(world.configuration())
-    world.central.offline = True
-    world.clock.sleep(timedelta(days=2).total_seconds())
-
-    world.converge()
-
-    assert A[0].path not in json.dumps(world.configuration())
-    assert B[0].path in json.dumps(world.configuration())
 
 
 def test_root_that_was_rotated_is_followed(world: AgentWorld) -> None:
@@ -823,17 +362,3 @@ def fresh() -> dict[str, Any]:
     """Dates and generations that a head has today."""
     now = SystemClock("trusted").now()
     return {"issued_at": now, "expires_at": now + timedelta(days=7)}
-
-
-def test_no_report_calls_a_release_healthy_while_it_is_on_trial(tmp_path: Path) -> None:
-    world = AgentWorld(tmp_path)
-    world.central.publish(manifest_of([], world.central.add_release("1.0.0", application("1.0.0"), settle_s=8)))
-    world.converge()
-
-    told = {
-        r.sequence: next(c.reason for c in r.conditions if c.type == "ReleaseHealthy") for r in world.central.reports
-    }
-    passed = next(r.sequence for r in world.central.reports if any(e.reason == "ReleaseHealthy" for e in r.events))
-    trial = {reason for sequence, reason in told.items() if sequence < passed}
-    assert trial <= {"NoRelease", "Testing"}
-    assert "Testing" in trial

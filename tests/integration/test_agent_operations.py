@@ -13,6 +13,7 @@ from reconciler_agent.journal import MAX_TEXT_BYTES, READABLE, Journal
 from schemas.manifest import ManifestMaintenance, ManifestOperation, ManifestWindow
 from schemas.status import Event, Metrics
 from tests.support.agent_world import AgentWorld, application, clip, manifest_of
+from tests.support.cut_off import Killed
 from tests.support.trust_world import DAY, NOW
 
 A = clip("a", b"a" * 1000)
@@ -91,10 +92,6 @@ def test_restart_that_fails_is_told_and_not_tried_again(world: AgentWorld) -> No
 
     assert world.units.calls == [("restart", "neopro-kiosk")]
     assert results(world)[0].startswith("OperationFailed: Operation restart (restart_service): cannot restart")
-
-
-class Killed(BaseException):
-    """Stands for a power cut in this process."""
 
 
 def test_power_cut_in_an_operation_ends_it(world: AgentWorld) -> None:

@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from schemas.backup import Restore, VideoIndex
 from schemas.manifest import ManifestBackup
 from schemas.names import digest_of
 from tests.support.agent_world import AgentWorld, Central, clip, manifest_of
+from tests.support.cut_off import Killed, Recorder
 
 A = clip("a", b"a" * 1000)
 RECOVERY = pyrage.x25519.Identity.generate()
@@ -314,29 +314,6 @@ def test_disk_without_room_for_a_video_says_so_and_takes_none(
     new.converge()
     assert new.conditions()["Degraded"] == ("True", "DiskFull")
     assert lying(new).keys() == FILES.keys() - {"videos/CLUB/é/but.mp4"}
-
-
-class Killed(BaseException):
-    """Nothing of the process runs after this."""
-
-
-class Recorder:
-    """Every call that changes the file system, counted; from the `last` one on nothing is done, as by kill -9."""
-
-    def __init__(self, last: int | None = None, after: bool = False) -> None:
-        self.count, self.last, self.after = 0, last, after
-        self.calls = Calls(*map(self._wrap, SYSTEM))
-
-    def _wrap(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def made(*arguments: Any, **named: Any) -> Any:
-            self.count += 1
-            if self.last is not None and self.count >= self.last:
-                if self.count == self.last and self.after:
-                    call(*arguments, **named)
-                raise Killed
-            return call(*arguments, **named)
-
-        return made
 
 
 SMALL = {"videos/a.mp4": b"1" * 300, "videos/b/b.mp4": b"22"}

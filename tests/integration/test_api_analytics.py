@@ -4,7 +4,6 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from reconciler_agent.client import Client
 from reconciler_agent.durable import Disk
 from schemas.analytics import MAX_BATCH_BYTES, Batch, Playback
 from tests.support.agent_world import manifest_of
-from tests.support.api import Api, open_api
+from tests.support.api import Api
 from tests.support.published import NOW, Box, Wanted
 
 pytestmark = pytest.mark.anyio
@@ -44,12 +43,6 @@ for number in range(count):
         file.flush()
         os.fsync(file.fileno())
 """
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Backups over HTTP: a box leaves its own, an operator fetches it, nobody else anything."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pyrage
@@ -14,17 +12,11 @@ from reconciler_agent import age_key
 from reconciler_agent.client import Client
 from schemas.names import digest_of
 from tests.support.agent_world import FastClock
-from tests.support.api import Api, open_api
+from tests.support.api import Api
 from tests.support.published import Box, Wanted, manifest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 RECOVERY = pyrage.x25519.Identity.generate()
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -23,19 +22,13 @@ from schemas.manifest import (
     encode_canonical,
 )
 from schemas.names import Digest, digest_of
-from tests.support.api import Api, open_api
+from tests.support.api import Api
 from tests.support.published import Box, Wanted, manifest, manifest_digest
 
 pytestmark = pytest.mark.anyio
 
 VIDEO = bytes(range(256)) * 5000
 SCRIPT = b"print('hello')\n"
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """What a box is told: heads with entity tags and long polls, trust documents; and what it says: reports."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,17 +14,11 @@ from control_plane.store import reports
 from control_plane.store.publications import TrustRow
 from schemas.manifest import SiteHead
 from schemas.status import Boot, Condition, Event, History, Sample, Transition
-from tests.support.api import Api, open_api, until
+from tests.support.api import Api, until
 from tests.support.patience import PATIENCE_S, promised
 from tests.support.published import Box, Wanted, report
 
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 async def counted(api: Api, name: str) -> float:

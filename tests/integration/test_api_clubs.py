@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,7 +15,7 @@ from reconciler_agent.client import Client
 from reconciler_agent.errors import UploadRefused
 from schemas.club import MAX_MIRROR_BYTES, ClubCategory, ClubFile, ClubMirror
 from tests.support.agent_world import FastClock
-from tests.support.api import Api, open_api
+from tests.support.api import Api
 from tests.support.published import Box, Wanted
 
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
@@ -28,12 +26,6 @@ CLUB = ClubMirror(
     file_count=1,
     file_bytes=7,
 )
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """Enrolments over HTTP: an operator makes a token, a box uses it once; a commit alone lets the box in."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,16 +13,10 @@ import pytest
 from control_plane.api.enrolments import MAX_A_MINUTE, MAX_ADDRESSES, Attempts
 from schemas import dsse, site_token
 from schemas.enrolment import MAX_REQUEST_BYTES, Enrolment, NewEnrolment
-from tests.support.api import Api, open_api
+from tests.support.api import Api
 from tests.support.published import NOW, Box, Wanted
 
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 @dataclass

@@ -1,25 +1,16 @@
 """What an operation fetched: a box leaves it once, bounded also after decompression; operators read it as text."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 import zstandard
 
 from control_plane.api.logs import MAX_BODY_BYTES, MAX_TEXT_BYTES
 from control_plane.store import operation_logs
-from tests.support.api import Api, open_api
+from tests.support.api import Api
 from tests.support.published import Box, Wanted
 
 pytestmark = pytest.mark.anyio
 TEXT = "12:00 neopro-app: started\n12:01 é \x1b[31mred\n".encode()
 PATH = "/v1/sites/brest/logs/fetch-2026-03-01"
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 @pytest.fixture

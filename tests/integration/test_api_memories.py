@@ -1,8 +1,6 @@
 """What is remembered, as operators' programs read it: who may, in which bounds, and what a box must have said."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,7 +8,7 @@ import pytest
 
 from schemas.memory import Availability, ConditionSpan, Deployments, IdentityFork, MetricsPoint
 from schemas.status import Boot, History, Sample
-from tests.support.api import Api, open_api
+from tests.support.api import Api
 from tests.support.published import Box, Wanted, report
 
 pytestmark = pytest.mark.anyio
@@ -23,12 +21,6 @@ PATHS = [
     "/v1/troubles",
     "/v1/identity-forks",
 ]
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("path", PATHS)

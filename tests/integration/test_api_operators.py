@@ -1,6 +1,5 @@
 """What operators, programs and probes read; and every error as problem+json."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,17 +21,11 @@ from schemas.api import (
     SiteSummary,
 )
 from schemas.status import Condition, Difference, Event, Metrics, RunningRelease
-from tests.support.api import Api, open_api, until
+from tests.support.api import Api, until
 from tests.support.postgres import PostgresServer
 from tests.support.published import Box, Wanted, manifest_digest, report
 
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 async def two_changes(api: Api) -> tuple[int, int]:

@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,17 +18,11 @@ from reconciler_agent.errors import UploadRefused
 from schemas.backup import KeptVideos
 from schemas.names import Digest, digest_of
 from tests.support.agent_world import FastClock
-from tests.support.api import Api, open_api
+from tests.support.api import Api
 from tests.support.published import Box, Wanted, manifest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 RECOVERY = pyrage.x25519.Identity.generate()
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -3,10 +3,8 @@
 import csv
 import io
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,16 +16,10 @@ from control_plane.watching import Watch
 from schemas.api import ChangeImpact
 from schemas.club import ClubBlock, ClubCategory, ClubFile, ClubMirror, ClubVideo
 from schemas.status import Condition, Difference, Event, Link, Metrics, RunningRelease, Waiting
-from tests.support.api import Api, open_api
+from tests.support.api import Api
 from tests.support.published import NOW, Box, Wanted, report
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 class Page(HTMLParser):

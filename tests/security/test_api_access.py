@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import product
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,17 +15,11 @@ from control_plane.store import tokens
 from schemas import dsse, site_token
 from schemas.names import digest_of
 from schemas.status import MAX_REPORT_BYTES
-from tests.support.api import Api, open_api
+from tests.support.api import Api
 from tests.support.published import NOW, Box, Wanted
 
 pytestmark = pytest.mark.anyio
 ENROLMENT = "/v1/sites/brest/enrolment"
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 @pytest.fixture

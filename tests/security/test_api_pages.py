@@ -1,7 +1,7 @@
 """Pages before strangers: what boxes and operators write is text and never markup; who may look at all."""
 
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
@@ -21,12 +21,6 @@ pytestmark = pytest.mark.anyio
 
 HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(1)>{{7*7}}javascript:alert(1)"""
 FORWARDED = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded", "Via", "X-Real-IP")
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 def basic(headers: Mapping[str, str], user: str = "anybody") -> dict[str, str]:

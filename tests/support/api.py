@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import httpx
 import msgspec
+import pytest
 from litestar import Litestar
 
 from control_plane import serving
@@ -127,6 +128,13 @@ async def open_api(folder: Path, database: str, **settings: Any) -> AsyncIterato
         async with api.app.lifespan(), api.http:
             await until(lambda: api.heads.listening)
             yield api
+
+
+@pytest.fixture
+async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
+    """The application on a database of its own, with the settings that it has by itself."""
+    async with open_api(tmp_path, database) as opened:
+        yield opened
 
 
 async def until(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
