@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from control_plane.compiling import compile_tree
-from control_plane.core.commit_signature import signature_fault
+from control_plane.core.commit_signature import signature_fault, signature_of
 from control_plane.core.compile import CompiledFleet, changed_sites
 from control_plane.core.number import Bodies, Mark, Numbering, number
 from control_plane.core.trust import require_continued
@@ -30,11 +30,11 @@ from control_plane.signer import Signer
 from control_plane.store import publications, remotes
 from control_plane.store.pool import Connection, Pool, connection
 from control_plane.store.publications import CommitLook, Published, SignedHead, TrustRow, Word
-from schemas.api import ChangeImpact
+from schemas.api import ChangeImpact, CommitSignature
 from schemas.desired import Revoked
 from schemas.manifest import ListRef, SiteHead
 from schemas.names import Revision, SiteId, digest_of
-from schemas.trust import read_release_list, read_root
+from schemas.trust import TrustRoot, read_release_list, read_root
 
 Clock = Callable[[], datetime]
 """Now, in UTC."""
@@ -184,6 +184,13 @@ class Pipeline:
         unsigned = [f"commit {commit.revision[:12]}: error SignatureRefused: {fault}"] if fault else []
         return (*unsigned, *(require_continued(compiled.trust_documents, *envelopes) if envelopes else ()))
 
+    async def _signed_by(self, commit: CommitInfo, own: TrustRoot | None) -> CommitSignature:
+        """Who signed it, by the root that is published, else by its own."""
+        async with connection(self._pool) as conn:
+            envelopes = await publications.newest_trust(conn)
+        root = own if envelopes is None else read_root(envelopes[0], None)
+        return signature_of(root.commit_signers if root else [], commit.signature, commit.signed)
+
     async def _publish(
         self,
         base: Published | None,
@@ -197,7 +204,7 @@ class Pipeline:
         now = self._clock()
         trust = _trust_of(compiled)
         numbering, heads = await asyncio.to_thread(self._number, known, commit.revision, compiled, trust, now)
-        look = _look_of(commit, compiled.problems, impact)
+        look = _look_of(commit, compiled.problems, await self._signed_by(commit, compiled.root), impact)
         async with connection(self._pool) as conn:
             published = await publications.publish(
                 conn,
@@ -265,7 +272,7 @@ class Pipeline:
         impact: ChangeImpact | None = None,
     ) -> Outcome:
         """Keep serving what is published; `final`: nothing but another commit changes that."""
-        look = _look_of(commit, problems, impact)
+        look = _look_of(commit, problems, await self._signed_by(commit, None), impact)
         async with connection(self._pool) as conn:
             now_published = await publications.refuse(
                 conn, base, look, revoked.identities, now=self._clock(), verdict=verdict
@@ -354,7 +361,9 @@ class Pipeline:
             await remotes.record_look(conn, self._clock(), seen[0] if seen else None, error)
 
 
-def _look_of(commit: CommitInfo, problems: Iterable[object], impact: ChangeImpact | None = None) -> CommitLook:
+def _look_of(
+    commit: CommitInfo, problems: Iterable[object], signature: CommitSignature, impact: ChangeImpact | None
+) -> CommitLook:
     return CommitLook(
         revision=commit.revision,
         author=commit.author,
@@ -362,6 +371,7 @@ def _look_of(commit: CommitInfo, problems: Iterable[object], impact: ChangeImpac
         committed_at=commit.committed_at,
         problems=[str(problem) for problem in problems],
         impact=impact,
+        signature=signature,
     )
 
 

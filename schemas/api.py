@@ -65,6 +65,20 @@ class ChangeImpact(Struct, frozen=True, kw_only=True, omit_defaults=True):
     trailer: str = ""
 
 
+class CommitSignature(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who signed a commit, judged when it was looked at; `required`: the trust root asked for a signature.
+
+    `verified`: by a key of the root's; `other`: it holds, by a key that the root does not name; `none`: there is none;
+    `bad`: it does not hold; `unread`: of a kind that is not checked (not an Ed25519 SSH key). `key` is its fingerprint
+    as ssh-keygen prints it, `signer` the comment beside it in the root.
+    """
+
+    state: Literal["verified", "other", "none", "bad", "unread"]
+    required: bool = False
+    key: str = ""
+    signer: str = ""
+
+
 class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A commit and how far it got: `converged` of `sites` (the sites that it changed) are there."""
 
@@ -79,6 +93,7 @@ class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
     converged: int = 0
     missing: list[SiteId] = []
     impact: ChangeImpact | None = None
+    signature: CommitSignature | None = None
 
 
 class FleetStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -92,6 +92,15 @@ class Deployments(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.reached / decided if decided else None
 
 
+class Traffic(Struct, frozen=True, kw_only=True):
+    """What boxes sent and fetched in a week (from Monday) or a month, UTC; the bytes of blobs alone."""
+
+    begins: date
+    reports: int
+    downloads: int
+    download_bytes: int
+
+
 class IdentityFork(Struct, frozen=True, kw_only=True):
     """Two machines that speak as one site: their runs come in turn."""
 

@@ -28,6 +28,7 @@ from control_plane.api.memories import Memories
 from control_plane.api.operations import Operations
 from control_plane.api.operators import Operators
 from control_plane.api.perimeter import Perimeter
+from control_plane.api.pulse import Pulse
 from control_plane.api.spool import Spool
 from control_plane.api.video_backups import VideoBackups
 from control_plane.objects import ObjectStore
@@ -61,13 +62,16 @@ def make_api(
     access = Access(heads, pool, clock, metrics)
     perimeter = Perimeter(settings, access)
     lookout = Lookout(pool, clock)
+    pulse = Pulse(pool, clock)
 
     async def claim(digest: Digest) -> None:
         async with connection(pool) as conn:
             await sweeps.ask(conn, digest, clock())
 
     spool = Spool(settings.data_dir / "uploads", objects, claim)
-    blobs = Blobs(access, Grants(pool, objects), spool, objects, pool)
+    blobs = Blobs(
+        access=access, grants=Grants(pool, objects), spool=spool, objects=objects, pool=pool, tally=pulse.tally
+    )
     backups = Backups(access=access, spool=spool, objects=objects, pool=pool, clock=clock)
     videos = VideoBackups(
         access=access,
@@ -77,7 +81,15 @@ def make_api(
         pool=pool,
         clock=clock,
     )
-    boxes = Boxes(heads=heads, access=access, inbox=Inbox(pool), pool=pool, clock=clock, metrics=metrics)
+    boxes = Boxes(
+        heads=heads,
+        access=access,
+        inbox=Inbox(pool),
+        pool=pool,
+        clock=clock,
+        metrics=metrics,
+        tally=pulse.tally,
+    )
     operators = Operators(access, pool, lookout, clock)
     operations = Operations(
         heads=heads, pool=pool, objects=objects, lookout=lookout, perimeter=perimeter, metrics=metrics
@@ -86,10 +98,10 @@ def make_api(
 
     @asynccontextmanager
     async def following(app: Litestar) -> AsyncIterator[None]:
-        app.state.heads = heads
+        app.state.heads, app.state.pulse = heads, pulse
         spool.forget_old()
         videos.forget_old()
-        async with heads.following():
+        async with heads.following(), pulse.beating():
             yield
 
     rooms = (boxes, blobs, backups, videos, operators, operations)

@@ -1,7 +1,7 @@
 """Blobs by their digest: read by boxes and operators, uploaded by operators. RFC 9110: ETag, Range, conditionals."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from litestar import Request, Response, get, put, route
 from litestar.exceptions import HTTPException
@@ -15,27 +15,40 @@ from control_plane.api.bodies import chunks, too_large
 from control_plane.api.grants import Grants
 from control_plane.api.heads import Head
 from control_plane.api.pieces import named_blob, piece_of
+from control_plane.api.pulse import Tally
 from control_plane.api.ranges import Part, Unsatisfiable, parse_range
 from control_plane.api.spool import Spool
-from control_plane.errors import Forbidden
+from control_plane.errors import FleetError, Forbidden
 from control_plane.objects import ObjectStore
 from control_plane.store import publications, tokens, video_backups
 from control_plane.store.pool import Pool, connection
 from schemas.api import UploadState
-from schemas.names import Digest
+from schemas.names import Digest, SiteId
 
 MAX_BLOB_BYTES: Final = 8 << 30
+MAX_SIZES: Final = 10_000
+"""Of blobs that are linked to, remembered."""
 Asked = Request[Any, Any, Any]
 _Reader = Callable[[Part], AsyncIterator[bytes]]
 _IMMUTABLE: Final = "private, max-age=31536000, immutable"
 
 
+class _Asker(NamedTuple):
+    """Which box asks, None for an operator; and the body of what is asked for, if it is a manifest."""
+
+    site: SiteId | None
+    manifest: bytes | None
+
+
 class Blobs:
     """The routes of blobs."""
 
-    def __init__(self, access: Access, grants: Grants, spool: Spool, objects: ObjectStore, pool: Pool) -> None:
+    def __init__(
+        self, *, access: Access, grants: Grants, spool: Spool, objects: ObjectStore, pool: Pool, tally: Tally
+    ) -> None:
         self._access, self._grants, self._spool = access, grants, spool
-        self._objects, self._pool = objects, pool
+        self._objects, self._pool, self._tally = objects, pool, tally
+        self._sizes: dict[Digest, int] = {}
 
     def routes(self) -> Sequence[HTTPRouteHandler]:
         """The handlers, bound to this object."""
@@ -58,26 +71,60 @@ class Blobs:
         A box may read its manifest and what that names; an operator's token with the scope read, everything.
         """
         name = named_blob(digest)
-        body = await self._authorised_manifest(request, name)
+        site, body = await self._admit(request, name)
         if body is not None:
-            return _answer(request, name, len(body), lambda part: _slice(body, part), "application/json")
+            read = self._counted(site, lambda part: _slice(body, part))
+            return _answer(request, name, len(body), read, "application/json")
         link = await self._objects.link(name) if request.method == "GET" else None
         if link is not None:
+            await self._count_linked(site, name, request.headers.get("range"))
             return Response(b"", status_code=307, headers={"Location": link, "Cache-Control": "no-store"})
         size = await self._objects.size_bytes(name)
-        return _answer(request, name, size, lambda part: self._objects.read(name, *part), "application/octet-stream")
+        stored = self._counted(site, lambda part: self._objects.read(name, *part))
+        return _answer(request, name, size, stored, "application/octet-stream")
 
-    async def _authorised_manifest(self, request: Asked, digest: Digest) -> bytes | None:
-        """Let nobody else in; and the body, if it is a manifest: those are in the database."""
+    def _counted(self, site: SiteId | None, read: _Reader) -> _Reader:
+        """The same bytes; those that a box was given are counted, also when it breaks off."""
+
+        async def counting(part: Part) -> AsyncIterator[bytes]:
+            given = 0
+            try:
+                async for data in read(part):
+                    yield data
+                    given += len(data)
+            finally:
+                if site is not None:
+                    self._tally.download(site, given)
+
+        return counting
+
+    async def _count_linked(self, site: SiteId | None, digest: Digest, asked: str | None) -> None:
+        """Whoever has a link fetches past us: what was asked for is counted. A trouble of counting troubles nobody."""
+        if site is None:
+            return
+        try:
+            if digest not in self._sizes:
+                if len(self._sizes) >= MAX_SIZES:
+                    self._sizes.clear()
+                self._sizes[digest] = await self._objects.size_bytes(digest)
+            size = self._sizes[digest]
+            part = parse_range(asked, size)
+        except (FleetError, Unsatisfiable):
+            return
+        self._tally.download(site, part.length if part else size)
+
+    async def _admit(self, request: Asked, digest: Digest) -> _Asker:
+        """Let nobody else in; a manifest's body comes from the database."""
         token = bearer(request)
         if token is not None and token.startswith(tokens.PREFIX):
             await self._access.operator(request, "read")
             async with connection(self._pool) as conn:
-                return await publications.manifest_body(conn, digest)
+                return _Asker(None, await publications.manifest_body(conn, digest))
         head = self._access.box(token)
         if not (await self._grants.allows(head.manifest, digest) or await self._is_put_back(head, digest)):
             raise Forbidden(f"cannot read {digest}: the manifest of {head.site} does not name it")
-        return (await self._grants.of(head.manifest)).body if digest == head.manifest else None
+        body = (await self._grants.of(head.manifest)).body if digest == head.manifest else None
+        return _Asker(head.site, body)
 
     async def _is_put_back(self, head: Head, digest: Digest) -> bool:
         """Whether it is a video that the site's box left, and its manifest has a backup to put back."""

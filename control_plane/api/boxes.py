@@ -17,6 +17,7 @@ from control_plane.api.access import Access, bearer, header
 from control_plane.api.bodies import read_body
 from control_plane.api.heads import Head, Heads
 from control_plane.api.inbox import Inbox, InboxFull, Unstorable
+from control_plane.api.pulse import Tally
 from control_plane.store import publications, tokens
 from control_plane.store.pool import Pool, connection
 from schemas.names import SiteId
@@ -43,7 +44,9 @@ class Boxes:
         pool: Pool,
         clock: Callable[[], datetime],
         metrics: CollectorRegistry,
+        tally: Tally,
     ) -> None:
+        self._tally = tally
         self._heads, self._access, self._inbox, self._pool, self._clock = heads, access, inbox, pool, clock
         served = Counter("neopro_heads_served", "Polls for a head that were answered", ["code"], registry=metrics)
         self._served_200, self._served_304 = served.labels("200"), served.labels("304")
@@ -116,6 +119,7 @@ class Boxes:
         except InboxFull as problem:
             raise ServiceUnavailableException(str(problem)) from None
         self._reports.inc()
+        self._tally.report(site)
         self._heads.mark_told(site, report.head_generation)
 
     async def trust_root(self, version: FromPath[str]) -> Response[bytes]:

@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from schemas.api import CommitSignature
+
 NAMESPACE: Final = b"git"
 _KIND: Final = b"ssh-ed25519"
 _MAGIC: Final = b"SSHSIG"
@@ -51,6 +53,26 @@ def signature_fault(signers: Sequence[str], signature: bytes | None, payload: by
     if found.key not in allowed or found.namespace != NAMESPACE:
         return "the commit is signed by a key that the trust root does not name; sign it with one that it does"
     return "" if _holds(found, payload) else "the commit's signature does not hold: it was changed after it was signed"
+
+
+def signature_of(signers: Sequence[str], signature: bytes | None, payload: bytes | None) -> CommitSignature:
+    """Who signed the commit, for people; parameters as of `signature_fault`, which decides."""
+    required = bool(signers)
+    if not signature or payload is None:
+        return CommitSignature(state="none", required=required)
+    try:
+        found = _read(signature)
+        _key(found.key)
+    except _Malformed:
+        return CommitSignature(state="unread", required=required)
+    key = "SHA256:" + base64.b64encode(hashlib.sha256(found.key).digest()).decode().rstrip("=")
+    if found.namespace != NAMESPACE or not _holds(found, payload):
+        return CommitSignature(state="bad", required=required, key=key)
+    named = {line.split()[1]: line.partition(line.split()[1])[2].strip() for line in signers if len(line.split()) > 1}
+    blob = base64.b64encode(found.key).decode()
+    if blob not in named:
+        return CommitSignature(state="other", required=required, key=key)
+    return CommitSignature(state="verified", required=required, key=key, signer=named[blob][:200])
 
 
 def _read(armoured: bytes) -> _Signature:

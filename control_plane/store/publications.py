@@ -18,7 +18,7 @@ from control_plane.core.number import Mark
 from control_plane.errors import Superseded
 from control_plane.store import library, revocations
 from control_plane.store.pool import Connection
-from schemas.api import ChangeImpact
+from schemas.api import ChangeImpact, CommitSignature
 from schemas.desired import SiteState
 from schemas.names import Digest, PublicKeyLine, Revision, SiteId
 
@@ -35,7 +35,7 @@ class Published(NamedTuple):
 
 
 class CommitLook(Struct, frozen=True, kw_only=True):
-    """A commit that was looked at, every Problem found in it, rendered, and what the plan of it counted, if any."""
+    """A commit that was looked at, every Problem found in it, rendered, what the plan of it counted, who signed it."""
 
     revision: Revision
     author: str
@@ -43,6 +43,7 @@ class CommitLook(Struct, frozen=True, kw_only=True):
     committed_at: datetime
     problems: list[str] = []
     impact: ChangeImpact | None = None
+    signature: CommitSignature | None = None
 
 
 class TrustRow(NamedTuple):
@@ -292,8 +293,10 @@ async def _record(
     # A commit that is published again (a revert of the pointer cannot happen, a rebuild can) keeps its first date.
     await conn.execute(
         "insert into commits (revision, author, subject, committed_at, seen_at, verdict, problems, published_at, sites,"
-        " impact) values (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s::jsonb) on conflict (revision) do update set"
+        " impact, signature) values (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s::jsonb, %s::jsonb)"
+        " on conflict (revision) do update set"
         " verdict = excluded.verdict, problems = excluded.problems, impact = excluded.impact,"
+        " signature = excluded.signature,"
         " published_at = coalesce(commits.published_at, excluded.published_at),"
         " sites = greatest(commits.sites, excluded.sites)",
         (
@@ -307,6 +310,7 @@ async def _record(
             now if verdict == "published" else None,
             sites,
             msgspec.json.encode(commit.impact).decode() if commit.impact else None,
+            msgspec.json.encode(commit.signature).decode() if commit.signature else None,
         ),
     )
 

@@ -10,7 +10,7 @@ from psycopg.errors import CheckViolation
 from control_plane.core import samples, spans
 from control_plane.core.runs import Run, Runs, follow
 from control_plane.core.samples import Life
-from control_plane.store import conditions, metrics, partitions
+from control_plane.store import conditions, metrics, partitions, release_runs
 from control_plane.store.pool import Connection
 from schemas.names import SiteId
 from schemas.status import BootId, Event, History, StatusReport, Transition
@@ -44,6 +44,7 @@ class _Known(NamedTuple):
     generation: int | None
     told: str
     runs: Runs
+    running: str
 
 
 class _Arrival(NamedTuple):
@@ -81,6 +82,7 @@ async def _record(conn: Connection, received: Sequence[Received]) -> set[SiteId]
         await _write_measured(conn, arrivals)
         await _write_conditions(conn, arrivals)
         await _write_reached(conn, news)
+        await _write_releases(conn, news)
         await _write_lives(conn, arrivals)
         sites = [one.received.site for one in news]
         await conn.execute("select pg_notify(%s, site) from unnest(%s::text[]) site", (CHANNEL, sites))
@@ -101,13 +103,13 @@ async def _arrivals(conn: Connection, received: Sequence[Received]) -> list[_Arr
 
 async def _known(conn: Connection, received: Sequence[Received]) -> dict[SiteId, _Known]:
     rows = await conn.execute(
-        "select site, run_id, sequence, received_at, generation, told, runs::text from reports"
+        "select site, run_id, sequence, received_at, generation, told, runs::text, running from reports"
         " where site in (select json_array_elements_text(%s)) order by site for update",
         (_json([one.site for one in received]),),
     )
     return {
-        site: _Known(Run(run, sequence), at, generation, told, _RUNS.decode(runs))
-        for site, run, sequence, at, generation, told, runs in await rows.fetchall()
+        site: _Known(Run(run, sequence), at, generation, told, _RUNS.decode(runs), running)
+        for site, run, sequence, at, generation, told, runs, running in await rows.fetchall()
     }
 
 
@@ -142,13 +144,15 @@ async def _write_reports(conn: Connection, news: Sequence[_Arrival]) -> None:
 
 
 _UPSERT = (
-    "insert into reports (site, run_id, sequence, received_at, generation, head_generation, body, told, runs, first_at)"
-    " select site, run_id, sequence, received_at, generation, head_generation, body, told, runs, received_at"
+    "insert into reports (site, run_id, sequence, received_at, generation, head_generation, body, told, runs, running,"
+    " first_at) select site, run_id, sequence, received_at, generation, head_generation, body, told, runs, running,"
+    " received_at"
     " from json_to_recordset(%s) as r (site text, run_id text, sequence bigint, received_at timestamptz,"
-    " generation bigint, head_generation bigint, body jsonb, told text, runs jsonb)"
+    " generation bigint, head_generation bigint, body jsonb, told text, runs jsonb, running text)"
     " on conflict (site) do update set run_id = excluded.run_id, sequence = excluded.sequence,"
     " received_at = excluded.received_at, generation = excluded.generation,"
-    " head_generation = excluded.head_generation, body = excluded.body, told = excluded.told, runs = excluded.runs"
+    " head_generation = excluded.head_generation, body = excluded.body, told = excluded.told, runs = excluded.runs,"
+    " running = excluded.running"
 )
 
 
@@ -164,6 +168,7 @@ def _report_row(one: _Arrival) -> dict[str, object]:
         "body": msgspec.structs.replace(report, events=[], transitions=[], history=History()),
         "told": one.told,
         "runs": one.runs,
+        "running": release_runs.told(report.release),
     }
 
 
@@ -231,6 +236,18 @@ async def _write_reached(conn: Connection, news: Sequence[_Arrival]) -> None:
             " r (site, generation, at) where g.site = r.site and g.generation = r.generation and g.reached_at is null",
             _columns(rows),
         )
+
+
+async def _write_releases(conn: Connection, news: Sequence[_Arrival]) -> None:
+    """When a box runs another release than before."""
+    await release_runs.write(
+        conn,
+        [
+            release_runs.Started(one.received.site, one.received.report.release, one.received.received_at)
+            for one in news
+            if release_runs.told(one.received.report.release) != (one.known.running if one.known else "")
+        ],
+    )
 
 
 async def _write_lives(conn: Connection, arrivals: Sequence[_Arrival]) -> None:

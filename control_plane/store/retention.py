@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from control_plane.store import alerts, conditions, partitions, playbacks, reports
+from control_plane.store import activity, alerts, conditions, partitions, playbacks, release_runs, reports
 from control_plane.store.pool import Connection
 
 
@@ -39,5 +39,7 @@ async def tidy(conn: Connection, now: datetime, keep: Keep) -> Kept:
     pruned = await reports.prune_events(conn, now - keep.events)
     pruned += await alerts.prune_alerts(conn, now - keep.events)
     pruned += await conditions.prune(conn, now - keep.conditions)
+    pruned += await release_runs.prune(conn, now - keep.conditions)
+    pruned += await activity.prune(conn, now - keep.metrics)
     pruned += await playbacks.prune(conn, now - keep.playbacks)
     return Kept(made, thinned, dropped, pruned)

@@ -14,7 +14,7 @@ from control_plane.store import publications, remotes, reports
 from control_plane.store.pool import Connection
 from control_plane.store.publications import Published
 from control_plane.store.remotes import RemoteLook
-from schemas.api import Change, ChangeImpact, FleetStatus, SiteDetail, SiteSummary, Standing
+from schemas.api import Change, ChangeImpact, CommitSignature, FleetStatus, SiteDetail, SiteSummary, Standing
 from schemas.desired import SiteState
 from schemas.names import ID_PATTERN, Digest, Revision, SiteId
 from schemas.status import Event, RunningRelease, StatusReport
@@ -276,7 +276,7 @@ def _reported(at: datetime | None, said: StatusReport | None) -> Reported | None
 # A box that went straight to a newer generation has passed this one too; an ended site is there once it is told.
 _PROGRESS: Final[LiteralString] = (
     " select c.revision, c.subject, c.author, c.committed_at, c.verdict, c.problems, c.published_at, c.sites,"
-    " c.impact::text, p.reached, p.missing from c left join lateral ("
+    " c.impact::text, c.signature::text, p.reached, p.missing from c left join lateral ("
     "  select count(*) filter (where there) reached, array_agg(site order by site) filter (where not there) missing"
     "  from (select g.site, coalesce(r.generation >= g.generation"
     "    or ((s.gone or s.state <> 'active') and r.head_generation >= g.generation), false) there"
@@ -293,7 +293,7 @@ async def _changes(conn: Connection, which: LiteralString, key: object) -> list[
 
 def _change(row: Sequence[Any]) -> Change:
     revision, subject, author, committed_at, verdict, problems, published_at, count, *rest = row
-    impact, reached, missing = rest
+    impact, signature, reached, missing = rest
     return Change(
         commit=revision,
         subject=subject,
@@ -306,4 +306,5 @@ def _change(row: Sequence[Any]) -> Change:
         converged=reached or 0,
         missing=missing or [],
         impact=msgspec.json.decode(impact, type=ChangeImpact) if impact else None,
+        signature=msgspec.json.decode(signature, type=CommitSignature) if signature else None,
     )

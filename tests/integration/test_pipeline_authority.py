@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from control_plane.core.commit_signature import signature_fault
+from control_plane.core.commit_signature import signature_fault, signature_of
 from control_plane.errors import KeyUnusable
 from control_plane.signer import write_private_key
+from control_plane.store import views
 from tests.support.command_line import git
 from tests.support.trust_keys import TrustKeys
 from tests.support.world import World, as_yaml, open_world, reopened
@@ -72,6 +73,15 @@ async def test_root_that_asks_for_signatures_takes_only_commits_of_its_signers(
 
     ada.push(world, {"sites/nantes.yaml": world.site_file("nantes", name="Nantes Atlantique")}, "-S")
     assert (await world.ingest()).verdict == "published"
+    async with world.connection() as conn:
+        told = [change.signature for change in await views.changes(conn)]
+    assert [one and (one.state, one.required, one.signer) for one in told] == [
+        ("verified", True, "ada"),
+        ("none", True, ""),
+        ("other", True, ""),
+        ("none", False, ""),
+        ("none", False, ""),
+    ]
 
 
 async def test_what_an_unsigned_commit_revokes_has_no_effect(
@@ -109,6 +119,32 @@ async def test_changed_payload_or_other_namespace_does_not_count(tmp_path: Path)
     assert "cannot be checked" in signature_fault(["ssh-rsa AAAA"], good, b"tree 1\n")
     assert "is not signed" in signature_fault([ada.line], None, None)
     assert signature_fault([], None, None) == ""
+    other = ["ssh-ed25519 AAAA other@desk", "nonsense"]
+    told = [
+        signature_of(signers, given, payload)
+        for signers, given, payload in (
+            ([ada.line], good, b"tree 1\n"),
+            (other, good, b"tree 1\n"),
+            ([], good, b"tree 1\n"),
+            ([ada.line], good, b"tree 2\n"),
+            ([ada.line], signature("file"), b"tree 1\n"),
+            ([ada.line], b"-----BEGIN PGP SIGNATURE-----", b"tree 1\n"),
+            ([], None, None),
+        )
+    ]
+    states = [(one.state, one.required) for one in told]
+    assert states == [
+        ("verified", True),
+        ("other", True),
+        ("other", False),
+        ("bad", True),
+        ("bad", True),
+        ("unread", True),
+        ("none", False),
+    ]
+    assert told[0].signer == "ada"
+    printed = subprocess.run(["ssh-keygen", "-l", "-f", ada.key], check=True, capture_output=True, text=True).stdout
+    assert told[0].key == told[1].key == printed.split()[1]
 
 
 async def test_trust_that_does_not_go_on_from_the_published_is_refused(world: World) -> None:
