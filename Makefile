@@ -21,6 +21,17 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml
 	@PYTHON=$(PYTHON) requirements/setup dev
 	@touch $@ $(VENV)/.demo
 
+# Fetched for the tests in a browser alone, by the integrity that the lock file names.
+AXE := tests/browser/node_modules/axe-core/axe.min.js
+
+$(VENV)/.browser: requirements/browser.txt pyproject.toml
+	@PYTHON=$(PYTHON) requirements/setup browser
+	@touch $@ $(VENV)/.demo $(VENV)/.dev
+
+$(AXE): tests/browser/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund --silent && touch $@; \
+	else echo "npm is missing (Debian: apt install npm): what axe-core would look at is skipped"; fi
+
 demo: $(VENV)/.demo ## set up, start the control plane and six boxes on embedded defaults
 	@exec $(BIN)/neopro demo
 
@@ -60,6 +71,9 @@ test-faults: $(VENV)/.dev ## everything else that may go wrong: the network at e
 test-systemd: $(VENV)/.dev ## the agent's unit under a real systemd (root; says what is missing where it cannot)
 	@$(BIN)/pytest tests/systemd --long -rs
 
+test-browser: $(VENV)/.browser $(AXE) ## the pages in a real Chromium, with axe-core (says what is missing where it cannot)
+	@$(BIN)/pytest tests/browser --long -rs
+
 agent-bundle: $(VENV)/.dev ## the agent's release as one file, to install from without a network and for `neopro release add --agent`
 	@$(BIN)/python -m cli.agent_bundle
 
@@ -67,8 +81,9 @@ lock: ## compile the requirement files anew (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml --extra agent -o requirements/agent.txt
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in --extra demo -o requirements/demo.txt
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in --extra demo --group dev -o requirements/dev.txt
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in --extra demo --group browser -o requirements/browser.txt
 
 clean: ## remove the environment and what was built
 	@rm -rf $(VENV) build *.egg-info bench.json
 
-.PHONY: help demo demo-clean test test-long check format schema docs bench fuzz test-crash test-systemd agent-bundle lock clean
+.PHONY: help demo demo-clean test test-long check format schema docs bench fuzz test-crash test-systemd test-browser agent-bundle lock clean
