@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from control_plane.core.people import Reader, may_see
-from control_plane.errors import Forbidden
+from control_plane.errors import Forbidden, NotFound
 from control_plane.web.frame import Frame
 from control_plane.web.pages import PAGES
 from control_plane.web.visit import Download, Page, Room, Visit
@@ -41,6 +41,8 @@ class Routes:
             if not may_see(reader, page.audience):
                 raise Forbidden("cannot show this page: it is not for this account")
             words = self.frame.words(request)
+            if any("\0" in value for value in request.path_params.values()):
+                raise NotFound("cannot find this page: no name holds a NUL")
             visit = Visit(reader, words, dict(request.query_params), dict(request.path_params))
             found = await page.show(self._room, visit)
             if isinstance(found, Download):
