@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from cryptography import x509
 from msgspec.structs import replace
 
+from control_plane import expiring
 from control_plane.core.alerting import Step
 from control_plane.core.alerts import (
     Expiring,
@@ -23,20 +23,15 @@ from control_plane.core.alerts import (
 )
 from control_plane.core.versions import Order, order
 from control_plane.errors import SettingsInvalid
-from control_plane.store import alerts, conditions, library, publications, trends, views
+from control_plane.store import alerts, conditions, library, trends, views
 from control_plane.store.pool import Connection, Pool, connection
 from control_plane.store.views import Fleet, SiteView
 from schemas.alerts import Alerts
 from schemas.names import SiteId
 from schemas.status import Metrics
-from schemas.trust import read_release_list, read_root
 
 TURN: Final = 500
 """Sites that are looked at before others have their turn."""
-TRUST_WARNING: Final = timedelta(days=30)
-CERTIFICATE_WARNING: Final = timedelta(days=21)
-HEAD_WARNING: Final = timedelta(days=7) / 3
-"""A third of a head's validity: it should have been renewed six days ago."""
 LISTENS_FIRST: Final = timedelta(minutes=10)
 """A server that was away itself has heard of nobody: it waits for two reports before it calls a box silent."""
 TRENDS_EVERY: Final = timedelta(hours=1)
@@ -103,37 +98,20 @@ class Watch:
             newest_subject=newest.subject if newest else "",
             remote_error=remote.error if remote else "",
             remote_error_since=remote.error_since if remote else None,
-            expiring=[*await _trust(conn), *await _heads(conn), *await asyncio.to_thread(self._certificates)],
+            expiring=[*await expiring.of_fleet(conn), *await asyncio.to_thread(self._certificates, now)],
             new_releases=await library.came_since(conn, "releases", now - timedelta(days=1)),
             alerts=limits,
         )
 
-    def _certificates(self) -> Sequence[Expiring]:
+    def _certificates(self, now: datetime) -> Sequence[Expiring]:
+        """A file that cannot be read any more is as good as none: the next start of the server will fail on it."""
         if self._certificate is None:
             return ()
         try:
-            certificate = x509.load_pem_x509_certificate(self._certificate.read_bytes())
-        except (OSError, ValueError) as problem:
-            raise SettingsInvalid(f"cannot read tls_certificate {self._certificate}: {problem}") from None
-        at = certificate.not_valid_after_utc
-        return [Expiring(what="certificate of this server", at=at, warn=CERTIFICATE_WARNING)]
-
-
-async def _trust(conn: Connection) -> Sequence[Expiring]:
-    envelopes = await publications.newest_trust(conn)
-    if envelopes is None:
-        return ()
-    root = read_root(envelopes[0], None)
-    allowed = read_release_list(envelopes[1], root)
-    return [
-        Expiring(what="trust root", at=root.expires_at, warn=TRUST_WARNING),
-        Expiring(what="release list", at=allowed.expires_at, warn=TRUST_WARNING),
-    ]
-
-
-async def _heads(conn: Connection) -> Sequence[Expiring]:
-    at = await views.first_expiry(conn)
-    return [Expiring(what="head of a site", at=at, warn=HEAD_WARNING)] if at else ()
+            at = expiring.of_certificate(self._certificate)
+        except SettingsInvalid:
+            at = now
+        return [Expiring(what="certificate of this server", at=at, warn=expiring.CERTIFICATE_WARNING)]
 
 
 def _watched(view: SiteView, versions: Sequence[Order], first_published_at: datetime | None) -> Watched:

@@ -11,7 +11,7 @@ from control_plane.core.alerts import Firing
 from control_plane.store.pool import Connection
 
 CHANNEL: Final = "neopro_alerts"
-_LOCK: Final = 0x6E656F_0003
+_LOCK: Final = 0x6E656F_0004
 
 
 class AlertRow(NamedTuple):

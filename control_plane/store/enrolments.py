@@ -27,6 +27,15 @@ class Kept(NamedTuple):
     accepted: bool
 
 
+class Waiting(NamedTuple):
+    """A new box that asked to be let in; `hostname` and `model` are its own words."""
+
+    site: SiteId
+    hostname: str
+    model: str
+    asked_at: datetime
+
+
 async def add(conn: Connection, site: SiteId, made_by: str, *, now: datetime, expires_at: datetime) -> str:
     """A new token's secret, the only time that it is seen; those that were made for the site before end with it."""
     secret = "".join(secrets.choice(_ALPHABET) for _ in range(SECRET_LENGTH))
@@ -84,6 +93,16 @@ async def newest(conn: Connection, now: datetime) -> list[Enrolment]:
     )
     names = Enrolment.__struct_fields__
     return [Enrolment(**dict(zip(names, row, strict=True))) for row in await rows.fetchall()]
+
+
+async def waiting(conn: Connection) -> list[Waiting]:
+    """The boxes that used a live token and that no commit names yet, by site."""
+    rows = await conn.execute(
+        "select e.site, e.hostname, e.model, e.asked_at from enrolments e left join sites s on s.site = e.site"
+        " where e.identity is not null and e.revoked_at is null and s.identity is distinct from e.identity"
+        " order by e.site"
+    )
+    return [Waiting(*row) for row in await rows.fetchall()]
 
 
 def _hash(secret: str) -> bytes:

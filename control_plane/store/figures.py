@@ -1,0 +1,47 @@
+"""What is counted of the fleet for those who measure it: alerts, notices, boxes that wait. Reads only, never by site."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from control_plane.store.pool import Connection
+from schemas.alerts import AlertKind, Severity
+
+
+class OpenAlerts(NamedTuple):
+    """So many open alerts of a kind."""
+
+    kind: AlertKind
+    severity: Severity
+    silenced: bool
+    count: int
+
+
+class Undelivered(NamedTuple):
+    """Notices that a channel was not given yet; `failing`: of these, so many after a delivery that failed."""
+
+    channel: str
+    waiting: int
+    failing: int
+
+
+async def open_alerts(conn: Connection) -> list[OpenAlerts]:
+    """How many alerts are open."""
+    rows = await conn.execute(
+        "select kind, severity, silenced, count(*) from alerts where cleared_at is null group by 1, 2, 3"
+    )
+    return [OpenAlerts(*row) for row in await rows.fetchall()]
+
+
+async def undelivered(conn: Connection) -> list[Undelivered]:
+    """What is still to be told, by channel."""
+    rows = await conn.execute(
+        "select channel, count(*), count(*) filter (where error <> '') from deliveries where sent_at is null"
+        " group by 1 order by 1"
+    )
+    return [Undelivered(*row) for row in await rows.fetchall()]
+
+
+async def last_report(conn: Connection) -> datetime | None:
+    """When the newest report of any box came."""
+    row = await (await conn.execute("select max(received_at) from reports")).fetchone()
+    return row[0] if row else None
