@@ -25,8 +25,9 @@ from control_plane.api.app import make_api
 from control_plane.documents import DocumentCache
 from control_plane.errors import DatabaseUnavailable, FleetError, SettingsInvalid
 from control_plane.git_source import GitSource
-from control_plane.jobs import running_jobs
+from control_plane.jobs import Jobs, running_jobs
 from control_plane.logs import log_to_stderr
+from control_plane.monitoring.meters import Meters
 from control_plane.notify import Notifier, read_channels
 from control_plane.objects import FolderStore, ObjectStore, S3Store
 from control_plane.pipeline import Clock, Pipeline
@@ -56,6 +57,7 @@ class Services(Struct, frozen=True, kw_only=True):
     signer: Signer
     pipeline: Pipeline
     clock: Clock
+    meters: Meters
 
 
 def utc_now() -> datetime:
@@ -82,7 +84,14 @@ async def open_app(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[
         pipeline = Pipeline(pool, git, objects, signer, clock, documents=documents)
         with contextlib.closing(documents):
             yield Services(
-                settings=settings, pool=pool, git=git, objects=objects, signer=signer, pipeline=pipeline, clock=clock
+                settings=settings,
+                pool=pool,
+                git=git,
+                objects=objects,
+                signer=signer,
+                pipeline=pipeline,
+                clock=clock,
+                meters=Meters(),
             )
 
 
@@ -124,6 +133,7 @@ def make_application(services: Services) -> Litestar:
         pool=services.pool,
         objects=services.objects,
         clock=services.clock,
+        meters=services.meters,
         sweeper=Sweeper(services.pool, services.git, services.objects, services.clock),
     )
 
@@ -184,15 +194,16 @@ async def _answer(application: Litestar, settings: Settings, listener: socket.so
 
 
 def _jobs(services: Services) -> AbstractAsyncContextManager[None]:
-    return running_jobs(
+    jobs = Jobs(
         services.pipeline,
         Watch(services.pool, services.clock, services.settings.tls_certificate),
         _notifier(services),
-        services.pool,
-        services.clock,
-        poll_s=services.settings.poll_s,
+        pool=services.pool,
+        clock=services.clock,
         keep=_keep(services.settings),
+        meters=services.meters,
     )
+    return running_jobs(jobs, poll_s=services.settings.poll_s)
 
 
 def _keep(settings: Settings) -> Keep:
@@ -207,7 +218,9 @@ def _keep(settings: Settings) -> Keep:
 def _notifier(services: Services) -> Notifier:
     settings = services.settings
     channels = read_channels(settings.notifications) if settings.notifications else []
-    return Notifier(channels, services.pool, services.clock, settings.public_url)
+    for channel in channels:
+        services.meters.expect_channel(channel.name)
+    return Notifier(channels, services.pool, services.clock, settings.public_url, services.meters.notifications)
 
 
 async def run(settings: Settings) -> None:

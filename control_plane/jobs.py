@@ -1,6 +1,7 @@
 """Which pipeline function runs, and how often. A run that fails is one line in the log, and runs again in its time."""
 
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from control_plane.errors import FleetError
+from control_plane.monitoring.meters import Meters
 from control_plane.notify import Notifier
 from control_plane.pipeline import Clock, Outcome, Pipeline
 from control_plane.store import retention
@@ -29,11 +31,8 @@ logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def running_jobs(
-    pipeline: Pipeline, watch: Watch, notifier: Notifier, pool: Pool, clock: Clock, *, poll_s: int, keep: Keep
-) -> AsyncIterator[None]:
+async def running_jobs(jobs: "Jobs", *, poll_s: int) -> AsyncIterator[None]:
     """Every job runs now and then in its interval, none of them twice at a time, until the context is left."""
-    jobs = Jobs(pipeline, watch, notifier, pool=pool, clock=clock, keep=keep)
     scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
     for job, every_s in (
         (jobs.poll, poll_s),
@@ -43,6 +42,7 @@ async def running_jobs(
         (jobs.watch, WATCH_EVERY_S),
         (jobs.tell, TELL_EVERY_S),
     ):
+        jobs.meters.expect_job(job.__name__, every_s)
         scheduler.add_job(
             job, IntervalTrigger(seconds=every_s, timezone=UTC), next_run_time=datetime.now(UTC), max_instances=1
         )
@@ -57,10 +57,19 @@ class Jobs:
     """The jobs themselves; a trouble that goes on is told when it begins, changes and ends, not at every run."""
 
     def __init__(
-        self, pipeline: Pipeline, watch: Watch, notifier: Notifier, *, pool: Pool, clock: Clock, keep: Keep
+        self,
+        pipeline: Pipeline,
+        watch: Watch,
+        notifier: Notifier,
+        *,
+        pool: Pool,
+        clock: Clock,
+        keep: Keep,
+        meters: Meters,
     ) -> None:
         self._pipeline, self._watch, self._notifier = pipeline, watch, notifier
         self._pool, self._clock, self._keep = pool, clock, keep
+        self.meters = meters
         self._troubles: dict[str, str] = {}
         self._refused = ""
 
@@ -119,7 +128,7 @@ class Jobs:
 
     async def _run(self, name: str, job: Callable[[], Awaitable[None]]) -> None:
         try:
-            await job()
+            await self._timed(name, job)
         except FleetError as problem:
             if self._troubles.get(name) != str(problem):
                 logger.error("failed", extra={"job": name, "reason": problem.reason, "why": str(problem)})
@@ -127,6 +136,18 @@ class Jobs:
         else:
             if self._troubles.pop(name, None):
                 logger.info("recovered", extra={"job": name})
+
+    async def _timed(self, name: str, job: Callable[[], Awaitable[None]]) -> None:
+        """Whatever keeps it from finishing is counted, a bug too."""
+        began, finished = time.perf_counter(), False
+        try:
+            await job()
+            finished = True
+            self.meters.job_success.labels(name).set(self._clock().timestamp())
+        finally:
+            self.meters.job_duration.labels(name).observe(time.perf_counter() - began)
+            if not finished:
+                self.meters.job_failures.labels(name).inc()
 
 
 def _words(outcome: Outcome) -> dict[str, object]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from prometheus_client import Counter
 
 from control_plane.core.notices import Channel, Message, Notice, message_of
 from control_plane.errors import SettingsInvalid
@@ -58,10 +59,16 @@ def _apprise() -> Any:
 
 
 class Notifier:
-    """Sends what is to be told. `base`: the public URL that links begin with; empty: links are left out."""
+    """Sends what is to be told. `base`: the public URL that links begin with; empty: links are left out.
 
-    def __init__(self, channels: Sequence[Channel], pool: Pool, clock: Callable[[], datetime], base: str) -> None:
+    `sendings` counts messages by channel and outcome, `sent` or `failed`.
+    """
+
+    def __init__(
+        self, channels: Sequence[Channel], pool: Pool, clock: Callable[[], datetime], base: str, sendings: Counter
+    ) -> None:
         self._channels, self._pool, self._clock, self._base = channels, pool, clock, base.rstrip("/")
+        self._sendings = sendings
 
     async def tell(self) -> int:
         """One message at most to each channel; how many notices were delivered. Failures are kept and tried again."""
@@ -76,6 +83,7 @@ class Notifier:
         if not due:
             return 0
         error = await self._send(channel, message_of([self._linked(one) for one in due], channel))
+        self._sendings.labels(channel.name, "failed" if error else "sent").inc()
         async with connection(self._pool) as conn:
             if error:
                 await notices.failed(conn, channel.name, due, error, self._clock())

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from litestar.connection import ASGIConnection
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import Counter
 
 from control_plane.api.heads import Head, Heads
 from control_plane.errors import DatabaseUnavailable, Forbidden, NotAuthenticated
@@ -31,12 +31,10 @@ class _Verified(NamedTuple):
 class Access:
     """Decides whose request it is; a token's signature is checked once and remembered until the token expires."""
 
-    def __init__(self, heads: Heads, pool: Pool, clock: Callable[[], datetime], metrics: CollectorRegistry) -> None:
+    def __init__(self, heads: Heads, pool: Pool, clock: Callable[[], datetime], checks: Counter) -> None:
         self._heads, self._pool, self._clock = heads, pool, clock
         self._verified: dict[str, _Verified] = {}
-        self._checks = Counter(
-            "neopro_token_signature_checks", "Signatures of boxes' tokens that were checked", registry=metrics
-        )
+        self._checks = checks
 
     def box(self, token: str | None) -> Head:
         """The head of the box that made the token; NotAuthenticated; Forbidden once it was told that its site ended."""

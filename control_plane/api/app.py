@@ -6,7 +6,6 @@ from datetime import datetime
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
-from prometheus_client import CollectorRegistry
 
 from control_plane.api import problems
 from control_plane.api.access import Access
@@ -29,8 +28,11 @@ from control_plane.api.operations import Operations
 from control_plane.api.operators import Operators
 from control_plane.api.perimeter import Perimeter
 from control_plane.api.pulse import Pulse
+from control_plane.api.scrapes import Scrapes
 from control_plane.api.spool import Spool
+from control_plane.api.timing import Timing
 from control_plane.api.video_backups import VideoBackups
+from control_plane.monitoring.meters import Meters
 from control_plane.objects import ObjectStore
 from control_plane.settings import Settings
 from control_plane.store import sweeps
@@ -51,15 +53,15 @@ def make_api(
     pool: Pool,
     objects: ObjectStore,
     clock: Callable[[], datetime],
+    meters: Meters,
     sweeper: Sweeper | None = None,
 ) -> Litestar:
     """The application. Within its lifespan it follows the database; leaving it ends every long poll at once.
 
     Without a `sweeper` nobody can ask for a sweep.
     """
-    metrics = CollectorRegistry()
     heads = Heads(lambda: str(pool.conninfo))
-    access = Access(heads, pool, clock, metrics)
+    access = Access(heads, pool, clock, meters.signature_checks)
     perimeter = Perimeter(settings, access)
     lookout = Lookout(pool, clock)
     pulse = Pulse(pool, clock)
@@ -70,7 +72,13 @@ def make_api(
 
     spool = Spool(settings.data_dir / "uploads", objects, claim)
     blobs = Blobs(
-        access=access, grants=Grants(pool, objects), spool=spool, objects=objects, pool=pool, tally=pulse.tally
+        access=access,
+        grants=Grants(pool, objects),
+        spool=spool,
+        objects=objects,
+        pool=pool,
+        tally=pulse.tally,
+        meters=meters,
     )
     backups = Backups(access=access, spool=spool, objects=objects, pool=pool, clock=clock)
     videos = VideoBackups(
@@ -84,16 +92,24 @@ def make_api(
     boxes = Boxes(
         heads=heads,
         access=access,
-        inbox=Inbox(pool),
+        inbox=Inbox(pool, meters),
         pool=pool,
         clock=clock,
-        metrics=metrics,
+        meters=meters,
         tally=pulse.tally,
     )
     operators = Operators(access, pool, lookout, clock)
-    operations = Operations(
-        heads=heads, pool=pool, objects=objects, lookout=lookout, perimeter=perimeter, metrics=metrics
+    operations = Operations(heads=heads, pool=pool, objects=objects)
+    scrapes = Scrapes(
+        settings=settings,
+        heads=heads,
+        pool=pool,
+        objects=objects,
+        lookout=lookout,
+        perimeter=perimeter,
+        meters=meters,
     )
+    timing = Timing(meters)
     pages = Routes(Room(pool, lookout, objects, clock), perimeter.admit_reader)
 
     @asynccontextmanager
@@ -104,12 +120,14 @@ def make_api(
         async with heads.following(), pulse.beating():
             yield
 
-    rooms = (boxes, blobs, backups, videos, operators, operations)
+    rooms = (boxes, blobs, backups, videos, operators, operations, scrapes)
     calls = [*(route for room in rooms for route in room.routes()), *_of_records(access, pool, clock)]
     if sweeper is not None:
         calls += Gc(access, sweeper).routes()
     return Litestar(
         route_handlers=[*calls, *Description(calls).routes(), *Live(heads, perimeter).routes(), *pages.routes()],
+        before_request=timing.begin,
+        before_send=[timing.note],
         exception_handlers=problems.handlers(pages.frame.problem),
         lifespan=[following],
         openapi_config=None,

@@ -19,6 +19,7 @@ from control_plane.api.pulse import Tally
 from control_plane.api.ranges import Part, Unsatisfiable, parse_range
 from control_plane.api.spool import Spool
 from control_plane.errors import FleetError, Forbidden
+from control_plane.monitoring.meters import Meters
 from control_plane.objects import ObjectStore
 from control_plane.store import publications, tokens, video_backups
 from control_plane.store.pool import Pool, connection
@@ -44,10 +45,18 @@ class Blobs:
     """The routes of blobs."""
 
     def __init__(
-        self, *, access: Access, grants: Grants, spool: Spool, objects: ObjectStore, pool: Pool, tally: Tally
+        self,
+        *,
+        access: Access,
+        grants: Grants,
+        spool: Spool,
+        objects: ObjectStore,
+        pool: Pool,
+        tally: Tally,
+        meters: Meters,
     ) -> None:
         self._access, self._grants, self._spool = access, grants, spool
-        self._objects, self._pool, self._tally = objects, pool, tally
+        self._objects, self._pool, self._tally, self._meters = objects, pool, tally, meters
         self._sizes: dict[Digest, int] = {}
 
     def routes(self) -> Sequence[HTTPRouteHandler]:
@@ -77,6 +86,7 @@ class Blobs:
             return _answer(request, name, len(body), read, "application/json")
         link = await self._objects.link(name) if request.method == "GET" else None
         if link is not None:
+            self._meters.blob_redirects.inc()
             await self._count_linked(site, name, request.headers.get("range"))
             return Response(b"", status_code=307, headers={"Location": link, "Cache-Control": "no-store"})
         size = await self._objects.size_bytes(name)
@@ -84,7 +94,7 @@ class Blobs:
         return _answer(request, name, size, stored, "application/octet-stream")
 
     def _counted(self, site: SiteId | None, read: _Reader) -> _Reader:
-        """The same bytes; those that a box was given are counted, also when it breaks off."""
+        """The same bytes, counted, also when the reader breaks off: those of a box for its site as well."""
 
         async def counting(part: Part) -> AsyncIterator[bytes]:
             given = 0
@@ -93,6 +103,7 @@ class Blobs:
                     yield data
                     given += len(data)
             finally:
+                self._meters.blob_bytes_sent.inc(given)
                 if site is not None:
                     self._tally.download(site, given)
 
@@ -138,6 +149,11 @@ class Blobs:
         await self._access.operator(request, "write")
         return await self._spool.state(named_blob(digest))
 
+    async def _received(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for chunk in body:
+            self._meters.blob_bytes_received.inc(len(chunk))
+            yield chunk
+
     async def write(self, request: Asked, digest: FromPath[str]) -> Response[UploadState]:
         """A whole blob, or a piece of it by `Content-Range: bytes FIRST-LAST/TOTAL`: 201 once it is complete, else 202.
 
@@ -151,7 +167,7 @@ class Blobs:
         known = await self._spool.state(name)
         if known.complete:
             return Response(known)
-        state = await self._spool.append(name, piece, body)
+        state = await self._spool.append(name, piece, self._received(body))
         return Response(state, status_code=201 if state.complete else 202)
 
 

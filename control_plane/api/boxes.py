@@ -1,6 +1,7 @@
 """What a box calls for itself: its head, by long poll, and its report. RFC 9110 (ETag), RFC 7240 (Prefer: wait)."""
 
 import re
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -11,13 +12,14 @@ from litestar.exceptions import ClientException, NotFoundException, ServiceUnava
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
-from prometheus_client import CollectorRegistry, Counter
 
 from control_plane.api.access import Access, bearer, header
 from control_plane.api.bodies import read_body
 from control_plane.api.heads import Head, Heads
 from control_plane.api.inbox import Inbox, InboxFull, Unstorable
 from control_plane.api.pulse import Tally
+from control_plane.api.timing import HELD_S
+from control_plane.monitoring.meters import Meters
 from control_plane.store import publications, tokens
 from control_plane.store.pool import Pool, connection
 from schemas.names import SiteId
@@ -43,14 +45,12 @@ class Boxes:
         inbox: Inbox,
         pool: Pool,
         clock: Callable[[], datetime],
-        metrics: CollectorRegistry,
+        meters: Meters,
         tally: Tally,
     ) -> None:
         self._tally = tally
         self._heads, self._access, self._inbox, self._pool, self._clock = heads, access, inbox, pool, clock
-        served = Counter("neopro_heads_served", "Polls for a head that were answered", ["code"], registry=metrics)
-        self._served_200, self._served_304 = served.labels("200"), served.labels("304")
-        self._reports = Counter("neopro_reports", "Status reports that were kept", registry=metrics)
+        self._meters = meters
 
     def routes(self) -> Sequence[HTTPRouteHandler]:
         """The handlers, bound to this object."""
@@ -81,7 +81,9 @@ class Boxes:
         wait_s = _preferred_wait_s(request)
         if not wait_s:
             return self._answer(head, known)
+        held_at = time.perf_counter()
         await self._heads.wait(head.site, head.etag, wait_s)
+        request.scope["state"][HELD_S] = time.perf_counter() - held_at
         # Asked again: the box may have been revoked while it waited.
         return self._answer(self._access.own_box(token, site), known, ("Preference-Applied", f"wait={wait_s:.0f}"))
 
@@ -95,9 +97,7 @@ class Boxes:
     def _answer(self, head: Head, known: str | None, *more: tuple[str, str]) -> ASGIResponse:
         """304 when what the asker knows is this head, else 200."""
         if _matches(known, head):
-            self._served_304.inc()
             return ASGIResponse(status_code=304, headers=[("ETag", head.etag), *more])
-        self._served_200.inc()
         headers = [("ETag", head.etag), ("Cache-Control", "no-cache"), ("Vary", "Authorization"), *more]
         return ASGIResponse(body=head.envelope, media_type=_ENVELOPE, headers=headers)
 
@@ -118,7 +118,6 @@ class Boxes:
             raise ClientException(str(problem)) from None
         except InboxFull as problem:
             raise ServiceUnavailableException(str(problem)) from None
-        self._reports.inc()
         self._tally.report(site)
         self._heads.mark_told(site, report.head_generation)
 

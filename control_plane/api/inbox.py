@@ -5,6 +5,7 @@ would have to choose. While PostgreSQL is busy with one batch the next is made r
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -12,6 +13,7 @@ from typing import Final, NamedTuple
 import psycopg
 
 from control_plane.errors import FleetError
+from control_plane.monitoring.meters import Meters
 from control_plane.store import reports
 from control_plane.store.pool import Pool, connection
 from schemas.names import SiteId
@@ -39,8 +41,9 @@ class _Letter(NamedTuple):
 class Inbox:
     """Keeps reports; `keep` returns when the report is on disk (or was known already)."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, pool: Pool, meters: Meters) -> None:
+        self._pool, self._meters = pool, meters
+        meters.reports_waiting.set_function(lambda: len(self._letters))
         self._letters: list[_Letter] = []
         self._writers: set[asyncio.Task[None]] = set()
         self._writing: set[SiteId] = set()
@@ -96,15 +99,28 @@ class Inbox:
         return list(batch.values())
 
     async def _write(self, batch: Sequence[_Letter]) -> None:
+        began = time.perf_counter()
         try:
             async with connection(self._pool) as conn:
-                await reports.record(conn, [letter.received for letter in batch])
+                taken = await reports.record(conn, [letter.received for letter in batch])
         except (psycopg.DataError, psycopg.IntegrityError) as problem:
             await self._write_apart(batch, problem)
         except FleetError as problem:
             _answer(batch, problem)
         else:
+            self._count(taken, len(batch), time.perf_counter() - began)
             _answer(batch, None)
+
+    def _count(self, taken: reports.Taken, size: int, seconds: float) -> None:
+        meters = self._meters
+        meters.batch_size.observe(size)
+        meters.batch_duration.observe(seconds)
+        meters.reports["kept"].inc(len(taken.news))
+        meters.reports["duplicate"].inc(size - len(taken.news))
+        meters.samples_in_time.inc(taken.samples)
+        meters.samples_late.inc(taken.late_samples)
+        for after_s in taken.reached_after_s:
+            meters.convergence.observe(after_s)
 
     async def _write_apart(self, batch: Sequence[_Letter], problem: psycopg.Error) -> None:
         """One letter at a time, so that one that cannot be stored harms no other."""

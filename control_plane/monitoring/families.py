@@ -22,7 +22,7 @@ OTHER: Final = "other"
 MAX_GROUPS: Final = 200
 """Groups that are told of, the largest first."""
 
-# -- of the fleet, from the shared database ------------------------------------------------------------------------------
+# -- of the fleet, from the shared database ----------
 
 SITES: Final = Family("neopro_fleet_sites", "gauge", "Sites by how they stand", ("standing",))
 SITES_BY_REASON: Final = Family(
@@ -99,7 +99,7 @@ NOTIFICATIONS_FAILING: Final = Family(
 )
 DATABASE_SIZE: Final = Family("neopro_fleet_database_size_bytes", "gauge", "Size of the database on its disk")
 CONTROL_PLANES: Final = Family(
-    "neopro_fleet_control_planes", "gauge", "Control planes that are connected to the database"
+    "neopro_fleet_control_planes", "gauge", "Control planes that said within a minute that they are there"
 )
 
 FLEET: Final = (
@@ -109,7 +109,7 @@ FLEET: Final = (
     *(NOTIFICATIONS_WAITING, NOTIFICATIONS_FAILING, DATABASE_SIZE, CONTROL_PLANES),
 )
 
-# -- of this process -----------------------------------------------------------------------------------------------------
+# -- of this process ----------
 
 BUILD: Final = Family("neopro_build_info", "gauge", "1; the version of the control plane", ("version",))
 REQUESTS: Final = Family(
@@ -162,7 +162,9 @@ CONVERGENCE: Final = Family(
     "Seconds from the publication of a site's generation to the report that it is reached",
     buckets=(10, 30, 60, 120, 300, 600, 1800, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600),
 )
-BLOB_BYTES_SENT: Final = Family("neopro_blob_sent_bytes_total", "counter", "Bytes of blobs and manifests that were read")
+BLOB_BYTES_SENT: Final = Family(
+    "neopro_blob_sent_bytes_total", "counter", "Bytes of blobs and manifests that were read"
+)
 BLOB_BYTES_RECEIVED: Final = Family(
     "neopro_blob_received_bytes_total", "counter", "Bytes of blobs that operators uploaded"
 )

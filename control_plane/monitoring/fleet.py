@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple, get_args
 
 from prometheus_client.core import GaugeMetricFamily
@@ -11,7 +11,7 @@ from control_plane import expiring
 from control_plane.core.alerts import Expiring
 from control_plane.monitoring import families
 from control_plane.monitoring.families import MAX_GROUPS, OTHER, Family
-from control_plane.store import databases, enrolments, figures, library, views
+from control_plane.store import control_planes, databases, enrolments, figures, library, views
 from control_plane.store.databases import DatabaseFacts
 from control_plane.store.figures import OpenAlerts, Undelivered
 from control_plane.store.lookout import Lookout
@@ -22,6 +22,8 @@ from schemas.names import DocumentId
 from schemas.reasons import REASONS
 
 NONE: Final = "none"
+THERE_FOR: Final = timedelta(minutes=1)
+"""A control plane that has not said so for longer is gone; each says it every quarter of a minute."""
 VERDICTS: Final = ("published", "refused", "held")
 Samples = Mapping[tuple[str, ...], float]
 """Values of the labels -> value."""
@@ -38,6 +40,7 @@ class Figures(NamedTuple):
     undelivered: Sequence[Undelivered]
     enrolments: int
     database: DatabaseFacts
+    control_planes: int
 
 
 async def read(pool: Pool, lookout: Lookout) -> Figures:
@@ -53,6 +56,9 @@ async def read(pool: Pool, lookout: Lookout) -> Figures:
             undelivered=await figures.undelivered(conn),
             enrolments=len(await enrolments.waiting(conn)),
             database=await databases.facts(conn),
+            control_planes=sum(
+                1 for one in await control_planes.known(conn) if fleet.read_at - one.seen_at < THERE_FOR
+            ),
         )
 
 
@@ -74,20 +80,29 @@ def _samples(found: Figures) -> Iterator[tuple[Family, Samples]]:
     yield families.EXPIRY, {(one.what.replace(" ", "_"),): one.at.timestamp() for one in found.expiring}
     yield families.ENROLMENTS, {(): found.enrolments}
     yield families.DATABASE_SIZE, {(): found.database.size_bytes}
-    yield families.CONTROL_PLANES, {(): found.database.control_planes}
+    yield families.CONTROL_PLANES, {(): found.control_planes}
 
 
 def _of_sites(sites: Sequence[SiteView], releases: Collection[str]) -> Iterator[tuple[Family, Samples]]:
     yield families.SITES, {(standing,): count for standing, count in views.standings(sites).items()}
-    yield families.SITES_BY_REASON, Counter(
-        (view.verdict.standing, view.verdict.reason if view.verdict.reason in REASONS else OTHER)
-        for view in sites
-        if view.verdict.standing != "Synced"
+    yield (
+        families.SITES_BY_REASON,
+        Counter(
+            (view.verdict.standing, view.verdict.reason if view.verdict.reason in REASONS else OTHER)
+            for view in sites
+            if view.verdict.standing != "Synced"
+        ),
     )
     members = Counter(group for view in sites for group in view.facts.get("groups", ()))
     largest = {group for group, _ in members.most_common(MAX_GROUPS)}
-    yield families.SITES_BY_GROUP, Counter(
-        (group, view.verdict.standing) for view in sites for group in view.facts.get("groups", ()) if group in largest
+    yield (
+        families.SITES_BY_GROUP,
+        Counter(
+            (group, view.verdict.standing)
+            for view in sites
+            for group in view.facts.get("groups", ())
+            if group in largest
+        ),
     )
     active = [view for view in sites if view.state == "active" and not view.gone]
     yield families.RELEASE_DESIRED, Counter((view.desired_release or NONE,) for view in active)
@@ -118,13 +133,16 @@ def _of_changes(fleet: Fleet) -> Iterator[tuple[Family, Samples]]:
 
 def _of_alerts(found: Figures) -> Iterator[tuple[Family, Samples]]:
     kinds, severities = get_args(AlertKind), get_args(Severity)
-    yield families.ALERTS, {
-        **{(kind, severity): 0 for kind in kinds for severity in severities},
-        **{(one.kind, one.severity): one.count for one in found.alerts if not one.silenced},
-    }
+    yield (
+        families.ALERTS,
+        {
+            **{(kind, severity): 0 for kind in kinds for severity in severities},
+            **{(one.kind, one.severity): one.number for one in found.alerts if not one.silenced},
+        },
+    )
     silenced: Counter[tuple[str, ...]] = Counter({(kind,): 0 for kind in kinds})
     for one in found.alerts:
-        silenced[(one.kind,)] += one.count if one.silenced else 0
+        silenced[(one.kind,)] += one.number if one.silenced else 0
     yield families.SILENCED, silenced
     yield families.NOTIFICATIONS_WAITING, {(one.channel,): one.waiting for one in found.undelivered}
     yield families.NOTIFICATIONS_FAILING, {(one.channel,): one.failing for one in found.undelivered}

@@ -17,7 +17,7 @@ class Meters:
     """The metrics of one process. Those whose labels are known stand at 0 from the start, so that none begins late."""
 
     def __init__(self) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         _gauge(registry, families.BUILD).labels(version("neopro-fleet")).set(1)

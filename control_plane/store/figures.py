@@ -1,4 +1,4 @@
-"""What is counted of the fleet for those who measure it: alerts, notices, boxes that wait. Reads only, never by site."""
+"""What is counted of the fleet for those who measure it: alerts, notices, reports. Reads only, never by site."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -13,7 +13,7 @@ class OpenAlerts(NamedTuple):
     kind: AlertKind
     severity: Severity
     silenced: bool
-    count: int
+    number: int
 
 
 class Undelivered(NamedTuple):

@@ -9,7 +9,7 @@ from psycopg.errors import CheckViolation
 
 from control_plane.core import samples, spans
 from control_plane.core.runs import Run, Runs, follow
-from control_plane.core.samples import Life
+from control_plane.core.samples import Life, Measured
 from control_plane.store import conditions, metrics, partitions, release_runs
 from control_plane.store.pool import Connection
 from schemas.names import SiteId
@@ -57,14 +57,24 @@ class _Arrival(NamedTuple):
     told: str
 
 
-async def record(conn: Connection, received: Sequence[Received]) -> set[SiteId]:
-    """Keep these reports and what they bring from the past; the sites whose report was news. One a site in a batch.
+class Taken(NamedTuple):
+    """What a batch brought: the sites whose report was news, how many samples in time and late, how long it took boxes
+    to reach the generations that they reached, in seconds."""
+
+    news: set[SiteId]
+    samples: int = 0
+    late_samples: int = 0
+    reached_after_s: Sequence[float] = ()
+
+
+async def record(conn: Connection, received: Sequence[Received]) -> Taken:
+    """Keep these reports and what they bring from the past. One a site in a batch.
 
     Idempotent: a report by (run_id, sequence), so that a repetition and what was overtaken change nothing; what was
     measured and how conditions changed by the life of the machine and the seconds in it; events by their number.
     """
     if not received:
-        return set()
+        return Taken(set())
     try:
         return await _record(conn, received)
     except CheckViolation:
@@ -73,20 +83,21 @@ async def record(conn: Connection, received: Sequence[Received]) -> set[SiteId]:
         return await _record(conn, received)
 
 
-async def _record(conn: Connection, received: Sequence[Received]) -> set[SiteId]:
+async def _record(conn: Connection, received: Sequence[Received]) -> Taken:
     async with conn.transaction():
         arrivals = await _arrivals(conn, sorted(received, key=lambda one: one.site))
         news = [one for one in arrivals if one.runs is not None]
         await _write_reports(conn, news)
         await _write_events(conn, received)
-        await _write_measured(conn, arrivals)
+        measured = await _write_measured(conn, arrivals)
         await _write_conditions(conn, arrivals)
-        await _write_reached(conn, news)
+        reached_after_s = await _write_reached(conn, news)
         await _write_releases(conn, news)
         await _write_lives(conn, arrivals)
         sites = [one.received.site for one in news]
         await conn.execute("select pg_notify(%s, site) from unnest(%s::text[]) site", (CHANNEL, sites))
-    return set(sites)
+    late = sum(1 for row in measured if row.late_s)
+    return Taken(set(sites), len(measured) - late, late, reached_after_s)
 
 
 async def _arrivals(conn: Connection, received: Sequence[Received]) -> list[_Arrival]:
@@ -187,7 +198,7 @@ async def _write_events(conn: Connection, received: Sequence[Received]) -> None:
         )
 
 
-async def _write_measured(conn: Connection, arrivals: Sequence[_Arrival]) -> None:
+async def _write_measured(conn: Connection, arrivals: Sequence[_Arrival]) -> Sequence[Measured]:
     rows = [
         row
         for one in arrivals
@@ -195,6 +206,7 @@ async def _write_measured(conn: Connection, arrivals: Sequence[_Arrival]) -> Non
     ]
     if rows:
         await metrics.keep(conn, rows, max(one.received.received_at for one in arrivals))
+    return rows
 
 
 async def _write_conditions(conn: Connection, arrivals: Sequence[_Arrival]) -> None:
@@ -223,19 +235,22 @@ def _spans(
     return spans.follow(going_on[one.received.site], said, report if one.runs is not None else None, now)
 
 
-async def _write_reached(conn: Connection, news: Sequence[_Arrival]) -> None:
-    """When a box has come to another generation than before."""
+async def _write_reached(conn: Connection, news: Sequence[_Arrival]) -> Sequence[float]:
+    """When a box has come to another generation than before; after how many seconds each."""
     rows = [
         (one.received.site, one.received.report.generation, one.received.received_at)
         for one in news
         if one.received.report.generation not in (None, one.known.generation if one.known else None)
     ]
-    if rows:
-        await conn.execute(
-            "update generations g set reached_at = r.at from unnest(%s::text[], %s::bigint[], %s::timestamptz[])"
-            " r (site, generation, at) where g.site = r.site and g.generation = r.generation and g.reached_at is null",
-            _columns(rows),
-        )
+    if not rows:
+        return ()
+    reached = await conn.execute(
+        "update generations g set reached_at = r.at from unnest(%s::text[], %s::bigint[], %s::timestamptz[])"
+        " r (site, generation, at) where g.site = r.site and g.generation = r.generation and g.reached_at is null"
+        " returning greatest(extract(epoch from g.reached_at - g.published_at), 0)::float8",
+        _columns(rows),
+    )
+    return [seconds for (seconds,) in await reached.fetchall()]
 
 
 async def _write_releases(conn: Connection, news: Sequence[_Arrival]) -> None:

@@ -18,6 +18,7 @@ import msgspec
 import psycopg
 
 from control_plane.api.inbox import BATCH, Inbox
+from control_plane.monitoring.meters import Meters
 from control_plane.store import partitions
 from control_plane.store.binaries import installed_programs
 from control_plane.store.embedded import EmbeddedPostgres
@@ -53,7 +54,7 @@ async def _measure(folder: Path) -> Row:
                 await migrate(conn)
                 await partitions.make(conn, NOW)
             ours, floors = [], []
-            inbox = Inbox(pool)
+            inbox = Inbox(pool, Meters())
             for turn in range(ROUNDS + 1):
                 bodies = [_body(f"club-{number:05d}", turn) for number in range(SITES)]
                 ours.append(SITES / await _tell(inbox, bodies, NOW + turn * EVERY))

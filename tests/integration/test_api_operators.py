@@ -225,13 +225,13 @@ async def test_metrics_count_what_was_served(api: Api) -> None:
     api.now += timedelta(seconds=30)
     lines = (await api.http.get("/metrics")).text.splitlines()
     for line in (
-        'neopro_heads_served_total{code="200"} 1.0',
-        'neopro_heads_served_total{code="304"} 1.0',
-        "neopro_reports_total 1.0",
-        'neopro_sites{standing="Synced"} 1.0',
-        'neopro_sites{standing="Offline"} 0.0',
-        "neopro_publication_age_seconds 30.0",
-        "neopro_remote_error 1.0",
+        'neopro_http_requests_total{code="200",method="GET",route="/v1/sites/{site}/head"} 1.0',
+        'neopro_http_requests_total{code="304",method="GET",route="/v1/sites/{site}/head"} 1.0',
+        'neopro_reports_total{outcome="kept"} 1.0',
+        'neopro_fleet_sites{standing="Synced"} 1.0',
+        'neopro_fleet_sites{standing="Offline"} 0.0',
+        "neopro_fleet_publication_timestamp_seconds 1.7723664e+09",
+        "neopro_fleet_git_remote_up 0.0",
         "neopro_listening 1.0",
     ):
         assert line in lines

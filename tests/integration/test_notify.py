@@ -13,6 +13,7 @@ import pytest
 
 from control_plane.core.notices import Channel
 from control_plane.errors import SettingsInvalid
+from control_plane.monitoring.meters import Meters
 from control_plane.notify import Notifier, read_channels
 from control_plane.store import notices
 from control_plane.watching import Watch
@@ -88,7 +89,7 @@ async def heat(api: Api, site: str, celsius: float, sequence: int) -> None:
 
 
 def notifier(api: Api, *channels: Channel, base: str = "https://fleet.example.org") -> Notifier:
-    return Notifier(channels, api.pool, lambda: api.now, base)
+    return Notifier(channels, api.pool, lambda: api.now, base, Meters().notifications)
 
 
 async def test_alert_reaches_the_channel_once_with_what_to_do_and_a_link(

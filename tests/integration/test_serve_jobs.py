@@ -12,6 +12,7 @@ import pytest
 from control_plane.core.compile import compile_commit
 from control_plane.documents import DocumentCache
 from control_plane.jobs import Jobs
+from control_plane.monitoring.meters import Meters
 from control_plane.notify import Notifier
 from control_plane.store import reports
 from control_plane.store.reports import Received
@@ -32,8 +33,9 @@ def served(tmp_path: Path, database: str) -> Iterator[ServedWorld]:
 def jobs(served: ServedWorld) -> Jobs:
     world = served.world
     pool, clock = world.opened.pool, world.clock
-    watch, notifier, keep = Watch(pool, clock), Notifier([], pool, clock, ""), Keep(*[timedelta(days=1)] * 4)
-    return Jobs(world.pipeline, watch, notifier, pool=pool, clock=clock, keep=keep)
+    watch, keep, meters = Watch(pool, clock), Keep(*[timedelta(days=1)] * 4), Meters()
+    notifier = Notifier([], pool, clock, "", meters.notifications)
+    return Jobs(world.pipeline, watch, notifier, pool=pool, clock=clock, keep=keep, meters=meters)
 
 
 def test_a_published_commit_ends_a_held_poll_with_the_new_head(tmp_path: Path, database: str) -> None:

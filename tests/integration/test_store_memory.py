@@ -47,7 +47,7 @@ def measured(first: datetime, count: int, span_s: int = 60, boot: str = "life", 
     return History(boots=[Boot(id=boot, started_at=started_at)], samples=samples)
 
 
-async def tell(conn: Connection, report: StatusReport, at: datetime = NOW, site: str = "brest") -> set[str]:
+async def tell(conn: Connection, report: StatusReport, at: datetime = NOW, site: str = "brest") -> reports.Taken:
     return await reports.record(conn, [Received(site, report, at)])
 
 
@@ -168,7 +168,7 @@ async def test_hours_and_their_days_count_once_in_one_series(conn: Connection) -
 
 async def test_partitions_are_made_by_themselves_when_the_jobs_did_not_run(conn: Connection) -> None:
     years = NOW + 3 * 366 * DAY
-    assert await tell(conn, report(history=measured(years - 5 * MINUTE, 5)), years) == {"brest"}
+    assert (await tell(conn, report(history=measured(years - 5 * MINUTE, 5)), years)).news == {"brest"}
     assert len(await points(conn, years - HOUR, years)) == 5
 
 

@@ -39,7 +39,7 @@ def report(sequence: int, **changes: Any) -> StatusReport:
 
 
 async def test_a_report_reads_back_without_its_events_which_stand_apart(conn: Connection) -> None:
-    assert await reports.record(conn, [Received("brest", report(1), NOW)]) == {"brest"}
+    assert (await reports.record(conn, [Received("brest", report(1), NOW)])).news == {"brest"}
     stored = await reports.report_of(conn, "brest")
     assert stored == ("brest", NOW, report(1, events=[]))
     assert await reports.all_reports(conn) == {"brest": stored}
@@ -59,7 +59,7 @@ async def test_a_report_counts_when_it_is_later_or_of_another_run(
     conn: Connection, second: StatusReport, kept: int
 ) -> None:
     await reports.record(conn, [Received("brest", report(2), NOW)])
-    news = await reports.record(conn, [Received("brest", second, NOW + timedelta(seconds=1))])
+    news = (await reports.record(conn, [Received("brest", second, NOW + timedelta(seconds=1))])).news
     stored = await reports.report_of(conn, "brest")
     assert stored is not None
     assert (second == report(2)) == (news == set())
@@ -129,6 +129,6 @@ async def test_a_trouble_with_the_remote_keeps_its_beginning_until_it_is_over(co
     await remotes.record_look(conn, NOW, "c" * 40, "")
     await remotes.record_look(conn, NOW + minute, None, "away")
     await remotes.record_look(conn, NOW + 2 * minute, None, "still away")
-    assert await remotes.last_look(conn) == (NOW + 2 * minute, "c" * 40, "still away", NOW + minute)
+    assert await remotes.last_look(conn) == (NOW + 2 * minute, "c" * 40, "still away", NOW + minute, NOW)
     await remotes.record_look(conn, NOW + 3 * minute, "d" * 40, "")
-    assert await remotes.last_look(conn) == (NOW + 3 * minute, "d" * 40, "", None)
+    assert await remotes.last_look(conn) == (NOW + 3 * minute, "d" * 40, "", None, NOW + 3 * minute)

@@ -22,6 +22,7 @@ from litestar import Litestar
 from control_plane import serving
 from control_plane.api.app import make_api
 from control_plane.api.heads import Heads
+from control_plane.monitoring.meters import Meters
 from control_plane.objects import FolderStore
 from control_plane.settings import Settings
 from control_plane.store import publications, reports, tokens
@@ -40,8 +41,13 @@ class Api:
     def __init__(self, settings: Settings, pool: Pool, objects: FolderStore) -> None:
         self.settings, self.pool, self.objects = settings, pool, objects
         self.now = NOW
-        self.app: Litestar = make_api(settings=settings, pool=pool, objects=objects, clock=lambda: self.now)
+        self.app = self._application()
         self.http = self.client()
+
+    def _application(self) -> Litestar:
+        return make_api(
+            settings=self.settings, pool=self.pool, objects=self.objects, clock=lambda: self.now, meters=Meters()
+        )
 
     @property
     def heads(self) -> Heads:
@@ -106,7 +112,7 @@ class Api:
     async def serve(self) -> AsyncIterator[str]:
         """A real server of a second application on the same database; its URL."""
         async with contextlib.AsyncExitStack() as stack:
-            app = make_api(settings=self.settings, pool=self.pool, objects=self.objects, clock=lambda: self.now)
+            app = self._application()
             listener = stack.enter_context(contextlib.closing(serving.bind("127.0.0.1", 0)))
             stop = asyncio.Event()
             port = listener.getsockname()[1]
