@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
+from control_plane.core.openid import Grant, SecondFactor, is_safe_url
 from control_plane.errors import SettingsInvalid
 
 PREFIX: Final = "NEOPRO_"
@@ -70,6 +71,22 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Networks (10.0.0.0/8, ::1) whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     public_url: str = ""
 
+    oidc_issuer: str = ""
+    """The OpenID provider that people may log in through, as its own metadata writes it; empty: none."""
+    oidc_client_id: str = ""
+    oidc_client_secret_file: Path | None = None
+    """None: a public client, which PKCE alone protects."""
+    oidc_ca_file: Path | None = None
+    oidc_scopes: list[str] = msgspec.field(default_factory=lambda: ["openid", "profile", "email"])
+    oidc_label: str = ""
+    """What its button on the login page says; empty: the issuer's host name."""
+    oidc_name_claim: str = "preferred_username"
+    oidc_second_factor: SecondFactor = "told"
+    oidc_acr: list[str] = []
+    """Values of `acr` that stand for two factors; they are asked for too."""
+    oidc_grants: list[Grant] = []
+    """Who gets which role: the first that matches decides; whoever matches none stays outside."""
+
     notifications: Path | None = None
     """A TOML file with a `[[channel]]` for each place where people are told of alerts; it may hold secrets."""
 
@@ -117,7 +134,13 @@ class _Value(NamedTuple):
     """False: a text of the environment, to be read as the field's type."""
 
 
-_FORMS: Final = {"listen": "write HOST:PORT, such as 127.0.0.1:8470", "objects": "write folder, or s3://BUCKET"}
+_LISTS: Final = frozenset({"trusted_proxy", "oidc_scopes", "oidc_acr"})
+"""In the environment they are written with commas."""
+_FORMS: Final = {
+    "listen": "write HOST:PORT, such as 127.0.0.1:8470",
+    "objects": "write folder, or s3://BUCKET",
+    "oidc_grants": "write a JSON list in the environment, or [[oidc_grants]] tables in the file",
+}
 """What to write where a pattern was not met: nobody should have to read one."""
 _TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 
@@ -153,11 +176,13 @@ def _nearest(key: str) -> str:
 
 def _convert(value: _Value) -> Any:
     raw = value.raw
-    if value.key == "trusted_proxy" and isinstance(raw, str):
+    if value.key in _LISTS and isinstance(raw, str):
         raw = [part.strip() for part in raw.split(",") if part.strip()]
     try:
+        if value.key == "oidc_grants" and isinstance(raw, str):
+            raw = msgspec.json.decode(raw)
         converted = msgspec.convert(raw, _TYPES[value.key], strict=value.typed, dec_hook=_decode)
-    except msgspec.ValidationError as problem:
+    except msgspec.DecodeError as problem:
         advice = _FORMS.get(value.key, problem) if isinstance(raw, str) else problem
         raise SettingsInvalid(f"cannot use {value.origin}: {advice}") from None
     if value.key == "remote" and _is_path(converted):
@@ -180,7 +205,7 @@ def _decode(_path: type, raw: Any) -> Any:
 
 def _require_sense(settings: Settings, given: Mapping[str, _Value]) -> None:
     """What no single field can tell; SettingsInvalid names the key that is to be changed."""
-    for key, why in (*_network_sense(settings), *_storage_sense(settings, given)):
+    for key, why in (*_network_sense(settings), *_storage_sense(settings, given), *_openid_sense(settings)):
         raise SettingsInvalid(f"cannot use {given[key].origin if key in given else key}: {why}")
 
 
@@ -212,6 +237,23 @@ def _storage_sense(settings: Settings, given: Mapping[str, _Value]) -> Iterator[
         for key in ("s3_endpoint", "s3_access_key_file", "s3_secret_key_file"):
             if not getattr(settings, key):
                 yield "objects", f"{key} is not set"
+
+
+def _openid_sense(settings: Settings) -> Iterator[tuple[str, str]]:
+    if not settings.oidc_issuer:
+        return
+    if not is_safe_url(settings.oidc_issuer):
+        yield "oidc_issuer", "give its https address; plain http goes to loopback only"
+    for key in ("oidc_client_id", "public_url", "oidc_grants"):
+        if not getattr(settings, key):
+            yield "oidc_issuer", f"{key} is not set"
+    if not is_safe_url(settings.public_url):
+        yield "public_url", "people who come back from the provider need an https address; plain http to loopback only"
+    if "openid" not in settings.oidc_scopes:
+        yield "oidc_scopes", "it lacks openid"
+    for grant in settings.oidc_grants:
+        if grant.role == "admin" and grant.tenant is not None:
+            yield "oidc_grants", f"an admin is of the team and has no tenant: {grant.claim} = {grant.value}"
 
 
 def _is_loopback(host: str) -> bool:
