@@ -1,6 +1,6 @@
 """Alerts, open and past. One control plane at a time advances them; the others find it done."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, LiteralString, NamedTuple
 
@@ -9,6 +9,7 @@ import msgspec
 from control_plane.core.alerting import Alert, Key, News, Step, advance
 from control_plane.core.alerts import Firing
 from control_plane.store.pool import Connection
+from schemas.names import DocumentId
 
 CHANNEL: Final = "neopro_alerts"
 _LOCK: Final = 0x6E656F_0004
@@ -58,6 +59,33 @@ async def past_alerts(conn: Connection, since: datetime, limit: int = 200) -> li
     )
 
 
+_NEWS: Final[LiteralString] = (
+    "with news as ((select * from alerts where fired_at >= %(since)s order by fired_at desc limit %(limit)s)"
+    " union (select * from alerts where cleared_at >= %(since)s order by cleared_at desc limit %(limit)s))"
+)
+_OWN_NEWS: Final[LiteralString] = (
+    "with news as (select a.* from alerts a join sites s on s.site = a.subject"
+    " where s.facts->>'tenant' = %(tenant)s and a.kind <> all (%(but)s)"
+    " and (a.fired_at >= %(since)s or a.cleared_at >= %(since)s))"
+)
+
+
+_NEWEST: Final[LiteralString] = (
+    " select id, body::text, cleared_at from news order by coalesce(cleared_at, fired_at) desc, id desc limit %(limit)s"
+)
+
+
+async def recent_alerts(
+    conn: Connection, since: datetime, limit: int, *, tenant: DocumentId | None = None, but: Iterable[str] = ()
+) -> list[AlertRow]:
+    """What fired or cleared since then, the newest first; of a `tenant`'s sites alone, and then no kind of `but`."""
+    return await _rows(
+        conn,
+        (_NEWS if tenant is None else _OWN_NEWS) + _NEWEST,
+        {"since": since, "limit": limit, "tenant": tenant, "but": list(but)},
+    )
+
+
 async def alerts_about(conn: Connection, subject: str, limit: int = 50) -> list[AlertRow]:
     """The alerts of a site, open ones first."""
     return await _rows(
@@ -73,7 +101,9 @@ async def prune_alerts(conn: Connection, before: datetime) -> int:
     return (await conn.execute("delete from alerts where cleared_at < %s", (before,))).rowcount
 
 
-async def _rows(conn: Connection, query: LiteralString, parameters: Sequence[object]) -> list[AlertRow]:
+async def _rows(
+    conn: Connection, query: LiteralString, parameters: Sequence[object] | Mapping[str, object]
+) -> list[AlertRow]:
     rows = await conn.execute(query, parameters)
     decoder = msgspec.json.Decoder(Alert)
     return [AlertRow(number, decoder.decode(body), at) for number, body, at in await rows.fetchall()]

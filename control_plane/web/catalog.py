@@ -2,11 +2,17 @@
 
 from typing import Final
 
-from control_plane.web.texts import fleet, frame, lists, standing
+from control_plane.web.texts import fleet, frame, lists, overview, standing
 
 MONTHS: Final = {
     "en": ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
     "fr": ("janv.", "févr.", "mars", "avr.", "mai", "juin", "juil.", "août", "sept.", "oct.", "nov.", "déc."),
 }
 
-CATALOG: Final[dict[str, tuple[str, str]]] = {**frame.TEXTS, **standing.TEXTS, **fleet.TEXTS, **lists.TEXTS}
+CATALOG: Final[dict[str, tuple[str, str]]] = {
+    **frame.TEXTS,
+    **standing.TEXTS,
+    **overview.TEXTS,
+    **fleet.TEXTS,
+    **lists.TEXTS,
+}

@@ -64,6 +64,10 @@ class Words:
         month = MONTHS[self.language][instant.month - 1]
         return f"{instant.day} {month} {instant.year}, {instant:%H:%M} UTC"
 
+    def hour(self, instant: datetime) -> str:
+        """`1 Mar, 12:00 UTC`: an hour of these days."""
+        return f"{instant.day} {MONTHS[self.language][instant.month - 1]}, {instant:%H:%M} UTC"
+
     def day(self, day: date) -> str:
         """`1 Mar 2026`."""
         return f"{day.day} {MONTHS[self.language][day.month - 1]} {day.year}"

@@ -319,7 +319,11 @@ async def test_script_gets_fragments_and_nothing_when_nothing_changed(api: Api) 
     whole = (await api.http.get("/")).text
     fragment = await api.http.get("/", headers={"X-Fragment": "1"})
     assert "<html" not in fragment.text
-    assert Page(fragment.text).regions == Page(whole).regions == ["score", "banners", "troubles", "changes"]
+    assert (
+        Page(fragment.text).regions
+        == Page(whole).regions
+        == ["score", "banners", "troubles", "changes", "activity", "alerts"]
+    )
     tag = {"X-Fragment": "1", "If-None-Match": fragment.headers["etag"]}
     api.now += timedelta(seconds=5)
     assert (await api.http.get("/", headers=tag)).status_code == 304

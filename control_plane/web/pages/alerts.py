@@ -19,7 +19,10 @@ PAST_DAYS: Final = 14
 
 
 class AlertLine(Struct, frozen=True, kw_only=True):
-    """An alert in words. `link` leads to the page that shows why; `lasted`: of one that cleared."""
+    """An alert in words. `link` leads to the page that shows why; `turned`: when it fired, or cleared.
+
+    Only one that cleared has `cleared_at` and `lasted`.
+    """
 
     number: int
     kind: str
@@ -31,7 +34,9 @@ class AlertLine(Struct, frozen=True, kw_only=True):
     link: str
     silenced: bool
     fired_at: datetime
+    cleared_at: datetime | None
     ago: str
+    turned: str
     lasted: str
 
 
@@ -91,6 +96,10 @@ def _line(row: AlertRow, now: datetime, words: Words) -> AlertLine:
         link=_LINKS.get(firing.kind, "/alerts") if firing.kind in FLEET_KINDS else f"/sites/{firing.subject}",
         silenced=firing.silenced,
         fired_at=row.alert.fired_at,
+        cleared_at=row.cleared_at,
         ago=words.ago(row.alert.fired_at, now),
+        turned=words("alert.cleared", ago=words.ago(row.cleared_at, now))
+        if row.cleared_at
+        else words("alert.fired", ago=words.ago(row.alert.fired_at, now)),
         lasted=words("alert.lasted", span=lasted) if lasted else "",
     )

@@ -1,12 +1,19 @@
-"""The first page: how the fleet stands, what needs a person, and what is under way."""
+"""The first page: how the fleet stands, what needs a person, what is under way, and what went on lately."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
 
-from control_plane.store.views import Fleet, SiteView, standings
+from control_plane.core.standing import OFFLINE_AFTER
+from control_plane.core.versions import order
+from control_plane.store import library
+from control_plane.store.lookout import Lately
+from control_plane.store.pool import connection
+from control_plane.store.views import Fleet, SiteView, running_release, standings
+from control_plane.web.bars import Activity, activity_of
+from control_plane.web.pages.alerts import FLEET_KINDS, AlertLine, alert_lines
 from control_plane.web.present import (
     Banner,
     ChangeRow,
@@ -30,6 +37,16 @@ SHOWN_TROUBLES: Final = 12
 _TROUBLED: Final = ("Degraded", "Offline")
 
 
+class Figure(Struct, frozen=True, kw_only=True):
+    """A number of the fleet: what it is, where the sites are that it counts, and more of it."""
+
+    key: str
+    label: str
+    value: str
+    link: str = ""
+    note: str = ""
+
+
 class OverviewPage(Struct, frozen=True, kw_only=True):
     """The first page. `troubles`: sites that need a person, the gravest first; `more_troubles`: how many besides."""
 
@@ -37,10 +54,13 @@ class OverviewPage(Struct, frozen=True, kw_only=True):
     total: str
     bar: list[Segment]
     counts: list[StandingCount]
+    figures: list[Figure]
     banners: list[Banner]
     troubles: list[SiteRow]
     more_troubles: int
     changes: list[ChangeRow]
+    activity: Activity
+    alerts: list[AlertLine]
     commit: str | None
     published_at: datetime | None
     published_ago: str
@@ -50,12 +70,18 @@ class OverviewPage(Struct, frozen=True, kw_only=True):
 
 async def show(room: Room, visit: Visit) -> Shown:
     """The first page; a tenant's people see their own sites and no commits, whose sentences may name others'."""
-    fleet = visible_to(await room.lookout.fleet(), visit.reader.tenant)
-    return Shown("overview.html", overview(fleet, visit.words, team=visit.reader.tenant is None))
+    tenant = visit.reader.tenant
+    fleet = visible_to(await room.lookout.fleet(), tenant)
+    lately = await room.lookout.lately(tenant, FLEET_KINDS)
+    releases: Sequence[str] = ()
+    if tenant is None:
+        async with connection(room.pool) as conn:
+            releases = await library.ids(conn, "releases")
+    return Shown("overview.html", overview(fleet, lately, releases, visit.words, team=tenant is None))
 
 
-def overview(fleet: Fleet, words: Words, *, team: bool) -> OverviewPage:
-    """The page of this fleet."""
+def overview(fleet: Fleet, lately: Lately, releases: Sequence[str], words: Words, *, team: bool) -> OverviewPage:
+    """The page of this fleet. `releases`: those in Git, if the reader may know of them."""
     counts, published = standings(fleet.sites), fleet.published
     stands = {view.site: view.verdict.standing for view in fleet.sites}
     troubled = _troubled(fleet.sites)
@@ -64,16 +90,62 @@ def overview(fleet: Fleet, words: Words, *, team: bool) -> OverviewPage:
         total=words.number(len(fleet.sites)),
         bar=standing_bar(counts, len(fleet.sites), words),
         counts=counted(counts, words),
+        figures=list(_figures(fleet, counts, len(troubled), releases, words)) if fleet.sites else [],
         banners=list(banners(fleet, words)) if team else [],
         troubles=[site_row(view, fleet.read_at, words) for view in troubled[:SHOWN_TROUBLES]],
         more_troubles=max(0, len(troubled) - SHOWN_TROUBLES),
         changes=[change_row(c, stands, fleet.read_at, words) for c in fleet.changes[:SHOWN_CHANGES]] if team else [],
+        activity=activity_of(lately.hours, words),
+        alerts=alert_lines(lately.alerts, fleet.read_at, words),
         commit=short(published.revision) if published and team else None,
         published_at=published.published_at if published else None,
         published_ago=words.ago(published.published_at, fleet.read_at) if published else "",
         empty=not fleet.sites,
         team=team,
     )
+
+
+def _figures(
+    fleet: Fleet, counts: dict[str, int], troubled: int, releases: Sequence[str], words: Words
+) -> Iterable[Figure]:
+    heard = sum(_is_fresh(view, fleet.read_at) for view in fleet.sites)
+    away = sum(view.verdict.reason == "Away" for view in fleet.sites)
+    yield Figure(
+        key="online",
+        label=words("figure.online"),
+        value=words.number(heard),
+        note=words("figure.online.note", span=words.span(OFFLINE_AFTER)),
+    )
+    yield Figure(
+        key="offline",
+        label=words("figure.offline"),
+        value=words.number(counts["Offline"]),
+        link="/sites?standing=Offline" if counts["Offline"] else "",
+        note=words.count("figure.offline.note", away) if away else "",
+    )
+    yield Figure(
+        key="troubled",
+        label=words("figure.troubled"),
+        value=words.number(counts["Degraded"]),
+        link="/sites?standing=Degraded" if counts["Degraded"] else "",
+        note=words.count("figure.troubled.note", troubled) if troubled else words("overview.calm"),
+    )
+    running = [found.version for view in fleet.sites if (found := running_release(view))]
+    wanted = {view.desired_release for view in fleet.sites if view.desired_release}
+    if known := {*releases} or {*running, *wanted}:
+        newest = max(known, key=order)
+        there = words.number(running.count(newest))
+        yield Figure(
+            key="release",
+            label=words("figure.release"),
+            value=newest,
+            link=f"/releases/{newest}" if releases else "",
+            note=words.count("figure.release.note", len(fleet.sites), there=there),
+        )
+
+
+def _is_fresh(view: SiteView, now: datetime) -> bool:
+    return view.received_at is not None and now - view.received_at <= OFFLINE_AFTER
 
 
 def _troubled(views: Sequence[SiteView]) -> list[SiteView]:

@@ -1,4 +1,4 @@
-"""How it went: availability, deployments and frequent troubles, by week and by month."""
+"""How it went: availability, deployments, traffic and frequent troubles, by week and by month."""
 
 from datetime import date, timedelta
 from typing import Final
@@ -7,7 +7,7 @@ from control_plane.web.present import Segment
 from control_plane.web.table import Cell, ListPage, Table, heads
 from control_plane.web.visit import Room, Shown, Visit
 from control_plane.web.words import Words, spaced
-from schemas.memory import Availability, Deployments, Period, Trouble
+from schemas.memory import Availability, Deployments, Period, Traffic, Trouble
 
 WEEKS: Final = 8
 MONTHS: Final = 12
@@ -19,12 +19,17 @@ async def show(room: Room, visit: Visit) -> Shown:
     by: Period = "month" if visit.query.get("by") == "month" else "week"
     count = MONTHS if by == "month" else WEEKS
     await room.lookout.fleet()
-    heard, deployed, troubles = await room.lookout.outcomes(by, count)
+    found = await room.lookout.outcomes(by, count)
     other = "week" if by == "month" else "month"
     page = ListPage(
         title=words("nav.reports"),
         parents=[(f"/reports?by={other}", words(f"reports.{other}"))],
-        tables=[_availability(heard, by, words), _deployments(deployed, by, words), _troubles(troubles, words)],
+        tables=[
+            _availability(found.availability, by, words),
+            _deployments(found.deployments, by, words),
+            _traffic(found.traffic, by, words),
+            _troubles(found.troubles, words),
+        ],
     )
     return Shown("list.html", page)
 
@@ -70,6 +75,34 @@ def _deployments(found: list[Deployments], by: Period, words: Words) -> Table:
         title=words("reports.deployments"),
         heads=heads(words(f"reports.{by}"), *(words(f"reports.{label}") + ">" for label in labels)),
         rows=rows,
+        none=words("reports.none"),
+    )
+
+
+def _traffic(found: list[Traffic], by: Period, words: Words) -> Table:
+    most = max((one.download_bytes for one in found), default=0)
+    rows = [
+        [
+            Cell(text=_period(one.begins, by, words)),
+            Cell(text=words.number(one.reports)),
+            Cell(text=words.number(one.downloads)),
+            Cell(
+                text=words.size(one.download_bytes),
+                bar=_bar(one.download_bytes / most, words) if one.download_bytes else [],
+            ),
+        ]
+        for one in reversed(found)
+    ]
+    return Table(
+        key="traffic",
+        title=words("reports.traffic"),
+        heads=heads(
+            words(f"reports.{by}"),
+            words("activity.reports") + ">",
+            words("reports.downloads") + ">",
+            words("activity.transfers") + ">",
+        ),
+        rows=rows if any(one.reports or one.downloads for one in found) else [],
         none=words("reports.none"),
     )
 

@@ -1,14 +1,8 @@
-"""What the overview, the table of sites, the changes and a site say. Key -> (English, French)."""
+"""What the fleet, the table of sites, the changes and a site say. Key -> (English, French)."""
 
 from typing import Final
 
 TEXTS: Final[dict[str, tuple[str, str]]] = {
-    # The overview
-    "overview.troubles": ("Needs a person", "Demande quelqu’un"),
-    "overview.calm": ("Nothing needs anybody.", "Rien ne demande d’intervention."),
-    "overview.more.one": ("and {n} more site", "et {n} autre site"),
-    "overview.more.other": ("and {n} more sites", "et {n} autres sites"),
-    "overview.alerts": ("Alerts", "Alertes"),
     # The fleet
     "fleet.score": ("sites as desired", "sites conformes"),
     "fleet.of": ("of", "sur"),

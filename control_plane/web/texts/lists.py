@@ -85,6 +85,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "reports.waiting": ("Waiting", "En attente"),
     "reports.median": ("Median time", "Durée médiane"),
     "reports.mean": ("Mean time", "Durée moyenne"),
+    "reports.traffic": ("Traffic", "Trafic"),
+    "reports.downloads": ("Downloads", "Téléchargements"),
     "reports.troubles": ("Frequent troubles of the last 30 days", "Difficultés fréquentes des 30 derniers jours"),
     "reports.reason": ("Reason", "Raison"),
     "reports.events": ("Events", "Événements"),

@@ -1,0 +1,37 @@
+"""What the overview says. Key -> (English, French)."""
+
+from typing import Final
+
+TEXTS: Final[dict[str, tuple[str, str]]] = {
+    "overview.troubles": ("Needs a person", "Demande quelqu’un"),
+    "overview.calm": ("Nothing needs anybody.", "Rien ne demande d’intervention."),
+    "overview.more.one": ("and {n} more site", "et {n} autre site"),
+    "overview.more.other": ("and {n} more sites", "et {n} autres sites"),
+    "overview.figures": ("The fleet in figures", "Le parc en chiffres"),
+    "figure.online": ("Online", "En ligne"),
+    "figure.online.note": ("heard within {span}", "entendus depuis moins de {span}"),
+    "figure.offline": ("Offline", "Hors ligne"),
+    "figure.offline.note.one": ("{n} as is usual for it", "dont {n} comme d’habitude"),
+    "figure.offline.note.other": ("{n} as is usual for them", "dont {n} comme d’habitude"),
+    "figure.troubled": ("In trouble", "En difficulté"),
+    "figure.troubled.note.one": ("{n} needs a person", "{n} demande quelqu’un"),
+    "figure.troubled.note.other": ("{n} need a person", "{n} demandent quelqu’un"),
+    "figure.release": ("Newest release", "Dernière version"),
+    "figure.release.note.one": ("runs on {there} of {n} site", "tourne sur {there} / {n} site"),
+    "figure.release.note.other": ("runs on {there} of {n} sites", "tourne sur {there} / {n} sites"),
+    "activity": ("The last 24 hours", "Les dernières 24 heures"),
+    "activity.reports": ("Reports", "Rapports"),
+    "activity.changes": ("Changes", "Changements"),
+    "activity.transfers": ("Transfers", "Transferts"),
+    "activity.downloads.one": ("{n} download", "{n} téléchargement"),
+    "activity.downloads.other": ("{n} downloads", "{n} téléchargements"),
+    "activity.hour": ("Hour", "Heure"),
+    "activity.table": ("As a table", "En tableau"),
+    "activity.none": ("Nothing in the last 24 hours.", "Rien ces dernières 24 heures."),
+    "overview.alerts": ("Recent alerts", "Alertes récentes"),
+    "overview.alerts.none": ("None in the last two days.", "Aucune ces deux derniers jours."),
+    "overview.alerts.all": ("All alerts", "Toutes les alertes"),
+    "overview.changes.all": ("All changes", "Tous les changements"),
+    "alert.fired": ("fired {ago}", "levée {ago}"),
+    "alert.cleared": ("cleared {ago}", "terminée {ago}"),
+}
