@@ -58,7 +58,12 @@ class World:
 
     # -- the desired state ---------------------------------------------------------------------------------------
 
-    def commit(self, changes: Mapping[str, str | None], message: str = "Change the fleet") -> Revision:
+    def commit(
+        self,
+        changes: Mapping[str, str | None],
+        message: str = "Change the fleet",
+        author: pygit2.Signature = AUTHOR,
+    ) -> Revision:
         """A commit on the remote's `main` with these files written or taken away."""
         head = self._repository.references.get("refs/heads/main")
         parent = head.peel(pygit2.Commit) if head else None
@@ -73,7 +78,7 @@ class World:
                 index.add(pygit2.IndexEntry(path, blob, pygit2.enums.FileMode.BLOB))
         tree = index.write_tree(self._repository)
         parents = [parent.id] if parent else []
-        made = self._repository.create_commit("refs/heads/main", AUTHOR, AUTHOR, message, tree, parents)
+        made = self._repository.create_commit("refs/heads/main", author, author, message, tree, parents)
         return str(made)
 
     def adopt(self, objects: Path) -> Revision:

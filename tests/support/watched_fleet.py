@@ -1,0 +1,230 @@
+"""A believable fleet of some forty sites with three weeks behind it, to look at: every standing, alerts, long names.
+
+Committed in the past through the pipeline, with the clock set back; what boxes told since then is kept as if it had
+come in time. The box of REPORTING reports through the API as often as one likes.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import httpx
+import msgspec
+import pygit2
+import zstandard
+
+from cli.demo.clips import clip_of, make_clip
+from cli.media import look_at
+from control_plane.store import clubs, operation_logs, partitions, publications, reports
+from control_plane.store.pool import Connection
+from control_plane.watching import Watch
+from schemas.desired import Video
+from schemas.names import Revision, SiteId
+from schemas.status import RunningRelease, StatusReport
+from tests.support.published import report
+from tests.support.served_fleet import CLUB
+from tests.support.trust_keys import Changes
+from tests.support.watched_places import Place, places
+from tests.support.watched_reports import said_of, silence_of
+from tests.support.world import ServedWorld, World, as_yaml, served_world
+
+SAMPLE: Final = Path(__file__).resolve().parents[2] / "fleet-state"
+PLACES: Final = places()
+REPORTING: Final = "brest-handball"
+OPERATION: Final = "logs-bretagne"
+FIRST, SECOND, THIRD = timedelta(days=21), timedelta(days=9), timedelta(minutes=50)
+"""How long ago the commits were made."""
+_MEMORY: Final = Path(__file__).with_name("watched_memory.sql")
+_PEOPLE: Final = (("Ada Martin", "ada@neopro.example"), ("Yann Le Goff", "yann@neopro.example"))
+
+
+class WatchedFleet(NamedTuple):
+    """The fleet's server; `addresses`: for each parameter of a page's path, an example."""
+
+    served: ServedWorld
+    addresses: Mapping[str, str]
+    generation: int
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return self.served.url
+
+    def tell(self, sequence: int, **said: Any) -> None:
+        """A report of the box of REPORTING, through the API."""
+        world = self.served.world
+        known = said_of("Brest", self.generation, world.clock(), _release(world, "2.2.0"))
+        body = report(**known | {"at": world.clock(), "sequence": sequence, "run_id": "f" * 32} | said)
+        url = f"{self.url}/v1/sites/{REPORTING}/status"
+        answer = httpx.post(
+            url, content=msgspec.json.encode(body), headers=world.headers(REPORTING), trust_env=False, timeout=30
+        )
+        answer.raise_for_status()
+
+
+@contextmanager
+def watched_fleet(folder: Path, database: str) -> Iterator[WatchedFleet]:
+    """The fleet, served until the context is left."""
+    with served_world(folder, database, files=_first) as served:
+        world = served.world
+        served.run(_reported(served, FIRST - timedelta(minutes=3), "2.1.3"))
+        _commit(served, SECOND, _second(world), "Release 2.2.0 to Bretagne, and the partners of its harbours", 1)
+        served.run(_reported(served, SECOND - timedelta(minutes=2), "2.1.3"))
+        world.clock.offset = -THIRD
+        commit = _commit(served, THIRD, _third(world), "Show the partners of the season in every club until June", 0)
+        world.clock.offset = timedelta()
+        served.run(world.pipeline.renew())
+        generation = served.run(_now(served))
+        served.run(Watch(world.opened.pool, world.clock, listens_since=world.clock() - FIRST).look())
+        examples = {"site": "vannes-rugby", "group": "bretagne", "video": "eau-vive", "version": "2.2.0"}
+        yield WatchedFleet(served, {**examples, "commit": commit}, generation)
+
+
+def _commit(served: ServedWorld, ago: timedelta, changes: Changes, message: str, who: int) -> Revision:
+    world = served.world
+    world.clock.offset = -ago
+    author = pygit2.Signature(*_PEOPLE[who], int(world.clock().timestamp()), 60)
+    revision = world.commit(changes, message, author)
+    outcome = served.ingest()
+    assert outcome.verdict == "published", outcome.problems
+    return revision
+
+
+def _first(world: World) -> Changes:
+    """The fleet as it began."""
+    world.clock.offset = -FIRST
+    fleet = {
+        "schema": 1,
+        "defaults": {"release": "2.1.3", "video_sets": ["annonces-nationales"]},
+        "tenants": {"ligue-bretagne": {"name": "Ligue de Bretagne"}},
+    }
+    sample = {
+        f"{folder}/{path.name}": path.read_text("utf-8")
+        for folder in ("groups", "video-sets")
+        for path in (SAMPLE / folder).glob("*.yaml")
+    }
+    premium = sample["groups/premium.yaml"]
+    sample["groups/premium.yaml"] = premium.replace("rennes-fc", "rennes-football").replace("lyon-h", "dijon-h")
+    sample["groups/beta.yaml"] = sample["groups/beta.yaml"].replace("release: 2.2.0", "release: 2.1.3")
+    return {
+        **sample,
+        **_library(world),
+        **world.add_release("2.1.3", {"VERSION": b"2.1.3\n"}, changelog="The remote control starts twice as fast."),
+        **{f"sites/{place.site}.yaml": _site(world, place) for place in PLACES},
+        "fleet.yaml": as_yaml(fleet),
+        **world.keys.next_root(),
+    }
+
+
+def _site(world: World, place: Place) -> str:
+    return world.site_file(place.site, identity=place.has_box, **place.document)
+
+
+def _library(world: World) -> Changes:
+    """The videos of the sample, as real as it takes to have a thumbnail."""
+    found: Changes = {}
+    for path in sorted((SAMPLE / "videos").glob("*.yaml")):
+        video = msgspec.yaml.decode(path.read_bytes(), type=Video)
+        clip = make_clip(clip_of(path.stem, video.name)._replace(duration_s=0.2), world.folder / "clips")
+        look = look_at(clip)
+        assert look is not None
+        keys = {"thumbnail": world.upload(look.thumbnail), "media": msgspec.to_builtins(look.media)}
+        found |= world.add_video(path.stem, clip.read_bytes(), name=video.name, **keys)
+    return found
+
+
+def _second(world: World) -> Changes:
+    """Another release for a region."""
+    group = world.file("groups/bretagne.yaml").replace("# release: 2.2.0", "release: 2.2.0")
+    files = {"VERSION": b"2.2.0\n"}
+    changelog = "The live score is shown over the clip.\nThe score can be reset from the remote control."
+    return {"groups/bretagne.yaml": group, **world.add_release("2.2.0", files, changelog=changelog)}
+
+
+def _third(world: World) -> Changes:
+    """Something for everybody, and an operation."""
+    day = (world.clock() + timedelta(days=10)).date().isoformat()
+    national = world.file("video-sets/annonces-nationales.yaml").replace("2027-06-30", day)
+    operation = {
+        "target": {"group": "bretagne"},
+        "action": "fetch_logs",
+        "since": "2h",
+        "not_after": (world.clock() + timedelta(days=2)).isoformat(),
+    }
+    return {
+        "video-sets/annonces-nationales.yaml": national + "  - voile-et-vent\n",
+        f"operations/{OPERATION}.yaml": as_yaml(operation),
+    }
+
+
+def _release(world: World, version: str) -> RunningRelease:
+    return RunningRelease(version=version, tree=world.keys.allowed[version].tree)
+
+
+async def _reported(served: ServedWorld, ago: timedelta, version: str) -> None:
+    """Every box said, so long ago, that it was as desired."""
+    world = served.world
+    at = _ago(world, ago)
+    async with world.connection() as conn:
+        await partitions.make(conn, at)
+        heads = await _heads(conn)
+        told = [
+            reports.Received(
+                place.site, report(heads[place.site], at=at, release=_release(world, version)), at + _delay(place)
+            )
+            for place in PLACES
+            if place.has_box and place.town != "Reims" and (ago > SECOND or place.town != "Vannes")
+        ]
+        await reports.record(conn, told)
+
+
+async def _now(served: ServedWorld) -> int:
+    """What boxes said last, what they measured, what clubs own; the generation of REPORTING."""
+    world, now = served.world, served.world.clock()
+    async with world.connection() as conn:
+        await partitions.make(conn, now)
+        heads = await _heads(conn)
+        told = [_last(world, place, heads[place.site], now) for place in PLACES if place.has_box]
+        await reports.record(conn, [one for one in told if one is not None])
+        await conn.execute("delete from silences")
+        await _remember(conn, now)
+        await clubs.keep(conn, REPORTING, CLUB, now - timedelta(minutes=12))
+        await clubs.keep(conn, "vannes-rugby", CLUB, now - timedelta(hours=5))
+        text = zstandard.compress(b"neopro-app: started\n")
+        await operation_logs.keep(conn, REPORTING, OPERATION, text, now - timedelta(minutes=30))
+    return heads[REPORTING]
+
+
+def _last(world: World, place: Place, generation: int, now: datetime) -> reports.Received | None:
+    silence = silence_of(place.town)
+    if silence is None:
+        return None
+    breton = place.document["location"]["region"] == "Bretagne"
+    at = now - silence
+    said = said_of(place.town, generation, at, _release(world, "2.2.0" if breton else "2.1.3"))
+    return reports.Received(place.site, _report(at, said), at)
+
+
+def _report(at: datetime, said: Mapping[str, Any]) -> StatusReport:
+    return report(**{"at": at, "sequence": 9, **said})
+
+
+async def _heads(conn: Connection) -> dict[SiteId, int]:
+    return {row.site: row.generation for row in await publications.all_heads(conn)}
+
+
+async def _remember(conn: Connection, now: datetime) -> None:
+    """What boxes measured in the last 90 days."""
+    sites = [place.site for place in PLACES if place.has_box]
+    for statement in _MEMORY.read_text("utf-8").split(";\n\n"):
+        await conn.execute(statement.encode(), {"now": now, "sites": sites})
+
+
+def _ago(world: World, ago: timedelta) -> datetime:
+    return world.clock() - world.clock.offset - ago
+
+
+def _delay(place: Place) -> timedelta:
+    return timedelta(seconds=len(place.site) * 7 % 90)
