@@ -23,16 +23,25 @@
     }
   };
 
+  // What can be opened, by the words that name it: its place changes when something new comes before it.
+  const opens = (region) => [...region.querySelectorAll("details")].map((one) =>
+    [one, (one.closest("li, tr, figure")?.querySelector("a, b")?.textContent || "") + one.firstElementChild?.textContent]);
+
+  const alike = (region, one) => [...region.querySelectorAll(one.localName)];
+
   const replace = (region, fresh) => {
     const before = new Map([...region.querySelectorAll("tr[id]")].map((row) => [row.id, row.textContent]));
-    const open = [...region.querySelectorAll("details")].map((details) => details.open);
-    const focused = region.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    const open = new Map(opens(region).map(([one, name]) => [name, one.open]));
+    const focused = region.contains(document.activeElement) ? document.activeElement : null;
+    const href = focused?.getAttribute("href"), place = focused ? alike(region, focused).indexOf(focused) : -1;
     region.replaceChildren(...fresh.childNodes);
-    region.querySelectorAll("details").forEach((details, i) => { if (open[i] !== undefined) details.open = open[i]; });
+    for (const [one, name] of opens(region)) if (open.has(name)) one.open = open.get(name);
     for (const row of region.querySelectorAll("tr[id]")) {
       if (before.has(row.id) && before.get(row.id) !== row.textContent) row.classList.add("changed");
     }
-    if (focused) [...region.querySelectorAll("a")].find((a) => a.getAttribute("href") === focused)?.focus();
+    if (!focused) return;
+    const found = alike(region, focused);
+    (href ? found.find((one) => one.getAttribute("href") === href) : found[place])?.focus({ preventScroll: true });
   };
 
   const take = (text) => {
@@ -42,6 +51,7 @@
       if (!fresh) continue;
       localise(fresh);
       const held = region.cloneNode(true);
+      for (const one of held.querySelectorAll("details")) one.open = false;
       for (const row of held.querySelectorAll("tr.changed")) {
         row.classList.remove("changed");
         if (!row.className) row.removeAttribute("class");
