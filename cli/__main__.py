@@ -23,6 +23,7 @@ VERBS: Final = {
     "explain": ("cli.verbs.explain:explain", "say what a code of a problem means, and what to do"),
     "status": ("cli.verbs.status:status", "show every site, or how far a commit got: in sync or not, and why"),
     "logs": ("cli.verbs.logs:logs", "print what an operation fetched from boxes"),
+    "monitoring": ("cli.verbs.monitoring:monitoring", "print the alert rules for Prometheus, or Grafana's dashboard"),
     "gc": ("cli.verbs.gc:gc", "let the control plane delete files that nothing needs any more"),
     "usb": ("cli.verbs.usb:usb", "write a USB stick for boxes without a network"),
     "video add": ("cli.verbs.video_add:video_add", "upload videos, add them to the library and to a set"),

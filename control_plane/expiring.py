@@ -1,7 +1,7 @@
 """What ends some day: documents of trust, signed heads, and the certificate that this server answers with."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -34,9 +34,10 @@ async def of_fleet(conn: Connection) -> Sequence[Expiring]:
     return found
 
 
-def of_certificate(path: Path) -> datetime:
-    """When the first certificate in a PEM file ends; SettingsInvalid."""
+def certificate(path: Path) -> Expiring:
+    """The first certificate in a PEM file; SettingsInvalid."""
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+        at = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
     except (OSError, ValueError) as problem:
         raise SettingsInvalid(f"cannot read tls_certificate {path}: {problem}") from None
+    return Expiring(what="certificate of this server", at=at, warn=CERTIFICATE_WARNING)

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from control_plane import expiring
 from control_plane.core.alerting import Step
 from control_plane.core.alerts import (
-    Expiring,
     Firing,
     Server,
     Trend,
@@ -22,7 +21,6 @@ from control_plane.core.alerts import (
     alerts_of_site,
 )
 from control_plane.core.versions import Order, order
-from control_plane.errors import SettingsInvalid
 from control_plane.store import alerts, conditions, library, trends, views
 from control_plane.store.pool import Connection, Pool, connection
 from control_plane.store.views import Fleet, SiteView
@@ -41,7 +39,8 @@ NO_TREND: Final = Trend()
 
 
 class Watch:
-    """Looks at the whole fleet. `certificate`: the one that this server answers with, if it does so itself.
+    """Looks at the whole fleet. `certificate`: the one that this server answers with, if it does so itself; it is read
+    once, as the server does: another one in its place helps nobody before the next start.
 
     `listens_since`: since when reports could come; without it, since now.
     """
@@ -54,7 +53,8 @@ class Watch:
         *,
         listens_since: datetime | None = None,
     ) -> None:
-        self._pool, self._clock, self._certificate = pool, clock, certificate
+        self._pool, self._clock = pool, clock
+        self._certificates = [expiring.certificate(certificate)] if certificate else []
         self._listens_since = listens_since or clock()
         self._trends: dict[SiteId, Trend] = {}
         self._trends_at: datetime | None = None
@@ -98,20 +98,10 @@ class Watch:
             newest_subject=newest.subject if newest else "",
             remote_error=remote.error if remote else "",
             remote_error_since=remote.error_since if remote else None,
-            expiring=[*await expiring.of_fleet(conn), *await asyncio.to_thread(self._certificates, now)],
+            expiring=[*await expiring.of_fleet(conn), *self._certificates],
             new_releases=await library.came_since(conn, "releases", now - timedelta(days=1)),
             alerts=limits,
         )
-
-    def _certificates(self, now: datetime) -> Sequence[Expiring]:
-        """A file that cannot be read any more is as good as none: the next start of the server will fail on it."""
-        if self._certificate is None:
-            return ()
-        try:
-            at = expiring.of_certificate(self._certificate)
-        except SettingsInvalid:
-            at = now
-        return [Expiring(what="certificate of this server", at=at, warn=expiring.CERTIFICATE_WARNING)]
 
 
 def _watched(view: SiteView, versions: Sequence[Order], first_published_at: datetime | None) -> Watched:

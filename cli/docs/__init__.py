@@ -7,6 +7,7 @@ from typing import Final
 from cli.docs.alerts import alerts_page
 from cli.docs.conditions import conditions_page
 from cli.docs.problems import problems_page
+from cli.docs.prometheus import prometheus_page
 from cli.docs.verbs import cli_page
 
 FOLDER: Final = Path(__file__).parents[2] / "docs"
@@ -15,5 +16,6 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "cli.md": cli_page,
     "conditions.md": conditions_page,
     "problems.md": problems_page,
+    "prometheus.md": prometheus_page,
 }
 """File in `docs/` -> what makes its text."""

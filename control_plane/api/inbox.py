@@ -51,6 +51,7 @@ class Inbox:
     async def keep(self, site: SiteId, report: StatusReport, received_at: datetime) -> None:
         """Write the report; InboxFull, Unstorable, or DatabaseUnavailable when it was not kept."""
         if len(self._letters) >= MAX_WAITING:
+            self._meters.reports["unkept"].inc()
             raise InboxFull("too many reports are waiting to be written")
         letter = _Letter(reports.Received(site, report, received_at), asyncio.get_running_loop().create_future())
         self._letters.append(letter)
@@ -106,6 +107,7 @@ class Inbox:
         except (psycopg.DataError, psycopg.IntegrityError) as problem:
             await self._write_apart(batch, problem)
         except FleetError as problem:
+            self._meters.reports["unkept"].inc(len(batch))
             _answer(batch, problem)
         else:
             self._count(taken, len(batch), time.perf_counter() - began)

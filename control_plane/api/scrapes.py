@@ -12,7 +12,7 @@ from prometheus_client.exposition import choose_encoder
 from control_plane import expiring
 from control_plane.api.heads import Heads
 from control_plane.api.perimeter import Perimeter
-from control_plane.errors import DatabaseUnavailable, FleetError, SettingsInvalid
+from control_plane.errors import DatabaseUnavailable, FleetError
 from control_plane.monitoring import families, fleet
 from control_plane.monitoring.families import Family
 from control_plane.monitoring.meters import Meters
@@ -40,7 +40,8 @@ class Scrapes:
         perimeter: Perimeter,
         meters: Meters,
     ) -> None:
-        self._certificate, self._pool, self._objects = settings.tls_certificate, pool, objects
+        self._pool, self._objects = pool, objects
+        self._certificate = expiring.certificate(settings.tls_certificate) if settings.tls_certificate else None
         self._lookout, self._perimeter, self._meters = lookout, perimeter, meters
         self._asking: asyncio.Task[None] | None = None
         meters.long_polls.set_function(lambda: heads.waiting)
@@ -56,9 +57,11 @@ class Scrapes:
         Without a database what this process counts is told all the same, and nothing of the fleet.
         """
         await self._perimeter.admit_reader(request)
-        found = [*await self._of_fleet(), *await self._of_objects(), *await self._of_certificate()]
+        found = [*await self._of_fleet(), *await self._of_objects(), *_of_pool(self._pool)]
+        if self._certificate is not None:
+            found.append(_gauge(families.CERTIFICATE, self._certificate.at.timestamp()))
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        body = encode(_Together([*self._meters.registry.collect(), *_of_pool(self._pool), *found]))
+        body = encode(_Together([*self._meters.registry.collect(), *found]))
         return Response(body, headers={"Content-Type": content_type, "Cache-Control": "no-store"})
 
     async def _of_fleet(self) -> list[Metric]:
@@ -78,15 +81,6 @@ class Scrapes:
         if failure is not None and not isinstance(failure, FleetError):
             raise failure
         return [_gauge(families.OBJECTS_UP, answered and failure is None)]
-
-    async def _of_certificate(self) -> list[Metric]:
-        if self._certificate is None:
-            return []
-        try:
-            at = await asyncio.to_thread(expiring.of_certificate, self._certificate)
-        except SettingsInvalid:
-            return []
-        return [_gauge(families.CERTIFICATE, at.timestamp())]
 
 
 class _Together:
