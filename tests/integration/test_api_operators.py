@@ -208,7 +208,7 @@ async def test_database_that_is_away_gives_503_while_heads_are_still_served(api:
     page = await api.http.get("/", headers={"Accept": "text/html"})
     assert (page.status_code, 'http-equiv="refresh"' in page.text) == (503, True)
     metrics = (await api.http.get("/metrics")).text
-    assert "neopro_database_up 0.0" in metrics and "neopro_fleet" not in metrics
+    assert "neopro_database_up 0.0" in metrics and "\nneopro_fleet" not in metrics
     assert 'route="/v1/sites/{site}/head"} 1.0' in metrics
     postgres.execute(sql.SQL("alter database {} allow_connections true").format(sql.Identifier(name)))
     await until(lambda: api.heads.listening)
