@@ -21,7 +21,7 @@ from litestar import Litestar
 from msgspec import Struct
 
 from control_plane import serving
-from control_plane.api.app import make_api
+from control_plane.api.app import lasting, make_api
 from control_plane.documents import DocumentCache
 from control_plane.errors import DatabaseUnavailable, FleetError, SettingsInvalid
 from control_plane.git_source import GitSource
@@ -212,6 +212,8 @@ def _keep(settings: Settings) -> Keep:
         conditions=timedelta(seconds=settings.keep_conditions_s),
         metrics=timedelta(seconds=settings.keep_metrics_s),
         playbacks=timedelta(seconds=settings.keep_playbacks_s),
+        audit=timedelta(seconds=settings.keep_audit_s),
+        sessions=lasting(settings),
     )
 
 

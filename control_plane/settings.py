@@ -25,6 +25,7 @@ DAY_S: Final = 86_400
 Seconds = Annotated[int, Meta(ge=1, le=366 * DAY_S)]
 Memory = Annotated[int, Meta(ge=DAY_S, le=100 * 366 * DAY_S)]
 LongMemory = Annotated[int, Meta(ge=93 * DAY_S, le=100 * 366 * DAY_S)]
+Session = Annotated[int, Meta(ge=300, le=366 * DAY_S)]
 Listen = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:\[\]\s]+):\d{1,5}$")]
 Bucket = Annotated[str, Meta(pattern=r"^(folder|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])$")]
 
@@ -90,6 +91,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     notifications: Path | None = None
     """A TOML file with a `[[channel]]` for each place where people are told of alerts; it may hold secrets."""
 
+    session_idle_s: Session = DAY_S
+    """A browser's session ends when nothing was asked for so long."""
+    session_longest_s: Session = 7 * DAY_S
+    """… and whatever was asked, so long after the login."""
+
+    keep_audit_s: Memory = 366 * DAY_S
     keep_events_s: Memory = 90 * DAY_S
     keep_conditions_s: Memory = 366 * DAY_S
     keep_metrics_s: LongMemory = 5 * 366 * DAY_S

@@ -8,8 +8,9 @@ from cli.database import with_database
 from cli.errors import CommandFailed
 from cli.flags import Flag, Several
 from cli.output import Output
+from control_plane.core.people import Scope
 from control_plane.store.pool import Connection
-from control_plane.store.tokens import Scope, add_token
+from control_plane.store.tokens import add_token
 
 MAX_DAYS = 3650
 

@@ -10,6 +10,7 @@ from litestar.connection import ASGIConnection
 from prometheus_client import Counter
 
 from control_plane.api.heads import Head, Heads
+from control_plane.core.people import Reader
 from control_plane.errors import DatabaseUnavailable, Forbidden, NotAuthenticated
 from control_plane.store import tokens
 from control_plane.store.pool import Pool, connection
@@ -57,18 +58,15 @@ class Access:
             raise Forbidden(f"cannot speak for another site: the token is of {head.site}")
         return head
 
-    async def operator(self, request: Connection, scope: tokens.Scope, *, basic: bool = False) -> str:
-        """The name of the operator's token, which has `scope`; NotAuthenticated, Forbidden, DatabaseUnavailable.
-
-        `basic`: also as the password of HTTP Basic, for browsers (RFC 7617).
-        """
-        found = await self.token(request, basic=basic)
-        if scope not in found.scopes:
-            raise Forbidden(f"cannot do this with the token {found.name}: it lacks the scope {scope}")
-        return found.name
+    async def reader(self, request: Connection, *, basic: bool = False) -> Reader:
+        """Who asks with a personal token; NotAuthenticated, DatabaseUnavailable. `basic` as in `token`."""
+        return (await self.token(request, basic=basic)).reader
 
     async def token(self, request: Connection, *, basic: bool = False) -> tokens.Token:
-        """The operator's token, whatever it may do; NotAuthenticated, DatabaseUnavailable. `basic` as in `operator`."""
+        """The personal token of a request, whatever it may do; NotAuthenticated, DatabaseUnavailable.
+
+        `basic`: also as the password of HTTP Basic (RFC 7617).
+        """
         token = bearer(request) or (_basic_password(request) if basic else None)
         if token is None or not token.startswith(tokens.PREFIX):
             raise NotAuthenticated("cannot tell who is asking: send a personal token; `neopro token add` makes one")
@@ -108,6 +106,11 @@ def bearer(request: Connection) -> str | None:
     """The token of `Authorization: Bearer TOKEN` (RFC 6750)."""
     scheme, _, token = (header(request, b"authorization") or "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def has_personal_token(request: Connection) -> bool:
+    """Whether a request comes with what looks like a personal token, not with a box's."""
+    return (bearer(request) or "").startswith(tokens.PREFIX)
 
 
 def header(request: Connection, name: bytes) -> str | None:

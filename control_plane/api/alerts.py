@@ -8,11 +8,14 @@ from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 
-from control_plane.api.access import Access
 from control_plane.core.alert_words import remedy, sentence
 from control_plane.store import alerts
 from control_plane.store.alerts import AlertRow
+from control_plane.store.lookout import Lookout
 from control_plane.store.pool import Pool, connection
+from control_plane.web.pages.alerts import of_sites
+from control_plane.web.present import visible_to
+from control_plane.web.visit import open_to, reader_of
 from schemas.alerts import AlertInfo
 
 Asked = Request[Any, Any, Any]
@@ -23,21 +26,23 @@ _FRESH: Final = {"Cache-Control": "no-store"}
 class Alerting:
     """The route of alerts."""
 
-    def __init__(self, access: Access, pool: Pool, clock: Callable[[], datetime]) -> None:
-        self._access, self._pool, self._clock = access, pool, clock
+    def __init__(self, pool: Pool, lookout: Lookout, clock: Callable[[], datetime]) -> None:
+        self._pool, self._lookout, self._clock = pool, lookout, clock
 
     def routes(self) -> Sequence[HTTPRouteHandler]:
         """The handler, bound to this object."""
-        return [get("/v1/alerts", operation_id="listAlerts", tags=["operator"])(self.alerts)]
+        return [get("/v1/alerts", operation_id="listAlerts", **open_to("readers"))(self.alerts)]
 
     async def alerts(self, request: Asked, past_hours: Hours = 0) -> Response[list[AlertInfo]]:
         """The alerts that are open, the gravest first; then those that cleared, the newest first."""
-        await self._access.operator(request, "read")
         now = self._clock()
         async with connection(self._pool) as conn:
             found = await alerts.open_alerts(conn)
             if past_hours:
                 found += await alerts.past_alerts(conn, now - timedelta(hours=past_hours))
+        tenant = reader_of(request).tenant
+        if tenant is not None:
+            found = of_sites(found, visible_to(await self._lookout.fleet(), tenant).sites)
         return Response([_info(row) for row in found], headers=_FRESH)
 
 

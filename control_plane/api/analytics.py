@@ -14,8 +14,9 @@ from litestar.params import FromPath, QueryParameter
 from control_plane.api.access import Access, bearer
 from control_plane.api.bodies import IDENTITY, ZSTD, encoding, read_body, unpacked
 from control_plane.api.budget import DailyBudget
-from control_plane.store import playbacks
+from control_plane.store import playbacks, views
 from control_plane.store.pool import Pool, connection
+from control_plane.web.visit import open_to, reader_of
 from schemas.analytics import MAX_BATCH_BYTES, Batch, Kind, Playback
 
 MAX_A_DAY: Final = 500_000
@@ -43,10 +44,10 @@ class Analytics:
                 path,
                 status_code=204,
                 operation_id="postAnalytics",
-                tags=["box"],
+                **open_to("boxes"),
                 request_max_body_size=MAX_BATCH_BYTES,
             )(self.keep),
-            get(path, operation_id="listAnalytics", tags=["operator"])(self.read),
+            get(path, operation_id="listAnalytics", **open_to("readers"))(self.read),
         ]
 
     async def keep(self, request: Asked, site: FromPath[str]) -> None:
@@ -70,7 +71,7 @@ class Analytics:
         self, request: Asked, site: FromPath[str], kind: Wanted = "event", limit: Limit = 1_000
     ) -> Response[list[Playback]]:
         """What was played on a site, newest first; empty for a site that never sent any."""
-        await self._access.operator(request, "read")
         async with connection(self._pool) as conn:
-            found = await playbacks.playbacks_of(conn, site, kind, limit)
+            visible = await views.is_visible(conn, site, reader_of(request).tenant)
+            found = await playbacks.playbacks_of(conn, site, kind, limit) if visible else []
         return Response(found, headers={"Cache-Control": "no-store"})

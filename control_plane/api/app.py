@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
@@ -38,7 +38,12 @@ from control_plane.settings import Settings
 from control_plane.store import sweeps
 from control_plane.store.lookout import Lookout
 from control_plane.store.pool import Pool, connection
+from control_plane.store.sessions import Lasting
 from control_plane.sweep import Sweeper
+from control_plane.web.entrance import Entrance
+from control_plane.web.frame import Frame
+from control_plane.web.login import Login
+from control_plane.web.pages import PAGES
 from control_plane.web.routes import Routes
 from control_plane.web.visit import Room
 from schemas.names import Digest
@@ -62,7 +67,8 @@ def make_api(
     """
     heads = Heads(lambda: str(pool.conninfo))
     access = Access(heads, pool, clock, meters.signature_checks)
-    perimeter = Perimeter(settings, access)
+    entrance = Entrance(pool, clock, lasting(settings))
+    perimeter = Perimeter(settings, access, entrance, pool)
     lookout = Lookout(pool, clock)
     pulse = Pulse(pool, clock)
 
@@ -106,11 +112,11 @@ def make_api(
         pool=pool,
         objects=objects,
         lookout=lookout,
-        perimeter=perimeter,
         meters=meters,
     )
     timing = Timing(meters)
-    pages = Routes(Room(pool, lookout, objects, clock), perimeter.admit_reader)
+    frame = Frame([page for page in PAGES if page.nav])
+    pages = [*Routes(Room(pool, lookout, objects, clock), frame).routes(), *Login(entrance, frame).routes()]
 
     @asynccontextmanager
     async def following(app: Litestar) -> AsyncIterator[None]:
@@ -121,14 +127,15 @@ def make_api(
             yield
 
     rooms = (boxes, blobs, backups, videos, operators, operations, scrapes)
-    calls = [*(route for room in rooms for route in room.routes()), *_of_records(access, pool, clock)]
+    calls = [*(route for room in rooms for route in room.routes()), *_of_records(access, pool, lookout, clock)]
     if sweeper is not None:
-        calls += Gc(access, sweeper).routes()
+        calls += Gc(sweeper).routes()
     return Litestar(
-        route_handlers=[*calls, *Description(calls).routes(), *Live(heads, perimeter).routes(), *pages.routes()],
+        route_handlers=[*calls, *Description(calls).routes(), *Live(heads).routes(), *pages],
+        guards=[perimeter.guard],
         before_request=timing.begin,
         before_send=[timing.note],
-        exception_handlers=problems.handlers(pages.frame.problem),
+        exception_handlers=problems.handlers(frame.problem),
         lifespan=[following],
         openapi_config=None,
         logging_config=None,
@@ -136,13 +143,18 @@ def make_api(
     )
 
 
-def _of_records(access: Access, pool: Pool, clock: Callable[[], datetime]) -> list[HTTPRouteHandler]:
+def lasting(settings: Settings) -> Lasting:
+    """How long sessions last."""
+    return Lasting(timedelta(seconds=settings.session_idle_s), timedelta(seconds=settings.session_longest_s))
+
+
+def _of_records(access: Access, pool: Pool, lookout: Lookout, clock: Callable[[], datetime]) -> list[HTTPRouteHandler]:
     """The routes of what is kept of boxes: they need the database alone, and who is asking."""
     return [
         *Logs(access, pool, clock).routes(),
         *Analytics(access, pool, clock).routes(),
-        *Alerting(access, pool, clock).routes(),
-        *Enrolments(access, pool, clock).routes(),
+        *Alerting(pool, lookout, clock).routes(),
+        *Enrolments(pool, clock).routes(),
         *Clubs(access, pool, clock).routes(),
-        *Memories(access, pool, clock).routes(),
+        *Memories(pool, clock).routes(),
     ]

@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from litestar.response import Stream
 from litestar.status_codes import HTTP_416_REQUESTED_RANGE_NOT_SATISFIABLE
 
-from control_plane.api.access import Access, bearer
+from control_plane.api.access import Access, bearer, has_personal_token
 from control_plane.api.bodies import chunks, too_large
 from control_plane.api.grants import Grants
 from control_plane.api.heads import Head
@@ -21,8 +21,9 @@ from control_plane.api.spool import Spool
 from control_plane.errors import FleetError, Forbidden
 from control_plane.monitoring.meters import Meters
 from control_plane.objects import ObjectStore
-from control_plane.store import publications, tokens, video_backups
+from control_plane.store import publications, video_backups
 from control_plane.store.pool import Pool, connection
+from control_plane.web.visit import open_to
 from schemas.api import UploadState
 from schemas.names import Digest, SiteId
 
@@ -63,15 +64,18 @@ class Blobs:
         """The handlers, bound to this object."""
         return [
             route(
-                "/v1/blobs/{digest:str}", http_method=["GET", "HEAD"], operation_id=_reading, tags=["box", "operator"]
+                "/v1/blobs/{digest:str}",
+                http_method=["GET", "HEAD"],
+                operation_id=_reading,
+                **open_to("boxes", "team"),
             )(self.read),
             put(
                 "/v1/blobs/{digest:str}",
                 operation_id="putBlob",
-                tags=["operator"],
+                **open_to("writers"),
                 request_max_body_size=None,
             )(self.write),
-            get("/v1/uploads/{digest:str}", operation_id="getUpload", tags=["operator"])(self.upload),
+            get("/v1/uploads/{digest:str}", operation_id="getUpload", **open_to("writers"))(self.upload),
         ]
 
     async def read(self, request: Asked, digest: FromPath[str]) -> Response[Any]:
@@ -127,8 +131,7 @@ class Blobs:
     async def _admit(self, request: Asked, digest: Digest) -> _Asker:
         """Let nobody else in; a manifest's body comes from the database."""
         token = bearer(request)
-        if token is not None and token.startswith(tokens.PREFIX):
-            await self._access.operator(request, "read")
+        if has_personal_token(request):
             async with connection(self._pool) as conn:
                 return _Asker(None, await publications.manifest_body(conn, digest))
         head = self._access.box(token)
@@ -144,9 +147,8 @@ class Blobs:
         async with connection(self._pool) as conn:
             return await video_backups.has_blob(conn, head.site, digest)
 
-    async def upload(self, request: Asked, digest: FromPath[str]) -> UploadState:
+    async def upload(self, digest: FromPath[str]) -> UploadState:
         """How much of a blob is here."""
-        await self._access.operator(request, "write")
         return await self._spool.state(named_blob(digest))
 
     async def _received(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -159,7 +161,6 @@ class Blobs:
 
         Go on from `offset_bytes` of the answer, or of `GET /v1/uploads/{digest}`.
         """
-        await self._access.operator(request, "write")
         name, piece = named_blob(digest), piece_of(request)
         if piece.total > MAX_BLOB_BYTES:
             raise too_large(MAX_BLOB_BYTES)

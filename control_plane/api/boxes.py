@@ -13,15 +13,16 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
-from control_plane.api.access import Access, bearer, header
+from control_plane.api.access import Access, bearer, has_personal_token, header
 from control_plane.api.bodies import read_body
 from control_plane.api.heads import Head, Heads
 from control_plane.api.inbox import Inbox, InboxFull, Unstorable
 from control_plane.api.pulse import Tally
 from control_plane.api.timing import HELD_S
 from control_plane.monitoring.meters import Meters
-from control_plane.store import publications, tokens
+from control_plane.store import publications
 from control_plane.store.pool import Pool, connection
+from control_plane.web.visit import open_to
 from schemas.names import SiteId
 from schemas.status import MAX_REPORT_BYTES, StatusReport
 
@@ -55,16 +56,18 @@ class Boxes:
     def routes(self) -> Sequence[HTTPRouteHandler]:
         """The handlers, bound to this object."""
         return [
-            get("/v1/sites/{site:str}/head", operation_id="getHead", tags=["box"])(self.head),
+            get("/v1/sites/{site:str}/head", operation_id="getHead", **open_to("boxes", "team"))(self.head),
             post(
                 "/v1/sites/{site:str}/status",
                 status_code=204,
                 operation_id="postStatus",
-                tags=["box"],
+                **open_to("boxes"),
                 request_max_body_size=MAX_REPORT_BYTES,
             )(self.status),
-            get("/v1/trust/{version:str}", operation_id="getTrustRoot", tags=["trust"])(self.trust_root),
-            get("/v1/release-list/{version:str}", operation_id="getReleaseList", tags=["trust"])(self.release_list),
+            get("/v1/trust/{version:str}", operation_id="getTrustRoot", **open_to("everyone"))(self.trust_root),
+            get("/v1/release-list/{version:str}", operation_id="getReleaseList", **open_to("everyone"))(
+                self.release_list
+            ),
         ]
 
     async def head(self, request: Asked, site: FromPath[str]) -> ASGIResponse:
@@ -73,8 +76,8 @@ class Boxes:
         `Prefer: wait=N` holds the request until the head changes, at most N (capped at 55) seconds.
         """
         token, known = bearer(request), header(request, b"if-none-match")
-        if token is not None and token.startswith(tokens.PREFIX):
-            return self._answer(await self._head_for_operator(request, site), known)
+        if has_personal_token(request):
+            return self._answer(self._head_for_people(site), known)
         head = self._access.own_box(token, site)
         if not _matches(known, head):
             return self._answer(head, known)
@@ -87,8 +90,7 @@ class Boxes:
         # Asked again: the box may have been revoked while it waited.
         return self._answer(self._access.own_box(token, site), known, ("Preference-Applied", f"wait={wait_s:.0f}"))
 
-    async def _head_for_operator(self, request: Asked, site: str) -> Head:
-        await self._access.operator(request, "read")
+    def _head_for_people(self, site: str) -> Head:
         head = self._heads.get(site)
         if head is None:
             raise NotFoundException(f"cannot find the site {site[:80]}: it was never published")

@@ -15,8 +15,9 @@ from litestar.params import FromPath, QueryParameter
 from control_plane.api.access import Access, bearer
 from control_plane.api.bodies import IDENTITY, ZSTD, encoding, read_body, unpacked
 from control_plane.api.budget import DailyBudget
-from control_plane.store import clubs
+from control_plane.store import clubs, views
 from control_plane.store.pool import Pool, connection
+from control_plane.web.visit import open_to, reader_of
 from schemas.api import ClubNames, ClubState
 from schemas.club import MAX_MIRROR_BYTES, ClubMirror
 from schemas.names import ID_PATTERN
@@ -48,11 +49,11 @@ class Clubs:
                 path,
                 status_code=204,
                 operation_id="putClub",
-                tags=["box"],
+                **open_to("boxes"),
                 request_max_body_size=MAX_MIRROR_BYTES,
             )(self.keep),
-            get(path, operation_id="getClub", tags=["operator"])(self.read),
-            get("/v1/clubs", operation_id="listClubs", tags=["operator"])(self.listed),
+            get(path, operation_id="getClub", **open_to("readers"))(self.read),
+            get("/v1/clubs", operation_id="listClubs", **open_to("team"))(self.listed),
         ]
 
     async def keep(self, request: Asked, site: FromPath[str]) -> None:
@@ -72,16 +73,15 @@ class Clubs:
 
     async def read(self, request: Asked, site: FromPath[str]) -> Response[ClubState]:
         """What the club of a site owns, as its box last told it."""
-        await self._access.operator(request, "read")
         async with connection(self._pool) as conn:
-            found = await clubs.club_of(conn, site) if _SITE.fullmatch(site) else None
+            known = _SITE.fullmatch(site) and await views.is_visible(conn, site, reader_of(request).tenant)
+            found = await clubs.club_of(conn, site) if known else None
         if found is None:
             raise NotFoundException(f"cannot find what the club of {site[:80]} owns: its box never told")
         return Response(found, headers=_FRESH)
 
-    async def listed(self, request: Asked, sites: Sites) -> Response[list[ClubNames]]:
+    async def listed(self, sites: Sites) -> Response[list[ClubNames]]:
         """What `neopro plan` asks of the clubs of some sites: ids of categories, paths of files."""
-        await self._access.operator(request, "read")
         async with connection(self._pool) as conn:
             found = await clubs.names(conn, [site for site in sites if _SITE.fullmatch(site)])
         return Response(found, headers=_FRESH)

@@ -10,6 +10,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.serialization import encode_json
 from msgspec.json import schema_components
 
+from control_plane.web.visit import open_to
 from schemas.analytics import Batch
 from schemas.api import ProblemDetails
 from schemas.backup import KeptVideos
@@ -52,7 +53,7 @@ class Description:
 
     def routes(self) -> Sequence[HTTPRouteHandler]:
         """The handler, bound to this object."""
-        return [get("/v1/openapi.json", include_in_schema=False)(self.openapi)]
+        return [get("/v1/openapi.json", include_in_schema=False, **open_to("everyone"))(self.openapi)]
 
     async def openapi(self) -> Response[bytes]:
         """The document; anyone may read it."""

@@ -16,12 +16,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter
 from litestar.status_codes import HTTP_409_CONFLICT, HTTP_410_GONE
 
-from control_plane.api.access import Access, bearer
+from control_plane.api.access import bearer
 from control_plane.api.bodies import read_body
 from control_plane.errors import Forbidden, NotAuthenticated
 from control_plane.store import enrolments
 from control_plane.store.enrolments import Kept
 from control_plane.store.pool import Pool, connection
+from control_plane.web.visit import open_to, reader_of
 from schemas import site_token
 from schemas.dsse import Refused, load_public
 from schemas.enrolment import MAX_REQUEST_BYTES, Enrolment, EnrolmentAnswer, EnrolmentRequest, NewEnrolment
@@ -38,8 +39,8 @@ _REQUEST: Final = msgspec.json.Decoder(EnrolmentRequest)
 class Enrolments:
     """The routes of enrolments."""
 
-    def __init__(self, access: Access, pool: Pool, clock: Callable[[], datetime]) -> None:
-        self._access, self._pool, self._clock = access, pool, clock
+    def __init__(self, pool: Pool, clock: Callable[[], datetime]) -> None:
+        self._pool, self._clock = pool, clock
         self._attempts = Attempts(clock)
 
     def routes(self) -> Sequence[HTTPRouteHandler]:
@@ -50,12 +51,12 @@ class Enrolments:
                 "/v1/enrolments",
                 status_code=202,
                 operation_id="enrol",
-                tags=["box"],
+                **open_to("boxes"),
                 request_max_body_size=MAX_REQUEST_BYTES,
             )(self.enrol),
-            get("/v1/enrolments", operation_id="listEnrolments", tags=["operator"])(self.list),
-            post(one, status_code=201, operation_id="makeEnrolmentToken", tags=["operator"])(self.make),
-            delete(one, status_code=204, operation_id="revokeEnrolmentToken", tags=["operator"])(self.revoke),
+            get("/v1/enrolments", operation_id="listEnrolments", **open_to("operators"))(self.list),
+            post(one, status_code=201, operation_id="makeEnrolmentToken", **open_to("writers"))(self.make),
+            delete(one, status_code=204, operation_id="revokeEnrolmentToken", **open_to("writers"))(self.revoke),
         ]
 
     async def enrol(self, request: Asked) -> EnrolmentAnswer:
@@ -76,15 +77,14 @@ class Enrolments:
                 raise _conflict("somebody used or revoked its token just now")
         return EnrolmentAnswer(site=token.site, state="accepted" if token.accepted else "pending")
 
-    async def list(self, request: Asked) -> Response[list[Enrolment]]:
+    async def list(self) -> Response[list[Enrolment]]:
         """The newest token of each site: unused, used by a box that waits, accepted, expired or revoked."""
-        await self._access.operator(request, "read")
         async with connection(self._pool) as conn:
             return Response(await enrolments.newest(conn, self._clock()), headers={"Cache-Control": "no-store"})
 
     async def make(self, request: Asked, site: FromPath[SiteId], days: Days = 7) -> Response[NewEnrolment]:
         """Make the one live token of a site; what was made for it before is revoked."""
-        name = await self._access.operator(request, "write")
+        name = reader_of(request).name
         if not re.fullmatch(ID_PATTERN, site):
             raise NotFoundException(f"cannot make a token for {site[:80]!r}: no site can have that id")
         now = self._clock()
@@ -94,9 +94,8 @@ class Enrolments:
         made = NewEnrolment(site=site, secret=secret, expires_at=expires_at)
         return Response(made, status_code=201, headers={"Cache-Control": "no-store"})
 
-    async def revoke(self, request: Asked, site: FromPath[SiteId]) -> None:
+    async def revoke(self, site: FromPath[SiteId]) -> None:
         """Revoke a site's token, and forget the box that used it; one that Git names already stays known."""
-        await self._access.operator(request, "write")
         async with connection(self._pool) as conn:
             if not await enrolments.revoke(conn, site, self._clock()):
                 raise NotFoundException(f"cannot revoke an enrolment of {site}: there is none that lives")

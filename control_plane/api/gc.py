@@ -8,8 +8,8 @@ from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 
-from control_plane.api.access import Access
 from control_plane.sweep import Sweeper
+from control_plane.web.visit import open_to
 from schemas.api import SweepReport
 
 Asked = Request[Any, Any, Any]
@@ -20,14 +20,13 @@ DryRun = Annotated[bool, QueryParameter(description="Only say what would be let 
 class Gc:
     """The route of the sweep."""
 
-    def __init__(self, access: Access, sweeper: Sweeper) -> None:
-        self._access, self._sweeper = access, sweeper
+    def __init__(self, sweeper: Sweeper) -> None:
+        self._sweeper = sweeper
 
     def routes(self) -> Sequence[HTTPRouteHandler]:
         """The handler, bound to this object."""
-        return [post("/v1/gc", status_code=200, operation_id="sweepBlobs", tags=["operator"])(self.sweep)]
+        return [post("/v1/gc", status_code=200, operation_id="sweepBlobs", **open_to("writers"))(self.sweep)]
 
-    async def sweep(self, request: Asked, dry_run: DryRun = True, grace_days: Grace = 30) -> SweepReport:
+    async def sweep(self, dry_run: DryRun = True, grace_days: Grace = 30) -> SweepReport:
         """Delete the blobs that no live or rollback manifest, document, release or backup names; 409 while one runs."""
-        await self._access.operator(request, "write")
         return await self._sweeper.sweep(timedelta(days=grace_days), dry_run=dry_run)

@@ -10,7 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
 from control_plane.api.heads import Heads
-from control_plane.api.perimeter import Perimeter
+from control_plane.web.visit import open_to
 
 Asked = Request[Any, Any, Any]
 MAX_STREAMS: Final = 500
@@ -26,17 +26,16 @@ LASTS_S: Final = 900.0
 class Live:
     """The route of streams. An event says that something changed, and never what: the page asks for what it shows."""
 
-    def __init__(self, heads: Heads, perimeter: Perimeter) -> None:
-        self._heads, self._perimeter = heads, perimeter
+    def __init__(self, heads: Heads) -> None:
+        self._heads = heads
         self._open = 0
 
     def routes(self) -> Sequence[HTTPRouteHandler]:
         """The handler, bound to this object."""
-        return [get("/live", include_in_schema=False)(self.live)]
+        return [get("/live", include_in_schema=False, **open_to("readers"))(self.live)]
 
-    async def live(self, request: Asked) -> Stream:
+    async def live(self) -> Stream:
         """`news` whenever something was published, reported or alerted of; 503 when too many are open."""
-        await self._perimeter.admit_reader(request)
         if self._open >= MAX_STREAMS:
             raise ServiceUnavailableException(f"cannot tell more than {MAX_STREAMS} pages of news at once; ask later")
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}

@@ -14,8 +14,10 @@ from litestar.params import FromPath
 
 from control_plane.api.access import Access, bearer
 from control_plane.api.bodies import IDENTITY, ZSTD, encoding, read_body, unpacked
-from control_plane.store import operation_logs
+from control_plane.store import audit, operation_logs
 from control_plane.store.pool import Pool, connection
+from control_plane.web.entrance import done_by
+from control_plane.web.visit import open_to
 from schemas.api import OperationLog
 from schemas.names import ID_PATTERN
 
@@ -42,11 +44,15 @@ class Logs:
                 path,
                 status_code=204,
                 operation_id="postLog",
-                tags=["box"],
+                **open_to("boxes"),
                 request_max_body_size=MAX_BODY_BYTES,
             )(self.keep),
-            get(path, operation_id="getLog", tags=["operator"])(self.read),
-            get("/v1/operations/{operation:str}/logs", operation_id="listLogs", tags=["operator"])(self.listed),
+            get(path, operation_id="getLog", **open_to("operators"))(self.read),
+            get(
+                "/v1/operations/{operation:str}/logs",
+                operation_id="listLogs",
+                **open_to("operators"),
+            )(self.listed),
         ]
 
     async def keep(self, request: Asked, site: FromPath[str], operation: FromPath[str]) -> None:
@@ -64,17 +70,16 @@ class Logs:
 
     async def read(self, request: Asked, site: FromPath[str], operation: FromPath[str]) -> Response[bytes]:
         """What a site's box fetched for an operation, as text; it may hold any character."""
-        await self._access.operator(request, "read")
         async with connection(self._pool) as conn:
             found = await operation_logs.log_of(conn, site, operation) if _OPERATION.fullmatch(operation) else None
-        if found is None:
-            raise NotFoundException(f"cannot find a log of {site[:80]} for {operation[:80]}: its box sent none")
+            if found is None:
+                raise NotFoundException(f"cannot find a log of {site[:80]} for {operation[:80]}: its box sent none")
+            await audit.record(conn, done_by(request, "log_read", f"{site} {operation}"), self._clock())
         text = await asyncio.to_thread(unpacked, found, MAX_TEXT_BYTES)
         return Response(text, media_type="text/plain", headers=_FRESH)
 
-    async def listed(self, request: Asked, operation: FromPath[str]) -> Response[list[OperationLog]]:
+    async def listed(self, operation: FromPath[str]) -> Response[list[OperationLog]]:
         """Which sites' boxes sent a log for an operation."""
-        await self._access.operator(request, "read")
         async with connection(self._pool) as conn:
             found = await operation_logs.logs_of(conn, operation) if _OPERATION.fullmatch(operation) else []
         return Response(found, headers=_FRESH)

@@ -11,6 +11,7 @@ from control_plane.errors import FleetError
 from control_plane.objects import ObjectStore
 from control_plane.store import publications, remotes
 from control_plane.store.pool import Pool, connection
+from control_plane.web.visit import open_to
 
 READY: Final = "ok"
 
@@ -24,8 +25,8 @@ class Operations:
     def routes(self) -> Sequence[HTTPRouteHandler]:
         """The handlers, bound to this object."""
         return [
-            get("/healthz", operation_id="getHealth", tags=["operations"])(self.health),
-            get("/readyz", operation_id="getReadiness", tags=["operations"])(self.readiness),
+            get("/healthz", operation_id="getHealth", **open_to("everyone"))(self.health),
+            get("/readyz", operation_id="getReadiness", **open_to("everyone"))(self.readiness),
         ]
 
     async def health(self) -> dict[str, str]:

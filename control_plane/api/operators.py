@@ -14,6 +14,8 @@ from control_plane.api.access import Access
 from control_plane.store import observations, views
 from control_plane.store.lookout import Lookout
 from control_plane.store.pool import Pool, connection
+from control_plane.web.present import belongs_to, visible_to
+from control_plane.web.visit import open_to, reader_of
 from schemas.api import Change, FleetStatus, Observations, SiteDetail, SiteGeneration, SiteSummary, TokenInfo
 
 Asked = Request[Any, Any, Any]
@@ -33,50 +35,48 @@ class Operators:
     def routes(self) -> Sequence[HTTPRouteHandler]:
         """The handlers, bound to this object."""
         return [
-            get("/v1/fleet", operation_id="getFleet", tags=["operator"])(self.fleet),
-            get("/v1/sites", operation_id="listSites", tags=["operator"])(self.sites),
-            get("/v1/sites/{site:str}/status", operation_id="getSite", tags=["operator"])(self.site),
-            get("/v1/sites/{site:str}/history", operation_id="getSiteHistory", tags=["operator"])(self.history),
-            get("/v1/observations", operation_id="getObservations", tags=["operator"])(self.observations),
-            get("/v1/token", operation_id="getToken", tags=["operator"])(self.token),
-            get("/v1/changes", operation_id="listChanges", tags=["operator"])(self.changes),
-            get("/v1/changes/{commit:str}", operation_id="getChange", tags=["operator"])(self.change),
+            get("/v1/fleet", operation_id="getFleet", **open_to("readers"))(self.fleet),
+            get("/v1/sites", operation_id="listSites", **open_to("readers"))(self.sites),
+            get("/v1/sites/{site:str}/status", operation_id="getSite", **open_to("readers"))(self.site),
+            get("/v1/sites/{site:str}/history", operation_id="getSiteHistory", **open_to("team"))(self.history),
+            get("/v1/observations", operation_id="getObservations", **open_to("team"))(self.observations),
+            get("/v1/token", operation_id="getToken", **open_to("known"))(self.token),
+            get("/v1/changes", operation_id="listChanges", **open_to("team"))(self.changes),
+            get("/v1/changes/{commit:str}", operation_id="getChange", **open_to("team"))(self.change),
         ]
+
+    async def _fleet(self, request: Asked) -> views.Fleet:
+        return visible_to(await self._lookout.fleet(), reader_of(request).tenant)
 
     async def fleet(self, request: Asked) -> Response[FleetStatus]:
         """The whole fleet: what `neopro status` prints."""
-        await self._access.operator(request, "read")
-        return Response(views.status_of(await self._lookout.fleet()), headers=_FRESH)
+        return Response(views.status_of(await self._fleet(request)), headers=_FRESH)
 
     async def sites(self, request: Asked, after: After = "", limit: Limit = MAX_PAGE) -> Response[list[SiteSummary]]:
         """Sites by id; the next page begins behind the last id of this one."""
-        await self._access.operator(request, "read")
-        found = [view for view in (await self._lookout.fleet()).sites if view.site > after]
+        found = [view for view in (await self._fleet(request)).sites if view.site > after]
         return Response([views.summary_of(view) for view in found[:limit]], headers=_FRESH)
 
     async def site(self, request: Asked, site: FromPath[str]) -> Response[SiteDetail]:
         """One site, whole."""
-        await self._access.operator(request, "read")
         async with connection(self._pool) as conn:
             found = await views.detail(conn, site, self._clock())
-        if found is None:
+        if found is None or not belongs_to(found[0], reader_of(request).tenant):
             raise NotFoundException(f"cannot find the site {site[:80]}: it was never published")
         return Response(views.detail_of(*found), headers=_FRESH)
 
     async def history(
-        self, request: Asked, site: FromPath[str], limit: Limit = observations.RECENT_GENERATIONS
+        self, site: FromPath[str], limit: Limit = observations.RECENT_GENERATIONS
     ) -> Response[list[SiteGeneration]]:
         """The commits that changed what a site is to be, the newest first."""
-        await self._access.operator(request, "read")
         async with connection(self._pool) as conn:
             found = await observations.history(conn, site, limit)
         if not found:
             raise NotFoundException(f"cannot find the site {site[:80]}: it was never published")
         return Response(found, headers=_FRESH)
 
-    async def observations(self, request: Asked) -> Response[Observations]:
+    async def observations(self) -> Response[Observations]:
         """What every box last reported, as far as `neopro plan` asks: disk, release, the manifest that it has."""
-        await self._access.operator(request, "read")
         async with connection(self._pool) as conn:
             manifests = await observations.reported_manifests(conn)
         return Response(observations.observations_of(await self._lookout.fleet(), manifests), headers=_FRESH)
@@ -84,18 +84,16 @@ class Operators:
     async def token(self, request: Asked) -> Response[TokenInfo]:
         """The token that this call came with."""
         found = await self._access.token(request)
-        told = TokenInfo(name=found.name, scopes=found.scopes, expires_at=found.expires_at)
+        told = TokenInfo(name=found.name, scopes=sorted(found.reader.scopes), expires_at=found.expires_at)
         return Response(told, headers=_FRESH)
 
-    async def changes(self, request: Asked, limit: Limit = views.RECENT_CHANGES) -> Response[list[Change]]:
+    async def changes(self, limit: Limit = views.RECENT_CHANGES) -> Response[list[Change]]:
         """The commits that were looked at last, newest first."""
-        await self._access.operator(request, "read")
         async with connection(self._pool) as conn:
             return Response(await views.changes(conn, limit), headers=_FRESH)
 
-    async def change(self, request: Asked, commit: FromPath[str]) -> Response[Change]:
+    async def change(self, commit: FromPath[str]) -> Response[Change]:
         """One commit that was looked at, by its id or the first seven or more digits of it."""
-        await self._access.operator(request, "read")
         async with connection(self._pool) as conn:
             found = await views.changes_beginning(conn, commit) if _COMMIT.fullmatch(commit) else []
         if len(found) != 1:

@@ -4,13 +4,16 @@ import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
+from litestar.response import Redirect
 from litestar.types import ExceptionHandler, ExceptionHandlersMap
 
 from control_plane.errors import FleetError
+from control_plane.web.frame import FRAGMENT_HEADER
 from schemas.api import ProblemDetails
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -51,8 +54,8 @@ def handlers(page: Page) -> ExceptionHandlersMap:
 
 def _answer(request: Asked, problem: ProblemDetails, headers: dict[str, str], page: Page) -> Response[bytes]:
     if wants_page(request):
-        if problem.status == 401:
-            headers = {**headers, "WWW-Authenticate": 'Basic realm="NEOPRO Fleet", charset="UTF-8"'}
+        if problem.status == 401 and request.method == "GET" and FRAGMENT_HEADER not in request.headers:
+            return Redirect(_login_for(request), status_code=303, headers={"Cache-Control": "no-store"})
         return page(request, problem, headers)
     return Response(
         msgspec.json.encode(problem),
@@ -60,6 +63,12 @@ def _answer(request: Asked, problem: ProblemDetails, headers: dict[str, str], pa
         media_type=MEDIA_TYPE,
         headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **headers},
     )
+
+
+def _login_for(request: Asked) -> str:
+    """Where a person logs in, to come back to what was asked for."""
+    query = request.scope["query_string"].decode("latin-1")
+    return "/login?" + urlencode({"next": request.scope["path"] + (f"?{query}" if query else "")})
 
 
 def wants_page(request: Asked) -> bool:

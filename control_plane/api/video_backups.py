@@ -23,6 +23,7 @@ from control_plane.api.spool import Claim, Spool
 from control_plane.objects import ObjectStore
 from control_plane.store import video_backups
 from control_plane.store.pool import Pool, connection
+from control_plane.web.visit import open_to
 from schemas.api import UploadState
 from schemas.backup import AGE_MAGIC, MAX_ENCRYPTED_BYTES, MAX_INDEX_BYTES, MAX_VIDEOS, KeptVideos
 from schemas.names import SiteId
@@ -60,16 +61,21 @@ class VideoBackups:
         path = "/v1/sites/{site:str}/backup/videos"
         one = path + "/{digest:str}"
         return [
-            get(one, operation_id="getVideoBackup", tags=["box"])(self.state),
-            put(one, operation_id="putVideoBackup", tags=["box"], request_max_body_size=MAX_PIECE_BYTES)(self.append),
+            get(one, operation_id="getVideoBackup", **open_to("boxes"))(self.state),
+            put(
+                one,
+                operation_id="putVideoBackup",
+                **open_to("boxes"),
+                request_max_body_size=MAX_PIECE_BYTES,
+            )(self.append),
             put(
                 path,
                 status_code=204,
                 operation_id="putVideoIndex",
-                tags=["box"],
+                **open_to("boxes"),
                 request_max_body_size=MAX_TOLD_BYTES,
             )(self.tell),
-            get(path, operation_id="getVideoIndex", tags=["operator"])(self.index),
+            get(path, operation_id="getVideoIndex", **open_to("operators"))(self.index),
         ]
 
     def forget_old(self) -> None:
@@ -121,9 +127,8 @@ class VideoBackups:
         if unknown:
             raise ClientException(f"cannot keep the index: {unknown[0]} was never left by this site's box")
 
-    async def index(self, request: Asked, site: FromPath[str]) -> Response[bytes]:
+    async def index(self, site: FromPath[str]) -> Response[bytes]:
         """The newest index of a site's videos, as its box encrypted it."""
-        await self._access.operator(request, "read")
         async with connection(self._pool) as conn:
             found = await video_backups.index_of(conn, site) if "\x00" not in site else None
         if found is None:

@@ -3,8 +3,20 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from control_plane.store import activity, alerts, conditions, partitions, playbacks, release_runs, reports
+from control_plane.store import (
+    activity,
+    alerts,
+    attempts,
+    audit,
+    conditions,
+    partitions,
+    playbacks,
+    release_runs,
+    reports,
+    sessions,
+)
 from control_plane.store.pool import Connection
+from control_plane.store.sessions import Lasting
 
 
 class Keep(NamedTuple):
@@ -14,6 +26,8 @@ class Keep(NamedTuple):
     conditions: timedelta
     metrics: timedelta
     playbacks: timedelta
+    audit: timedelta
+    sessions: Lasting
 
 
 class Kept(NamedTuple):
@@ -42,4 +56,7 @@ async def tidy(conn: Connection, now: datetime, keep: Keep) -> Kept:
     pruned += await release_runs.prune(conn, now - keep.conditions)
     pruned += await activity.prune(conn, now - keep.metrics)
     pruned += await playbacks.prune(conn, now - keep.playbacks)
+    pruned += await audit.prune_audit(conn, now - keep.audit)
+    pruned += await sessions.prune_sessions(conn, keep.sessions, now)
+    pruned += await attempts.prune_attempts(conn, now)
     return Kept(made, thinned, dropped, pruned)

@@ -16,7 +16,7 @@ from control_plane.store.publications import Published
 from control_plane.store.remotes import RemoteLook
 from schemas.api import Change, ChangeImpact, CommitSignature, FleetStatus, SiteDetail, SiteSummary, Standing
 from schemas.desired import SiteState
-from schemas.names import ID_PATTERN, Digest, Revision, SiteId
+from schemas.names import ID_PATTERN, Digest, DocumentId, Revision, SiteId
 from schemas.status import Event, RunningRelease, StatusReport
 
 STANDINGS: Final[tuple[Standing, ...]] = (
@@ -88,6 +88,14 @@ async def site(conn: Connection, name: SiteId, now: datetime) -> SiteView | None
     """One site, also one that left Git."""
     row = await (await conn.execute(_SITE + " where s.site = %s", (name,))).fetchone()
     return _site_view(row, now) if row else None
+
+
+async def is_visible(conn: Connection, name: SiteId, tenant: DocumentId | None) -> bool:
+    """Whether somebody of that tenant may know of a site; the team (None) may know of all, also of what has none."""
+    if tenant is None:
+        return True
+    rows = await conn.execute("select facts ->> 'tenant' = %s from sites where site = %s", (tenant, name))
+    return await rows.fetchone() == (True,)
 
 
 async def changes(conn: Connection, limit: int = RECENT_CHANGES) -> list[Change]:

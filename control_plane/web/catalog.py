@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from control_plane.web.texts import fleet, frame, lists, overview, standing
+from control_plane.web.texts import fleet, frame, lists, overview, people, standing
 
 MONTHS: Final = {
     "en": ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
@@ -15,4 +15,5 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     **overview.TEXTS,
     **fleet.TEXTS,
     **lists.TEXTS,
+    **people.TEXTS,
 }

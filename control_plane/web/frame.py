@@ -31,6 +31,8 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+_PRIVATE: Final = {**HEADERS, "Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
+"""Of pages with forms and secrets. A browser that must not refer at all would not tell a form's origin either."""
 _VARY: Final = f"Accept-Language, Cookie, Authorization, {FRAGMENT_HEADER}"
 _MEDIA_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
@@ -60,9 +62,11 @@ class Frame:
         asked = (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE))
         return Words(choose_language(asked, request.headers.get("accept-language", "")))
 
-    def page(self, request: Asked, words: Words, reader: Reader, shown: Shown) -> Response[bytes]:
-        """A page, or 304 when the browser has it."""
+    def page(self, request: Asked, words: Words, reader: Reader | None, shown: Shown) -> Response[bytes]:
+        """A page, or 304 when the browser has it; `reader` None: of nobody in particular, without a menu."""
         body = self._html(request, shown.template, words, reader, page=shown.page)
+        if not shown.kept:
+            return Response(body, media_type="text/html", headers={**_PRIVATE, "Content-Language": words.language})
         etag = f'W/"{hashlib.sha256(body).hexdigest()[:24]}"'
         headers = {
             **HEADERS,
@@ -129,7 +133,9 @@ def _chapter(path: str) -> str:
 
 def _language_link(request: Asked, language: str) -> str:
     given = [(key, value) for key, value in request.query_params.multi_items() if key != "lang"]
-    return "?" + urlencode([*given, ("lang", language)])
+    # What answers a form has no address of its own.
+    here = "" if request.method == "GET" else _chapter(request.url.path)
+    return f"{here}?" + urlencode([*given, ("lang", language)])
 
 
 def _language_cookie(language: str, *, secure: bool) -> Cookie:

@@ -2,7 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
+
+from litestar.connection import ASGIConnection
 
 from control_plane.core.people import Audience, Reader
 from control_plane.objects import ObjectStore
@@ -30,10 +32,11 @@ class Visit(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A template and what it shows."""
+    """A template and what it shows. `kept`: browsers may keep it and ask whether it changed."""
 
     template: str
     page: object
+    kept: bool = True
 
 
 class Download(NamedTuple):
@@ -43,6 +46,22 @@ class Download(NamedTuple):
     media_type: str
     body: bytes
     inline: bool = False
+
+
+OPEN_TO: Final = "open_to"
+_TAGS: Final[Mapping[Audience, str]] = {"everyone": "everyone", "boxes": "box"}
+
+
+def open_to(*audiences: Audience) -> dict[str, Any]:
+    """Whom a route is for, as Litestar's handlers take it; one that does not say so is for nobody."""
+    tags = dict.fromkeys(_TAGS.get(audience, "operator") for audience in audiences)
+    return {"opt": {OPEN_TO: audiences}, "tags": [*tags]}
+
+
+def reader_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Reader:
+    """Who was let in; of a route for everyone nobody asks."""
+    reader: Reader = connection.state.reader
+    return reader
 
 
 class Page(NamedTuple):

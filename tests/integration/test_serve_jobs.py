@@ -17,10 +17,14 @@ from control_plane.notify import Notifier
 from control_plane.store import reports
 from control_plane.store.reports import Received
 from control_plane.store.retention import Keep
+from control_plane.store.sessions import Lasting
 from control_plane.watching import Watch
 from schemas.status import Event, StatusReport
 from tests.support.patience import promised
 from tests.support.world import ServedWorld, served_world
+
+DAY = timedelta(days=1)
+KEEP = Keep(events=DAY, conditions=DAY, metrics=DAY, playbacks=DAY, audit=DAY, sessions=Lasting(DAY, DAY))
 
 
 @pytest.fixture
@@ -33,9 +37,9 @@ def served(tmp_path: Path, database: str) -> Iterator[ServedWorld]:
 def jobs(served: ServedWorld) -> Jobs:
     world = served.world
     pool, clock = world.opened.pool, world.clock
-    watch, keep, meters = Watch(pool, clock), Keep(*[timedelta(days=1)] * 4), Meters()
+    watch, meters = Watch(pool, clock), Meters()
     notifier = Notifier([], pool, clock, "", meters.notifications)
-    return Jobs(world.pipeline, watch, notifier, pool=pool, clock=clock, keep=keep, meters=meters)
+    return Jobs(world.pipeline, watch, notifier, pool=pool, clock=clock, keep=KEEP, meters=meters)
 
 
 def test_a_published_commit_ends_a_held_poll_with_the_new_head(tmp_path: Path, database: str) -> None:

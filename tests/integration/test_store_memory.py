@@ -11,6 +11,7 @@ from control_plane.store import conditions, metrics, partitions, playbacks, repo
 from control_plane.store.pool import Connection, Pool, connection, open_pool
 from control_plane.store.reports import Received
 from control_plane.store.retention import Keep
+from control_plane.store.sessions import Lasting
 from schemas.analytics import Batch, Playback
 from schemas.memory import MetricsPoint
 from schemas.status import Boot, Condition, History, Sample, StatusReport, Transition
@@ -18,7 +19,14 @@ from schemas.status import Boot, Condition, History, Sample, StatusReport, Trans
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-KEEP = Keep(events=90 * DAY, conditions=366 * DAY, metrics=5 * 366 * DAY, playbacks=5 * 366 * DAY)
+KEEP = Keep(
+    events=90 * DAY,
+    conditions=366 * DAY,
+    metrics=5 * 366 * DAY,
+    playbacks=5 * 366 * DAY,
+    audit=366 * DAY,
+    sessions=Lasting(DAY, 7 * DAY),
+)
 
 
 @pytest.fixture

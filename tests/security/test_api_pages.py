@@ -73,12 +73,14 @@ async def test_public_name_asks_for_a_token_even_on_loopback(tmp_path: Path, dat
 
 
 @pytest.mark.parametrize("settings", [{"listen": "0.0.0.0:8470"}, {"trusted_proxy": ["127.0.0.1/32"]}])
-async def test_page_for_others_asks_for_a_token(tmp_path: Path, database: str, settings: dict[str, object]) -> None:
+async def test_page_for_others_leads_to_the_login(tmp_path: Path, database: str, settings: dict[str, object]) -> None:
     async with open_api(tmp_path, database, **settings) as api:
         for path in ("/", "/sites/brest", "/metrics"):
             stranger = await api.http.get(path, headers={"Accept": "text/html"})
-            assert stranger.status_code == 401, path
-            assert stranger.headers["www-authenticate"].startswith("Basic realm="), path
+            assert (stranger.status_code, "/login?next=" in stranger.headers["location"]) == (303, True), path
+            program = await api.http.get(path)
+            assert program.status_code == 401, path
+            assert program.headers["www-authenticate"].startswith("Bearer"), path
         reader, writer = await api.operator("read"), await api.operator("write")
         assert (await api.http.get("/", headers=basic(reader))).status_code == 200
         assert (await api.http.get("/", headers=basic(reader, user="ada:lovelace"))).status_code == 401

@@ -10,6 +10,7 @@ from control_plane.core.alert_words import remedy, sentence, title
 from control_plane.store import alerts
 from control_plane.store.alerts import AlertRow
 from control_plane.store.pool import connection
+from control_plane.store.views import SiteView
 from control_plane.web.present import visible_to
 from control_plane.web.visit import Room, Shown, Visit
 from control_plane.web.words import Words
@@ -56,8 +57,8 @@ async def show(room: Room, visit: Visit) -> Shown:
         open_rows = await alerts.open_alerts(conn)
         past_rows = await alerts.past_alerts(conn, now - timedelta(days=PAST_DAYS))
     if tenant is not None:
-        own = {view.site for view in visible_to(await room.lookout.fleet(), tenant).sites}
-        open_rows, past_rows = _of(open_rows, own), _of(past_rows, own)
+        own = visible_to(await room.lookout.fleet(), tenant).sites
+        open_rows, past_rows = of_sites(open_rows, own), of_sites(past_rows, own)
     lines = alert_lines(open_rows, now, visit.words)
     page = AlertsPage(
         open=[line for line in lines if not line.silenced],
@@ -68,7 +69,9 @@ async def show(room: Room, visit: Visit) -> Shown:
     return Shown("alerts.html", page)
 
 
-def _of(rows: Sequence[AlertRow], sites: set[str]) -> list[AlertRow]:
+def of_sites(rows: Sequence[AlertRow], views: Sequence[SiteView]) -> list[AlertRow]:
+    """The alerts of these sites alone."""
+    sites = {view.site for view in views}
     return [row for row in rows if row.alert.firing.subject in sites and row.alert.firing.kind not in FLEET_KINDS]
 
 

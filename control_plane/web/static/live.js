@@ -65,6 +65,7 @@
     if (etag) headers["If-None-Match"] = etag;
     const answer = await fetch(location.href, { headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
     if (answer.status === 304) return;
+    if (answer.status === 401) location.reload(); // the session ended: the server leads to the login
     if (!answer.ok) throw new Error(String(answer.status));
     etag = answer.headers.get("ETag") || "";
     take(await answer.text());

@@ -37,12 +37,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "ago": ("{span} ago", "il y a {span}"),
     "ago.now": ("just now", "à l’instant"),
     # Errors
-    "problem.401": ("A personal token is needed", "Un jeton personnel est nécessaire"),
-    "problem.401.help": (
-        "Enter any user name, and as the password a token made by “neopro token add”.",
-        "Saisissez un nom quelconque et, comme mot de passe, un jeton créé par « neopro token add ».",
-    ),
-    "problem.403": ("This token may not read here", "Ce jeton ne permet pas de lire ici"),
+    "problem.401": ("A login is needed", "Une connexion est nécessaire"),
+    "problem.403": ("This is not for this account", "Ceci n’est pas pour ce compte"),
     "problem.404": ("There is no such page", "Cette page n’existe pas"),
     "problem.404.help": (
         "The site may never have been published, or its id is written otherwise.",
