@@ -4,7 +4,7 @@ Groups, videos, video sets, releases, agents, operations and `fleet.yaml`, each 
 publishing transaction, so that no page ever shows a library that is not the one being served.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -45,6 +45,18 @@ async def documents_of(conn: Connection, folder: str, kind: type[T]) -> dict[Doc
     """The documents of a folder, which are of that kind, by id."""
     assert KINDS[folder] is kind
     rows = await conn.execute("select id, body::text from library where folder = %s order by id", (folder,))
+    decoder = msgspec.json.Decoder(kind)
+    return {name: decoder.decode(body) for name, body in await rows.fetchall()}
+
+
+async def documents_named(
+    conn: Connection, folder: str, names: Collection[DocumentId], kind: type[T]
+) -> dict[DocumentId, T]:
+    """Those documents of a folder that have these ids."""
+    assert KINDS[folder] is kind
+    rows = await conn.execute(
+        "select id, body::text from library where folder = %s and id = any(%s)", (folder, list(names))
+    )
     decoder = msgspec.json.Decoder(kind)
     return {name: decoder.decode(body) for name, body in await rows.fetchall()}
 

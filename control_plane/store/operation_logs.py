@@ -43,6 +43,21 @@ async def logs_of(conn: Connection, operation: str) -> list[OperationLog]:
     return [OperationLog(site=site, received_at=at, stored_bytes=size) for site, at, size in await rows.fetchall()]
 
 
+class StoredLog(NamedTuple):
+    """When a text came, and its size as it is kept, compressed."""
+
+    received_at: datetime
+    stored_bytes: int
+
+
+async def logs_of_site(conn: Connection, site: SiteId) -> dict[DocumentId, StoredLog]:
+    """The texts that a site's box sent, by operation."""
+    rows = await conn.execute(
+        "select operation, received_at, octet_length(body) from operation_logs where site = %s", (site,)
+    )
+    return {operation: StoredLog(at, size) for operation, at, size in await rows.fetchall()}
+
+
 class Result(NamedTuple):
     """How an operation ended at a site, by the box's clock."""
 
@@ -67,6 +82,20 @@ async def results_since(conn: Connection, since: datetime, limit: int = 5000) ->
     return [
         Result(site, named[1], reason, message, at)
         for site, reason, message, at in await rows.fetchall()
+        if (named := _NAMED.match(message))
+    ]
+
+
+async def results_of_site(conn: Connection, site: SiteId, limit: int = 100) -> list[Result]:
+    """How operations ended at a site, the newest first."""
+    rows = await conn.execute(
+        "select reason, message, at from events where site = %s"
+        " and reason in ('OperationSucceeded', 'OperationFailed', 'OperationExpired') order by number desc limit %s",
+        (site, limit),
+    )
+    return [
+        Result(site, named[1], reason, message, at)
+        for reason, message, at in await rows.fetchall()
         if (named := _NAMED.match(message))
     ]
 

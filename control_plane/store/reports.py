@@ -1,6 +1,6 @@
 """What the boxes say of themselves: the last report of each, what it brings from the past, what happened on them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -306,12 +306,15 @@ async def report_of(conn: Connection, site: SiteId) -> StoredReport | None:
     return StoredReport(row[0], row[1], msgspec.json.decode(row[2], type=StatusReport)) if row else None
 
 
-async def events_of(conn: Connection, site: SiteId, limit: int = 100) -> list[Event]:
-    """What happened on a site, newest first."""
+async def events_of(
+    conn: Connection, site: SiteId, limit: int = 100, *, reasons: Collection[str] | None = None
+) -> list[Event]:
+    """What happened on a site, newest first; with `reasons`, only what happened for one of them."""
     rows = await conn.execute(
-        "select number, at, severity, reason, message from events where site = %s"
-        " order by received_at desc, number desc limit %s",
-        (site, limit),
+        "select number, at, severity, reason, message from events where site = %(site)s"
+        " and (%(reasons)s::text[] is null or reason = any(%(reasons)s))"
+        " order by received_at desc, number desc limit %(limit)s",
+        {"site": site, "limit": limit, "reasons": None if reasons is None else list(reasons)},
     )
     return [
         Event(number=number, at=at, severity=severity, reason=reason, message=message)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from control_plane.web.texts import fleet, frame, lists, overview, people, standing
+from control_plane.web.texts import fleet, frame, lists, overview, people, site, standing
 
 MONTHS: Final = {
     "en": ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
@@ -14,6 +14,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     **standing.TEXTS,
     **overview.TEXTS,
     **fleet.TEXTS,
+    **site.TEXTS,
     **lists.TEXTS,
     **people.TEXTS,
 }

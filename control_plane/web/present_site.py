@@ -2,22 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from control_plane.store.views import SiteView
-from control_plane.web.present import SiteRow, fact, short, site_row
+from control_plane.web.present import SiteRow, fact, site_row
 from control_plane.web.present_club import club_rows, club_told
+from control_plane.web.timeline import Tone, tone_of
 from control_plane.web.words import Words, spaced
 from schemas.api import ClubState
-from schemas.status import Condition, Difference, Event, Link, Metrics, StatusReport, Waiting
+from schemas.status import Condition, Difference, Event, Link, Metrics, Waiting
 
-FACTS: Final = ("club", "city", "region", "country", "sports", "groups")
-_BAD_WHEN: Final = {"Synced": "False", "Degraded": "True", "Connected": "False", "ReleaseHealthy": "False"}
+FACTS: Final = ("club", "city", "region", "country", "sports", "groups", "hardware", "timezone", "tenant")
 WEAK_SIGNAL_DBM: Final = -75
-_BUSY_WHEN: Final = {"Progressing": "True"}
 
 
 class Labelled(NamedTuple):
@@ -25,16 +24,6 @@ class Labelled(NamedTuple):
 
     label: str
     text: str
-
-
-class Compared(Struct, frozen=True, kw_only=True):
-    """One aspect, desired and observed; `code` when the two are to be set as code."""
-
-    label: str
-    desired: str
-    observed: str
-    same: bool
-    code: bool = False
 
 
 class ConditionRow(Struct, frozen=True, kw_only=True):
@@ -46,7 +35,7 @@ class ConditionRow(Struct, frozen=True, kw_only=True):
     message: str
     since: datetime
     since_text: str
-    tone: Literal["good", "busy", "bad", "unknown"]
+    tone: Tone
 
 
 class WaitingRow(Struct, frozen=True, kw_only=True):
@@ -92,7 +81,6 @@ class SitePage(Struct, frozen=True, kw_only=True):
 
     row: SiteRow
     facts: list[Labelled]
-    compared: list[Compared]
     conditions: list[ConditionRow]
     old: str
     differences: list[DifferenceRow]
@@ -110,8 +98,7 @@ def site_page(view: SiteView, events: Sequence[Event], club: ClubState | None, n
     old = said is not None and view.verdict.standing in {"Offline", "Suspended", "Retired", "Unknown"}
     return SitePage(
         row=site_row(view, now, words),
-        facts=[Labelled(words(f"fact.{key}"), text) for key in FACTS if (text := fact(view, key))],
-        compared=list(_compared(view, words)),
+        facts=[*facts_of(view, words)],
         conditions=[_condition(condition, words) for condition in (said.conditions if said else ())],
         old=words("site.conditions.old", ago=words.ago(view.received_at, now)) if old and view.received_at else "",
         differences=[_difference(difference, words) for difference in _differences(view)],
@@ -124,46 +111,21 @@ def site_page(view: SiteView, events: Sequence[Event], club: ClubState | None, n
     )
 
 
-def _compared(view: SiteView, words: Words) -> Iterable[Compared]:
-    said = view.report
-    running = said.release if said else None
-    observed = running.version if running else "—"
-    if running and running.tree is None:
-        observed = f"{observed} ({words('by.hand')})"
-    yield Compared(
-        label=words("column.release"),
-        desired=view.desired_release or words("unmanaged"),
-        observed=observed,
-        same=view.desired_release is None or (running is not None and running.version == view.desired_release),
-    )
-    yield Compared(
-        label=words("site.generation"),
-        desired=str(view.generation),
-        observed=_generation(said, words),
-        same=said is not None and said.generation == view.generation,
-        code=True,
-    )
-    yield Compared(label=words("column.commit"), desired=short(view.commit), observed="", same=True, code=True)
-    yield Compared(label=words("site.manifest"), desired=view.manifest[7:19] + "…", observed="", same=True, code=True)
-    if said is not None:
-        yield Compared(label=words("site.agent"), desired="", observed=said.agent_version, same=True)
-        clock = words("site.clock.ok" if said.clock_synchronised else "site.clock.off")
-        yield Compared(label=words("site.clock"), desired="", observed=clock, same=said.clock_synchronised)
-
-
-def _generation(said: StatusReport | None, words: Words) -> str:
-    if said is None:
-        return "—"
-    if said.head_generation and said.head_generation != said.generation:
-        accepted = words("site.accepted", generation=said.head_generation)
-        return f"{said.generation or '—'} ({accepted})"
-    return str(said.generation or "—")
+def facts_of(view: SiteView, words: Words) -> Iterable[Labelled]:
+    """Where the site is, what it is, and whom to call about it."""
+    for key in FACTS:
+        if text := fact(view, key):
+            yield Labelled(words(f"fact.{key}"), text)
+    labels: dict[str, Any] = view.facts.get("labels") or {}
+    if labels:
+        yield Labelled(words("fact.labels"), ", ".join(f"{key} {text}" for key, text in sorted(labels.items())))
+    contact: dict[str, Any] = view.facts.get("contact") or {}
+    if contact:
+        said = [str(contact[key]) for key in ("name", "phone", "email") if contact.get(key)]
+        yield Labelled(words("fact.contact"), " · ".join(said))
 
 
 def _condition(condition: Condition, words: Words) -> ConditionRow:
-    bad = _BAD_WHEN.get(condition.type) == condition.status
-    busy = _BUSY_WHEN.get(condition.type) == condition.status
-    unknown = condition.status == "Unknown"
     return ConditionRow(
         label=words.known(f"condition.{condition.type}", condition.type),
         status=words(f"status.{condition.status}"),
@@ -171,7 +133,7 @@ def _condition(condition: Condition, words: Words) -> ConditionRow:
         message=condition.message,
         since=condition.since,
         since_text=words("site.since", instant=words.instant(condition.since)),
-        tone="unknown" if unknown else "bad" if bad else "busy" if busy else "good",
+        tone=tone_of(condition.type, condition.status),
     )
 
 

@@ -3,9 +3,11 @@
 from typing import Final
 
 from control_plane.web.pages import (
+    acceptance,
     alerts,
     changes,
     groups,
+    logs,
     operations,
     overview,
     releases,
@@ -31,6 +33,8 @@ PAGES: Final = (
     Page("/sites.csv", "readers", sites.csv),
     Page("/sites.json", "readers", sites.json),
     Page("/sites/{site:str}", "readers", site.show),
+    Page("/sites/{site:str}/acceptance", "readers", acceptance.show),
+    Page("/sites/{site:str}/logs/{operation:str}", "team", logs.show),
     Page("/groups/{group:str}", "team", groups.show_one),
     Page("/library/{video:str}", "team", videos.show_one),
     Page("/library/{video:str}/thumbnail", "team", videos.thumbnail),

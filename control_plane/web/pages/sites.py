@@ -80,7 +80,7 @@ async def show(room: Room, visit: Visit) -> Shown:
 
 async def csv(room: Room, visit: Visit) -> Download:
     """The asked sites as CSV (RFC 4180), every one of them."""
-    return Download("sites.csv", "text/csv; charset=utf-8", _as_csv(await _asked(room, visit)))
+    return Download("sites.csv", "text/csv", _as_csv(await _asked(room, visit)))
 
 
 async def json(room: Room, visit: Visit) -> Download:

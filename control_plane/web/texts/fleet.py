@@ -125,7 +125,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "fact.sports": ("Sports", "Sports"),
     "fact.groups": ("Groups", "Groupes"),
     "site.facts": ("About the site", "Le site"),
-    "site.desired": ("Desired and observed", "Désiré et observé"),
+    "site.desired": ("Desired, observed, the club’s own", "Désiré, observé, propre au club"),
     "site.desired.column": ("Desired", "Désiré"),
     "site.observed.column": ("Observed", "Observé"),
     "site.aspect": ("Aspect", "Aspect"),
