@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.chromium import Visitor, visitor, why_not
-from tests.support.page_addresses import pages
+from tests.support.page_addresses import live_pages
 from tests.support.watched_fleet import WatchedFleet
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def test_figures_of_a_chart_are_a_table_that_opens(reader: Visitor) -> None:
 
 
 def test_page_says_that_it_reloads_itself(reader: Visitor, watched: WatchedFleet) -> None:
-    for address in pages(watched.addresses):
+    for address in live_pages(watched.addresses):
         page = reader.goes_to(address)
         assert page.locator("#live.on, #live.lost").count() == 0
         assert re.search(r"\d+ s", page.locator("#live").inner_text()), "it tells how often"

@@ -58,6 +58,7 @@ def hostile_fleet(folder: Path, database: str) -> Iterator[HostileFleet]:
         assert served.ingest().verdict == "refused"
         served.run(_watch(served, markers))
         examples = {"site": SITE, "group": "hostile", "video": "hostile", "version": "1.0.1", "commit": commit}
+        examples |= {"operation": OPERATION}
         yield HostileFleet(served.url, markers, examples, token)
 
 

@@ -11,6 +11,10 @@ FILES: Final = (".csv", ".json", "/thumbnail")
 PAGE_PATHS: Final = tuple(page.path for page in PAGES if not page.path.endswith(FILES))
 
 
+STILL: Final = ("/acceptance", "/logs/{operation:str}")
+"""Endings of pages that do not change while they are read: they neither ask anew nor say that they do."""
+
+
 def address_of(path: str, examples: Mapping[str, str]) -> str:
     """`examples` has a value for each parameter of a path; KeyError where one is missing."""
     return re.sub(r"\{(\w+)(:\w+)?\}", lambda found: examples[found[1]], path)
@@ -25,3 +29,8 @@ def addresses(examples: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 def pages(examples: Mapping[str, str]) -> list[str]:
     """The addresses of those that are HTML."""
     return [address_of(path, examples) for path in PAGE_PATHS]
+
+
+def live_pages(examples: Mapping[str, str]) -> list[str]:
+    """The addresses of those that keep themselves fresh."""
+    return [address_of(path, examples) for path in PAGE_PATHS if not path.endswith(STILL)]

@@ -79,7 +79,7 @@ def watched_fleet(folder: Path, database: str) -> Iterator[WatchedFleet]:
         generation = served.run(_now(served))
         served.run(Watch(world.opened.pool, world.clock, listens_since=world.clock() - FIRST).look())
         examples = {"site": "vannes-rugby", "group": "bretagne", "video": "eau-vive", "version": "2.2.0"}
-        yield WatchedFleet(served, {**examples, "commit": commit}, generation)
+        yield WatchedFleet(served, {**examples, "commit": commit, "operation": OPERATION}, generation)
 
 
 def _commit(served: ServedWorld, ago: timedelta, changes: Changes, message: str, who: int) -> Revision:
@@ -193,7 +193,8 @@ async def _now(served: ServedWorld) -> int:
         await clubs.keep(conn, REPORTING, CLUB, now - timedelta(minutes=12))
         await clubs.keep(conn, "vannes-rugby", CLUB, now - timedelta(hours=5))
         text = zstandard.compress(b"neopro-app: started\n")
-        await operation_logs.keep(conn, REPORTING, OPERATION, text, now - timedelta(minutes=30))
+        for site in (REPORTING, "vannes-rugby"):
+            await operation_logs.keep(conn, site, OPERATION, text, now - timedelta(minutes=30))
     return heads[REPORTING]
 
 
