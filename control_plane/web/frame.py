@@ -37,6 +37,9 @@ _VARY: Final = f"Accept-Language, Cookie, Authorization, {FRAGMENT_HEADER}"
 _MEDIA_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
+ASSETS: Final = ("style.css", "sheet.css", "live.js", "icon.svg")
+
+
 class _Asset(NamedTuple):
     body: bytes
     media_type: str
@@ -48,7 +51,7 @@ class Frame:
 
     def __init__(self, menu: Sequence[Page]) -> None:
         self._menu = menu
-        self._assets = {asset: _read_asset(asset) for asset in ("style.css", "live.js", "icon.svg")}
+        self._assets = {asset: _read_asset(asset) for asset in ASSETS}
         self._templates = Environment(
             loader=PackageLoader("control_plane.web"),
             autoescape=True,

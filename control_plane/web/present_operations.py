@@ -39,8 +39,8 @@ class Asked(NamedTuple):
     logs: Mapping[DocumentId, StoredLog]
 
 
-def operation_rows(view: SiteView, asked: Asked, now: datetime, words: Words, *, team: bool) -> list[OperationRow]:
-    """What is asked for now, then what ended before, the newest first. Only the team reads texts."""
+def operation_rows(view: SiteView, asked: Asked, now: datetime, words: Words, *, reads: bool) -> list[OperationRow]:
+    """What is asked for now, then what ended before, the newest first. `reads`: the reader may read texts."""
     done: dict[DocumentId, Result] = {}
     for result in reversed(asked.results):
         done[result.operation] = result
@@ -48,7 +48,7 @@ def operation_rows(view: SiteView, asked: Asked, now: datetime, words: Words, *,
     rows = [_asked(view, one, done.get(one.id), now, words) for one in wanted]
     named = {one.id for one in wanted}
     rows += [_ended(result, "", now, words) for name, result in reversed(done.items()) if name not in named]
-    return [_with_log(row, view, asked.logs.get(row.name), now, words) if team else row for row in rows]
+    return [_with_log(row, view, asked.logs.get(row.name), now, words) if reads else row for row in rows]
 
 
 def _asked(

@@ -8,6 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from control_plane.errors import NotFound
+from control_plane.web.entrance import address_of
 from control_plane.web.frame import Frame
 from control_plane.web.pages import PAGES
 from control_plane.web.visit import Download, Page, Room, Visit, open_to, reader_of
@@ -37,7 +38,7 @@ class Routes:
             reader, words = reader_of(request), self._frame.words(request)
             if any("\0" in value for value in request.path_params.values()):
                 raise NotFound("cannot find this page: no name holds a NUL")
-            visit = Visit(reader, words, dict(request.query_params), dict(request.path_params))
+            visit = Visit(reader, words, dict(request.query_params), dict(request.path_params), address_of(request))
             found = await page.show(self._room, visit)
             if isinstance(found, Download):
                 return self._frame.download(found)

@@ -23,12 +23,13 @@ class Room(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """One request: who asks, in which language, and for what. `query` has the last value of each key."""
+    """One request: who asks, in which language, for what, and from where. `query` has the last value of each key."""
 
     reader: Reader
     words: Words
     query: Mapping[str, str]
     path: Mapping[str, str]
+    address: str = ""
 
 
 class Shown(NamedTuple):

@@ -11,7 +11,7 @@ import zstandard
 
 from control_plane.core.people import Reader
 from control_plane.errors import NotFound
-from control_plane.store import clubs, library, operation_logs, partitions
+from control_plane.store import audit, clubs, library, operation_logs, partitions
 from control_plane.store.lookout import Lookout
 from control_plane.web.pages import acceptance, site
 from control_plane.web.pages.site import WholeSite
@@ -254,6 +254,11 @@ async def test_text_is_read_whole_as_a_file_and_its_end_on_the_page(api: Api) ->
     assert whole.headers["content-disposition"] == 'attachment; filename="logs-brest.log"'
     assert whole.headers["content-type"] == "text/plain; charset=utf-8"
     assert whole.text.splitlines()[:2] == ["line 0", "line 1"]
+    async with api.connection() as conn:
+        read = await audit.records(conn, act="log_read")
+    assert [(one.about, one.address) for one in read] == [("brest logs", "127.0.0.1")] * 2, (
+        "each reading is written down"
+    )
     for wrong in ("brest/logs/none", "nantes/logs/logs", "brest/logs/..%2fx", "%00/logs/logs"):
         assert (await api.http.get(f"/sites/{wrong}")).status_code == 404, wrong
 

@@ -34,7 +34,7 @@ PAGES: Final = (
     Page("/sites.json", "readers", sites.json),
     Page("/sites/{site:str}", "readers", site.show),
     Page("/sites/{site:str}/acceptance", "readers", acceptance.show),
-    Page("/sites/{site:str}/logs/{operation:str}", "team", logs.show),
+    Page("/sites/{site:str}/logs/{operation:str}", "operators", logs.show),
     Page("/groups/{group:str}", "team", groups.show_one),
     Page("/library/{video:str}", "team", videos.show_one),
     Page("/library/{video:str}/thumbnail", "team", videos.thumbnail),

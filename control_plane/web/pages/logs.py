@@ -9,7 +9,8 @@ import zstandard
 from msgspec import Struct
 
 from control_plane.errors import NotFound
-from control_plane.store import operation_logs, views
+from control_plane.store import audit, operation_logs, views
+from control_plane.store.audit import Entry
 from control_plane.store.pool import connection
 from control_plane.store.views import SiteView
 from control_plane.web.visit import Download, Room, Shown, Visit
@@ -40,7 +41,7 @@ class LogPage(Struct, frozen=True, kw_only=True):
 
 
 async def show(room: Room, visit: Visit) -> Shown | Download:
-    """The text, or with `?download` the file."""
+    """The text, or with `?download` the file; either is written down."""
     site, operation, now, words = visit.path["site"], visit.path["operation"], room.clock(), visit.words
     async with connection(room.pool) as conn:
         view: SiteView | None = None
@@ -48,6 +49,9 @@ async def show(room: Room, visit: Visit) -> Shown | Download:
             view = await views.site(conn, site, now)
         stored = (await operation_logs.logs_of_site(conn, site)).get(operation) if view else None
         packed = await operation_logs.log_of(conn, site, operation) if stored else None
+        if packed is not None:
+            read = Entry("log_read", visit.reader.name, visit.reader.account, f"{site} {operation}", visit.address)
+            await audit.record(conn, read, now)
     if view is None or stored is None or packed is None:
         raise NotFound(f"cannot find a text of {site[:80]} for {operation[:80]}: its box sent none")
     text = await asyncio.to_thread(text_of, packed)
@@ -67,7 +71,7 @@ async def show(room: Room, visit: Visit) -> Shown | Download:
         cut=cut if len(shown) < len(lines) else "",
         text="\n".join(shown),
     )
-    return Shown("log.html", page)
+    return Shown("log.html", page, kept=False)
 
 
 def text_of(packed: bytes) -> str:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from control_plane.core.people import may_see
 from control_plane.errors import NotFound
 from control_plane.store import alerts, clubs, conditions, metrics, operation_logs, release_runs, reports, views, wanted
 from control_plane.store.alerts import AlertRow
@@ -75,7 +76,7 @@ async def show(room: Room, visit: Visit) -> Shown:
         timeline=timeline_of(read.turned, span, now, words),
         charts=charts(read.measured, span, now, words),
         releases=release_rows(read.runs, read.failures, now, words),
-        operations=operation_rows(view, read.asked, now, words, team=team),
+        operations=operation_rows(view, read.asked, now, words, reads=may_see(visit.reader, "operators")),
         team=team,
     )
     return Shown("site.html", page)
