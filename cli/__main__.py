@@ -73,6 +73,10 @@ VERBS: Final = {
     "enrol list": ("cli.verbs.enrol_list:enrol_list", "list the new boxes that wait to be let in"),
     "enrol accept": ("cli.verbs.enrol_accept:enrol_accept", "let a new box in: its keys into its site's file"),
     "enrol revoke": ("cli.verbs.enrol_revoke:enrol_revoke", "end a one-time token"),
+    "user add": ("cli.verbs.user_add:user_add", "make an account (on the server)"),
+    "user list": ("cli.verbs.user_list:user_list", "list accounts (on the server)"),
+    "user disable": ("cli.verbs.user_disable:user_disable", "let nobody in by an account (on the server)"),
+    "user reset": ("cli.verbs.user_reset:user_reset", "a new password for an account (on the server)"),
     "token add": ("cli.verbs.token_add:token_add", "make a personal token (on the server)"),
     "token list": ("cli.verbs.token_list:token_list", "list personal tokens (on the server)"),
     "token revoke": ("cli.verbs.token_revoke:token_revoke", "revoke a personal token (on the server)"),
@@ -90,7 +94,8 @@ SUBJECTS: Final = {
     "op": "operations: what boxes do once",
     "secret": "secrets that only boxes can read",
     "keys": "the fleet's keys",
-    "token": "operators' personal tokens",
+    "user": "people's accounts on the status page",
+    "token": "personal tokens",
 }
 
 HELP: Final = (["--help"], ["-h"])

@@ -4,11 +4,12 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cli.accounts import known, name_of, note
 from cli.database import with_database
 from cli.errors import CommandFailed
 from cli.flags import Flag, Several
 from cli.output import Output
-from control_plane.core.people import Scope
+from control_plane.core.people import Scope, scopes_of
 from control_plane.store.pool import Connection
 from control_plane.store.tokens import add_token
 
@@ -21,6 +22,7 @@ def token_add(
     *,
     scope: Several[Scope] = None,
     days: int = 90,
+    owner: str | None = None,
     config: Path | None = None,
     json: Flag = False,
 ) -> None:
@@ -31,16 +33,19 @@ def token_add(
     Examples:
 
     - `neopro token add marie --config /etc/neopro/server.toml`
+    - `neopro token add laptop --owner marie`
     - `neopro token add ci --scope read --scope write --days 365`
 
     Parameters
     ----------
     name
-        Whose it is.
+        What it is called: whose it is, or what for.
     scope
         What it may do: read, write; without it, read alone.
     days
         How long it lives.
+    owner
+        Whose account it belongs to: it may do no more than they may, and they see it on their page. Without it nobody's.
     config
         The server's settings.
     json
@@ -53,7 +58,16 @@ def token_add(
     expires_at = now + timedelta(days=days)
 
     async def add(conn: Connection) -> str:
-        return await add_token(conn, name, scopes, now=now, expires_at=expires_at)
+        account = await known(conn, name_of(owner)) if owner else None
+        if account and not set(scopes) <= scopes_of(account.role, account.tenant):
+            raise CommandFailed(
+                f"cannot make a token that writes for {account.name}: the account may only read", status=1
+            )
+        text = await add_token(
+            conn, name, scopes, now=now, expires_at=expires_at, owner=account.id if account else None
+        )
+        await note(conn, "token_added", f"{name} {' '.join(scopes)}" + (f" ({owner})" if owner else ""), now)
+        return text
 
     text = asyncio.run(with_database(config, add))
     output = Output(json)

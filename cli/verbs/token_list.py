@@ -22,12 +22,13 @@ def token_list(*, config: Path | None = None, json: Flag = False) -> None:
     """
     tokens = asyncio.run(with_database(config, list_tokens))
     output, now = Output(json), datetime.now(UTC)
-    output.data([token._asdict() for token in tokens])
+    output.data([_data(token) for token in tokens])
     output.table(
-        ("NAME", "SCOPES", "MADE", "UNTIL", "LAST USED", "STATE"),
+        ("NAME", "OWNER", "SCOPES", "MADE", "UNTIL", "LAST USED", "STATE"),
         [
             (
                 token.name,
+                token.owner_name or "",
                 ",".join(token.scopes),
                 f"{token.created_at:%Y-%m-%d}",
                 f"{token.expires_at:%Y-%m-%d}",
@@ -39,7 +40,14 @@ def token_list(*, config: Path | None = None, json: Flag = False) -> None:
     )
 
 
+def _data(token: Token) -> dict[str, object]:
+    own = {key: value for key, value in token._asdict().items() if not key.startswith("owner")}
+    return {**own, "owner": token.owner_name}
+
+
 def _state(token: Token, now: datetime) -> str:
     if token.revoked_at:
         return "revoked"
+    if token.owner_disabled_at:
+        return "owner disabled"
     return "expired" if token.expires_at <= now else "live"

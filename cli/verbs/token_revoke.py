@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cli.accounts import note
 from cli.database import with_database
 from cli.errors import CommandFailed
 from cli.flags import Flag
@@ -31,7 +32,11 @@ def token_revoke(name: str, /, *, config: Path | None = None, json: Flag = False
     """
 
     async def revoke(conn: Connection) -> int:
-        return await revoke_token(conn, name, datetime.now(UTC))
+        now = datetime.now(UTC)
+        revoked = await revoke_token(conn, name, now)
+        if revoked:
+            await note(conn, "token_revoked", name, now)
+        return revoked
 
     revoked = asyncio.run(with_database(config, revoke))
     if not revoked:

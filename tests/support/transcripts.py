@@ -14,7 +14,7 @@ commands into tests/golden/cli/VERB.txt, run `pytest tests/golden --update-golde
 you commit it.
 
 The fixture `served` has a control plane (tests/support/served_fleet.py tells who reported what). What it makes anew in
-each run is called the same: a personal token TOKEN, a generation 1700000000000, today 2026-03-01 (at noon), and the
+each run is called the same: a personal token TOKEN, a one-time password PASSWORD, a generation 1700000000000, today 2026-03-01 (at noon), and the
 days that are counted from today after that. What else is new, a transcript takes out itself, by sed.
 """
 
@@ -45,6 +45,7 @@ _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT)\d\d:\d\d:\d\d\.\d+Z|(2026-03-01 )
 """An instant that nobody rounded, or of the day that every day is called."""
 _GENERATION: Final = re.compile(r"\b1[789]\d{11}\b")
 """Milliseconds of Unix time, which is what the control plane numbers generations by."""
+_PASSWORD: Final = re.compile(r"\b[a-z2-9]{4}(-[a-z2-9]{4}){4}\b")
 _TOKEN: Final = re.compile(r"\bneopro_[\w-]{43}(?![\w-])")
 
 
@@ -186,5 +187,5 @@ class _Steady:
             # Whole, or shortened to any length that people use.
             line = re.sub(rf"\b{commit[:7]}[0-9a-f]*\b", f"COMMIT{number}", line)
         line = _TIME.sub(lambda found: f"{found[1]}12:00:00Z" if found[1] else f"{found[2]}12:00", line)
-        line = _GENERATION.sub("1700000000000", _TOKEN.sub("TOKEN", line))
+        line = _GENERATION.sub("1700000000000", _PASSWORD.sub("PASSWORD", _TOKEN.sub("TOKEN", line)))
         return _PORT.sub(r"\1:PORT", _TOOK.sub("0.0 s", line))

@@ -21,7 +21,9 @@ RARE = {"pyrage", "icalendar", "recurring_ical_events", "zstandard", "dateutil"}
 YAML = {"yaml", "ruamel"}
 """Only where a document is edited, or something in it is wrong."""
 HEAVY = NETWORK | SERVER | DRAWING | MEDIA | RARE
-BY_THEMSELVES = {"token add", "token list", "token revoke", "release add"}
+BY_THEMSELVES = {
+    *("token add", "token list", "token revoke", "user add", "user list", "user disable", "user reset", "release add"),
+}
 """Verbs that bring the server's modules, or those that upload."""
 MOST = 520
 """Modules, those of Python's own start included; a bound on what creeps in."""
