@@ -45,7 +45,7 @@ def token_add(
     days
         How long it lives.
     owner
-        Whose account it belongs to: it may do no more than they may, and they see it on their page. Without it nobody's.
+        Whose account it belongs to: it may do no more than they, and they see it on their page; nobody's without it.
     config
         The server's settings.
     json

@@ -14,8 +14,9 @@ commands into tests/golden/cli/VERB.txt, run `pytest tests/golden --update-golde
 you commit it.
 
 The fixture `served` has a control plane (tests/support/served_fleet.py tells who reported what). What it makes anew in
-each run is called the same: a personal token TOKEN, a one-time password PASSWORD, a generation 1700000000000, today 2026-03-01 (at noon), and the
-days that are counted from today after that. What else is new, a transcript takes out itself, by sed.
+each run is called the same: a personal token TOKEN, a one-time password PASSWORD, a generation 1700000000000, today
+2026-03-01 (at noon), and the days that are counted from today after that. What else is new, a transcript takes out
+itself, by sed.
 """
 
 import os
