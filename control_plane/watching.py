@@ -14,6 +14,8 @@ from control_plane import expiring
 from control_plane.core.alerting import Step
 from control_plane.core.alerts import (
     Firing,
+    NewBox,
+    Refusal,
     Server,
     Trend,
     Watched,
@@ -21,7 +23,7 @@ from control_plane.core.alerts import (
     alerts_of_site,
 )
 from control_plane.core.versions import Order, order
-from control_plane.store import alerts, conditions, library, trends, views
+from control_plane.store import alerts, conditions, enrolments, library, refusals, trends, views
 from control_plane.store.pool import Connection, Pool, connection
 from control_plane.store.views import Fleet, SiteView
 from schemas.alerts import Alerts
@@ -35,6 +37,8 @@ LISTENS_FIRST: Final = timedelta(minutes=10)
 TRENDS_EVERY: Final = timedelta(hours=1)
 FORK_LASTS: Final = timedelta(hours=1)
 """Two machines that have not spoken in turn for so long are one again."""
+REFUSED_LASTS: Final = timedelta(hours=2)
+"""A box whose report was refused asks again within the hour; one that has not since is silent."""
 NO_TREND: Final = Trend()
 
 
@@ -75,6 +79,7 @@ class Watch:
 
     async def _of_sites(self, conn: Connection, fleet: Fleet, limits: Alerts | None, now: datetime) -> list[Firing]:
         versions = sorted(order(version) for version in await library.ids(conn, "releases"))
+        refused = await refusals.refused_since(conn, now - REFUSED_LASTS)
         forked = {fork.site for fork in await conditions.forks(conn, now - FORK_LASTS)}
         if self._trends_at is None or not timedelta(0) <= now - self._trends_at < TRENDS_EVERY:
             self._trends, self._trends_at = await trends.trends(conn, now), now
@@ -84,9 +89,10 @@ class Watch:
             if place % TURN == 0:
                 await asyncio.sleep(0)
             seen = _watched(view, versions, fresh.get(view.site))
-            trend = self._trends.get(view.site, NO_TREND)
-            if trend is not NO_TREND or view.site in forked:
-                seen = replace(seen, forked=view.site in forked, trend=trend)
+            trend, refusal = self._trends.get(view.site, NO_TREND), refused.get(view.site)
+            if trend is not NO_TREND or view.site in forked or refusal is not None:
+                said = Refusal(count=refusal.number, why=refusal.reason) if refusal else None
+                seen = replace(seen, forked=view.site in forked, refused=said, trend=trend)
             firing += alerts_of_site(seen, limits, now)
         return firing
 
@@ -100,6 +106,9 @@ class Watch:
             remote_error_since=remote.error_since if remote else None,
             expiring=[*await expiring.of_fleet(conn), *self._certificates],
             new_releases=await library.came_since(conn, "releases", now - timedelta(days=1)),
+            new_boxes=[
+                NewBox(site=box.site, hostname=box.hostname, model=box.model) for box in await enrolments.waiting(conn)
+            ],
             alerts=limits,
         )
 

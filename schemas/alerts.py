@@ -47,6 +47,8 @@ AlertKind = Literal[
     "clock",
     "two_machines",
     "trust_refused",
+    "reports_refused",
+    "new_box",
     "new_site",
     "new_release",
     "commit_refused",

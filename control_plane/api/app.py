@@ -28,6 +28,7 @@ from control_plane.api.operations import Operations
 from control_plane.api.operators import Operators
 from control_plane.api.perimeter import Perimeter
 from control_plane.api.pulse import Pulse
+from control_plane.api.refusals import Refusals
 from control_plane.api.scrapes import Scrapes
 from control_plane.api.spool import Spool
 from control_plane.api.timing import Timing
@@ -101,8 +102,8 @@ def make_api(
         inbox=Inbox(pool, meters),
         pool=pool,
         clock=clock,
-        meters=meters,
         tally=pulse.tally,
+        refusals=Refusals(pool, clock, meters.reports["refused"]),
     )
     operators = Operators(access, pool, lookout, clock)
     operations = Operations(heads=heads, pool=pool, objects=objects)

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.exceptions import ClientException, NotFoundException, ServiceUnavailableException
+from litestar.exceptions import ClientException, HTTPException, NotFoundException, ServiceUnavailableException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
@@ -18,8 +18,8 @@ from control_plane.api.bodies import read_body
 from control_plane.api.heads import Head, Heads
 from control_plane.api.inbox import Inbox, InboxFull, Unstorable
 from control_plane.api.pulse import Tally
+from control_plane.api.refusals import Refusals
 from control_plane.api.timing import HELD_S
-from control_plane.monitoring.meters import Meters
 from control_plane.store import publications
 from control_plane.store.pool import Pool, connection
 from control_plane.web.visit import open_to
@@ -46,12 +46,12 @@ class Boxes:
         inbox: Inbox,
         pool: Pool,
         clock: Callable[[], datetime],
-        meters: Meters,
         tally: Tally,
+        refusals: Refusals,
     ) -> None:
         self._tally = tally
         self._heads, self._access, self._inbox, self._pool, self._clock = heads, access, inbox, pool, clock
-        self._meters = meters
+        self._refusals = refusals
 
     def routes(self) -> Sequence[HTTPRouteHandler]:
         """The handlers, bound to this object."""
@@ -106,12 +106,11 @@ class Boxes:
     async def status(self, request: Asked, site: FromPath[str]) -> None:
         """Keep what a box says of itself (a `StatusReport`); idempotent by its `run_id` and `sequence`."""
         head = self._access.own_box(bearer(request), site)
-        body = await read_body(request, MAX_REPORT_BYTES)
         try:
-            report = _REPORT.decode(body)
-        except (msgspec.DecodeError, RecursionError, ValueError) as problem:
-            raise ClientException(f"cannot read the report: {str(problem)[:200]}") from None
-        await self._keep(head.site, report)
+            await self._keep(head.site, _report(await read_body(request, MAX_REPORT_BYTES)))
+        except HTTPException as problem:
+            await self._refusals.note(head.site, problem)
+            raise
 
     async def _keep(self, site: SiteId, report: StatusReport) -> None:
         try:
@@ -140,6 +139,13 @@ class Boxes:
         if found is None:
             raise NotFoundException(f"cannot find {kind} {version[:20]}: there is none yet")
         return Response(found, media_type=_ENVELOPE, headers={"Cache-Control": "public, max-age=300"})
+
+
+def _report(body: bytes) -> StatusReport:
+    try:
+        return _REPORT.decode(body)
+    except (msgspec.DecodeError, RecursionError, ValueError) as problem:
+        raise ClientException(f"cannot read the report: {str(problem)[:200]}") from None
 
 
 def _matches(known: str | None, head: Head) -> bool:

@@ -150,6 +150,35 @@ ALERT_WORDS: Final[Mapping[AlertKind, AlertWords]] = {
         ),
         "The box would not accept a signed document.",
     ),
+    "reports_refused": AlertWords(
+        _both("Reports refused", "Rapports refusés"),
+        _both(
+            "{name} speaks, but its reports are refused ({count} since the last that was taken): {why}",
+            "{name} parle, mais ses rapports sont refusés ({count} depuis le dernier accepté) : {why}",
+        ),
+        _both(
+            "The box goes on, but nobody sees how it stands. If its agent is newer than the server, update the server; "
+            "otherwise `neopro op logs`, and set another `agent` for the site.",
+            "Le boîtier continue, mais nul ne voit son état. Si son agent est plus récent que le serveur, mettez le "
+            "serveur à jour ; sinon `neopro op logs`, et donnez au site un autre `agent`.",
+        ),
+        "A box proves who it is, but its reports are refused (400, 413 …) and none was taken since; in the place of "
+        "`offline`.",
+    ),
+    "new_box": AlertWords(
+        _both("New box waits", "Nouveau boîtier en attente"),
+        _both(
+            "A new box waits to be let in as {subject}: {hostname} {model}",
+            "Un nouveau boîtier attend d’être accepté comme {subject} : {hostname} {model}",
+        ),
+        _both(
+            "If the team put it there: `neopro enrol accept {subject} --commit`, then push; "
+            "otherwise `neopro enrol revoke {subject}`.",
+            "Si c’est l’équipe qui l’a installé : `neopro enrol accept {subject} --commit`, puis git push ; "
+            "sinon `neopro enrol revoke {subject}`.",
+        ),
+        "A box has used its one-time token, and no commit names its identity yet.",
+    ),
     "new_site": AlertWords(
         _both("New site", "Nouveau site"),
         _both("{name} is new.", "{name} est nouveau."),

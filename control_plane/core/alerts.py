@@ -78,6 +78,21 @@ class Trend(Struct, frozen=True, kw_only=True, omit_defaults=True):
     disk_percent_per_day: float | None = None
 
 
+class Refusal(Struct, frozen=True, kw_only=True):
+    """A box whose reports are refused: so many since the last that was taken, the last for `why`."""
+
+    count: int
+    why: str
+
+
+class NewBox(Struct, frozen=True, kw_only=True):
+    """A box that waits to be let in as a site's; `hostname` and `model` by its own word."""
+
+    site: SiteId
+    hostname: str
+    model: str
+
+
 class Watched(Struct, frozen=True, kw_only=True):
     """A site as it is watched. `alerts`: of its layers; `behind`: releases that are newer than what runs."""
 
@@ -96,6 +111,7 @@ class Watched(Struct, frozen=True, kw_only=True):
     metrics: Metrics = Metrics()
     behind: int = 0
     forked: bool = False
+    refused: Refusal | None = None
     trend: Trend = Trend()
 
 
@@ -117,6 +133,7 @@ class Server(Struct, frozen=True, kw_only=True):
     remote_error_since: datetime | None = None
     expiring: Sequence[Expiring] = ()
     new_releases: Mapping[str, Instant] = {}
+    new_boxes: Sequence[NewBox] = ()
     alerts: Alerts | None = None
 
 
@@ -135,10 +152,12 @@ def _of_site(seen: Watched, limits: Alerts, now: datetime) -> Iterator[Firing]:
         yield _of(seen, "new_site", "info")
     if seen.forked:
         yield _of(seen, "two_machines", "critical")
+    if seen.refused is not None:
+        yield from _of_refusal(seen, seen.refused, limits, now)
     if seen.received_at is None:
         return
     silence = now - seen.received_at
-    if (severity := _silent_for(silence, limits.offline, seen.connectivity)) is not None:
+    if seen.refused is None and (severity := _silent_for(silence, limits.offline, seen.connectivity)) is not None:
         yield _of(seen, "offline", severity, silent_s=int(silence.total_seconds()))
     if seen.verdict.standing in ("Offline", "Unknown"):
         return  # what the box said then is no evidence of now
@@ -147,6 +166,13 @@ def _of_site(seen: Watched, limits: Alerts, now: datetime) -> Iterator[Firing]:
     yield from _of_conditions(seen, now)
     if (severity := _above(seen.behind, limits.release_behind)) is not None:
         yield _of(seen, "release_behind", severity, behind=seen.behind)
+
+
+def _of_refusal(seen: Watched, refused: Refusal, limits: Alerts, now: datetime) -> Iterator[Firing]:
+    """In the place of `offline`, and as grave: the box speaks, whatever the page says of its last report."""
+    silence = now - (seen.received_at or seen.published_at)
+    severity = _silent_for(silence, limits.offline, seen.connectivity) or "warning"
+    yield _of(seen, "reports_refused", severity, count=refused.count, why=refused.why)
 
 
 def _silent_for(silence: timedelta, threshold: OfflineThreshold | None, connectivity: Connectivity) -> Severity | None:
@@ -260,6 +286,9 @@ def _of_fleet(server: Server, now: datetime) -> Iterator[Firing]:
             severity: Severity = "critical" if left <= ending.warn / 3 else "warning"
             left_h = max(0, int(left.total_seconds()) // 3600)
             yield Firing(kind="expiry", subject=ending.what, severity=severity, values={"hours": left_h})
+    for box in server.new_boxes:
+        values = {"hostname": box.hostname, "model": box.model}
+        yield Firing(kind="new_box", subject=box.site, severity="info", values=values)
     for version, seen_at in server.new_releases.items():
         if now - seen_at < NEW_FOR:
             yield Firing(kind="new_release", subject=version, severity="info", values={"version": version})

@@ -13,8 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from control_plane.api.app import make_api
 from control_plane.monitoring.meters import Meters
 from control_plane.objects import FolderStore
+from control_plane.store import refusals
 from schemas.names import Digest
-from schemas.status import Boot, Condition, History, RunningRelease, Sample
+from schemas.status import MAX_REPORT_BYTES, Boot, Condition, History, RunningRelease, Sample
 from tests.support.api import Api, boxes, open_api, until
 from tests.support.published import NOW, Box, Wanted, report
 
@@ -117,6 +118,49 @@ async def test_reports_are_counted_by_what_became_of_them(api: Api) -> None:
     assert [await value(api, "neopro_samples_total", late=word) for word in ("false", "true")] == [3.0, 2.0]
     assert await value(api, "neopro_convergence_seconds_sum") == 45.0
     assert await value(api, "neopro_convergence_seconds_count") == 1.0
+
+
+async def refused(api: Api) -> dict[str, tuple[int, str]]:
+    async with api.connection() as conn:
+        found = await refusals.refused_since(conn, api.now - timedelta(hours=1))
+    return {site: (one.number, one.reason) for site, one in found.items()}
+
+
+async def test_refused_reports_are_noted_of_whoever_proved_to_be_the_sites_box(api: Api) -> None:
+    brest, nantes, stranger = Box("brest"), Box("nantes"), Box("brest")
+    await api.publish({box.site: Wanted(box.identity) for box in (brest, nantes)})
+    answers = []
+    for box, site, body in (
+        (brest, "brest", b"{}"),
+        (brest, "brest", b"[" * (MAX_REPORT_BYTES + 1)),
+        (stranger, "brest", b"{}"),
+        (nantes, "brest", b"{}"),
+    ):
+        url, headers = f"/v1/sites/{site}/status", box.headers(api.now)
+        answers.append((await api.http.post(url, headers=headers, content=body)).status_code)
+    assert answers == [400, 413, 401, 403]
+    assert await value(api, "neopro_reports_total", outcome="refused") == 2.0
+    assert [*await refused(api)] == ["brest"]
+
+
+async def test_box_gone_wild_writes_once_a_minute_and_loses_no_count(api: Api) -> None:
+    box = Box("brest")
+    await api.publish({"brest": Wanted(box.identity)})
+
+    async def nonsense() -> None:
+        await api.http.post("/v1/sites/brest/status", headers=box.headers(NOW), content=b"{}")
+
+    for _ in range(5):
+        await nonsense()
+    assert {site: number for site, (number, _) in (await refused(api)).items()} == {"brest": 1}
+    api.now += timedelta(minutes=1)
+    await nonsense()
+    number, reason = (await refused(api))["brest"]
+    assert number == 6
+    assert reason.startswith("cannot read the report: ")
+    api.now += timedelta(seconds=1)
+    assert (await api.send(box, report(1))).status_code == 204
+    assert await refused(api) == {}
 
 
 async def test_blobs_are_counted_as_they_leave(api: Api) -> None:

@@ -5,17 +5,21 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from control_plane.core.alert_words import sentence
 from control_plane.core.versions import order
-from control_plane.store import alerts, partitions, reports
+from control_plane.store import alerts, enrolments, partitions, refusals, reports
 from control_plane.watching import Watch
+from schemas import dsse
+from schemas.enrolment import EnrolmentRequest
 from schemas.status import Metrics
 from tests.support.published import report
 from tests.support.world import World, as_yaml, open_world
 
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 HOUR = timedelta(hours=1)
+RECIPIENT = "age1an5uatfwksd0kq8fdfp3jz66dyr66q0mastfkfrmgy5wv9hy4fcq69djyh"
 
 
 @pytest.fixture
@@ -128,6 +132,83 @@ async def test_forgotten_alerts_take_their_notices_along(world: World) -> None:
     async with world.connection() as conn:
         assert await alerts.prune_alerts(conn, world.clock() + HOUR) >= 1
     assert not [told for told in await notices(world) if "temperature" in told]
+
+
+async def refuse(world: World, why: str = "cannot read the report", count: int = 1) -> None:
+    async with world.connection() as conn:
+        await refusals.note(conn, "brest", why, count, world.clock())
+
+
+async def refused(world: World) -> list[dict[str, object]]:
+    """What a look says of refused reports."""
+    await look(world)
+    found = [row.alert.firing for row in await rows(world) if row.alert.firing.kind == "reports_refused"]
+    return [{key: value for key, value in firing.values.items() if key != "name"} for firing in found]
+
+
+async def test_box_whose_reports_are_refused_is_told_until_one_is_taken(world: World) -> None:
+    await say(world, 1)
+    world.clock.offset += timedelta(minutes=5)
+    await refuse(world, count=3)
+    await refuse(world, "too many bytes")
+    assert await look(world) == ["reports_refused brest"]
+    assert await refused(world) == [{"count": 4, "why": "too many bytes"}]
+    world.clock.offset += timedelta(minutes=58)
+    await refuse(world)
+    assert await look(world) == ["reports_refused brest"], "it is not offline: it speaks"
+    world.clock.offset += timedelta(minutes=1)
+    await say(world, 2)
+    await look(world)
+    world.clock.offset += timedelta(minutes=6)
+    assert await refused(world) == []
+    await refuse(world)
+    assert await refused(world) == [{"count": 1, "why": "cannot read the report"}], "since the last that was taken"
+    told = [one for one in await notices(world) if "reports_refused" in one]
+    assert told == [
+        "fired reports_refused",
+        "worse reports_refused",
+        "cleared reports_refused",
+        "fired reports_refused",
+    ]
+
+
+async def test_box_that_has_stopped_to_ask_after_it_was_refused_is_silent(world: World) -> None:
+    await say(world, 1)
+    world.clock.offset += timedelta(minutes=5)
+    await refuse(world)
+    world.clock.offset += timedelta(hours=3)
+    assert await look(world) == ["offline brest"]
+
+
+async def test_box_that_was_never_taken_a_report_of_is_told_of_when_it_is_refused(world: World) -> None:
+    await refuse(world)
+    assert await look(world) == ["reports_refused brest"]
+
+
+async def test_new_box_is_told_of_until_a_commit_names_it_or_it_is_revoked(world: World) -> None:
+    async def ask(site: str) -> Ed25519PrivateKey:
+        key = Ed25519PrivateKey.generate()
+        line = dsse.public_line(key.public_key())
+        async with world.connection() as conn:
+            now = world.clock()
+            secret = await enrolments.add(conn, site, "ada", now=now, expires_at=now + timedelta(days=7))
+            token = await enrolments.find(conn, secret)
+            assert token is not None
+            asked = EnrolmentRequest(secret=secret, site=site, identity=line, recipient=RECIPIENT, hostname="pi-17")
+            assert await enrolments.use(conn, token, asked, now)
+        return key
+
+    world.site_keys["brest"] = await ask("brest")
+    await ask("quimper")
+    assert await look(world) == ["new_box brest", "new_box quimper"]
+    assert await notices(world) == ["fired new_box", "fired new_box"]
+    world.commit({"sites/brest.yaml": world.site_file("brest")})
+    assert (await world.ingest()).verdict == "published"
+    async with world.connection() as conn:
+        assert await enrolments.revoke(conn, "quimper", world.clock())
+    await look(world)
+    world.clock.offset += timedelta(minutes=6)
+    assert await look(world) == []
 
 
 def test_versions_are_ordered_by_their_numbers() -> None:

@@ -5,11 +5,14 @@ from itertools import product
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from control_plane.core.alerts import (
     AlertKind,
     Expiring,
     Firing,
+    NewBox,
+    Refusal,
     Server,
     Trend,
     Usual,
@@ -163,6 +166,30 @@ def test_trend_is_told_when_it_leaves_the_boxs_own_past(trend: Trend, expected: 
     assert told(watched(trend=trend, metrics=half)) == expected
 
 
+@pytest.mark.parametrize("alerts", [None, Alerts(offline=OfflineThreshold(warning="2h", critical="3d"))])
+@pytest.mark.parametrize("connectivity", ["always", "matchdays"])
+@pytest.mark.parametrize("taken_ago", [None, timedelta(minutes=1), 2 * HOUR, 4 * DAY, 16 * DAY])
+def test_box_whose_reports_are_refused_is_told_as_that_and_as_gravely_as_its_silence(
+    alerts: Alerts | None, connectivity: Any, taken_ago: timedelta | None
+) -> None:
+    refused = Refusal(count=7, why="cannot read the report")
+    span = taken_ago if taken_ago is not None else 90 * DAY  # since it was published
+    standing = verdict("Offline", "Silent") if span > HOUR / 4 else verdict()
+    received_at = NOW - taken_ago if taken_ago is not None else None
+    seen = watched(refused=refused, received_at=received_at, said_at=received_at, verdict=standing, alerts=alerts)
+    found = told(replace(seen, connectivity=connectivity))
+    critical = span >= (3 * DAY if alerts else HOUR) and span >= AWAY[connectivity]
+    assert found == {"reports_refused": "critical" if critical else "warning"}
+
+
+def test_nobody_is_told_of_refused_reports_of_a_suspended_site_and_silences_hold() -> None:
+    refused = Refusal(count=1, why="x")
+    assert told(watched(refused=refused, verdict=verdict("Suspended", "Suspended"))) == {}
+    quiet = Alerts(silence=["reports_refused"], until=date(2026, 3, 1))
+    (firing,) = alerts_of_site(watched(refused=refused, alerts=quiet), None, NOW)
+    assert (firing.kind, firing.silenced) == ("reports_refused", True)
+
+
 def test_what_is_new_is_told_for_a_day() -> None:
     for age, expected in ((HOUR, {"new_site": "info"}), (25 * HOUR, {})):
         assert told(watched(first_published_at=NOW - age)) == expected
@@ -207,6 +234,7 @@ def test_fleets_own_affairs_are_told() -> None:
         (Server(newest_verdict="held"), [("commit_held", "fleet", "warning")]),
         (Server(remote_error="x", remote_error_since=NOW - timedelta(minutes=9)), []),
         (Server(remote_error="x", remote_error_since=NOW - timedelta(minutes=10)), [("remote", "fleet", "critical")]),
+        (Server(new_boxes=[NewBox(site="brest", hostname="pi", model="Pi 4")]), [("new_box", "brest", "info")]),
         (Server(expiring=[root]), [("expiry", "trust root", "warning")]),
         (Server(expiring=[Expiring(what="a", at=NOW + 31 * DAY, warn=30 * DAY)]), []),
         (Server(expiring=[Expiring(what="a", at=NOW - DAY, warn=30 * DAY)]), [("expiry", "a", "critical")]),
