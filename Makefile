@@ -13,18 +13,18 @@ PARALLEL := -n $(JOBS) --dist loadfile
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
-$(VENV)/.demo: requirements/demo.txt pyproject.toml
+$(VENV)/.demo: requirements/demo.txt requirements/outlines/package-lock.json pyproject.toml
 	@PYTHON=$(PYTHON) requirements/setup demo
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt pyproject.toml
+$(VENV)/.dev: requirements/dev.txt requirements/outlines/package-lock.json pyproject.toml
 	@PYTHON=$(PYTHON) requirements/setup dev
 	@touch $@ $(VENV)/.demo
 
 # Fetched for the tests in a browser alone, by the integrity that the lock file names.
 AXE := tests/browser/node_modules/axe-core/axe.min.js
 
-$(VENV)/.browser: requirements/browser.txt pyproject.toml
+$(VENV)/.browser: requirements/browser.txt requirements/outlines/package-lock.json pyproject.toml
 	@PYTHON=$(PYTHON) requirements/setup browser
 	@touch $@ $(VENV)/.demo $(VENV)/.dev
 

@@ -91,6 +91,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     notifications: Path | None = None
     """A TOML file with a `[[channel]]` for each place where people are told of alerts; it may hold secrets."""
 
+    outlines: Path | None = None
+    """The outlines below the map's sites; None: where the set-up puts them, below the environment's `share`."""
+
     session_idle_s: Session = DAY_S
     """A browser's session ends when nothing was asked for so long."""
     session_longest_s: Session = 7 * DAY_S

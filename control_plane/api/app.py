@@ -43,7 +43,9 @@ from control_plane.store.sessions import Lasting
 from control_plane.sweep import Sweeper
 from control_plane.web.entrance import Entrance
 from control_plane.web.frame import Frame
+from control_plane.web.kept import Kept
 from control_plane.web.login import Login
+from control_plane.web.map_outlines import read_outlines
 from control_plane.web.pages import PAGES
 from control_plane.web.routes import Routes
 from control_plane.web.visit import Room
@@ -117,7 +119,8 @@ def make_api(
     )
     timing = Timing(meters)
     frame = Frame([page for page in PAGES if page.nav])
-    pages = [*Routes(Room(pool, lookout, objects, clock), frame).routes(), *Login(entrance, frame).routes()]
+    room = Room(pool, lookout, objects, clock, read_outlines(settings.outlines), Kept())
+    pages = [*Routes(room, frame).routes(), *Login(entrance, frame).routes()]
 
     @asynccontextmanager
     async def following(app: Litestar) -> AsyncIterator[None]:

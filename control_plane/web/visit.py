@@ -10,6 +10,8 @@ from control_plane.core.people import Audience, Reader
 from control_plane.objects import ObjectStore
 from control_plane.store.lookout import Lookout
 from control_plane.store.pool import Pool
+from control_plane.web.kept import Kept
+from control_plane.web.map_outlines import NoOutlines, Outlines
 from control_plane.web.words import Words
 
 
@@ -20,6 +22,8 @@ class Room(NamedTuple):
     lookout: Lookout
     objects: ObjectStore
     clock: Callable[[], datetime]
+    outlines: Outlines | NoOutlines
+    kept: Kept
 
 
 class Visit(NamedTuple):

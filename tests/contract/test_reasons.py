@@ -1,11 +1,13 @@
 """Every reason that may be given has words on the page, in both languages, and a meaning with what to do."""
 
+import importlib
 import re
 from pathlib import Path
+from pkgutil import iter_modules
 
 import reconciler_agent
+from control_plane.web import texts
 from control_plane.web.catalog import CATALOG
-from control_plane.web.texts import fleet, frame, lists, standing
 from reconciler_agent import errors
 from schemas.reasons import CHAPTERS, REASONS
 
@@ -53,5 +55,6 @@ def test_a_reason_is_told_in_one_chapter() -> None:
 
 
 def test_every_text_of_the_pages_is_written_once() -> None:
-    rooms = (fleet.TEXTS, frame.TEXTS, lists.TEXTS, standing.TEXTS)
+    rooms = [importlib.import_module(f"{texts.__name__}.{room.name}").TEXTS for room in iter_modules(texts.__path__)]
+    assert len(rooms) >= 4
     assert len(CATALOG) == sum(map(len, rooms))

@@ -12,6 +12,8 @@ from control_plane.core.people import Reader
 from control_plane.store import library, remotes
 from control_plane.store.lookout import Lookout
 from control_plane.watching import Watch
+from control_plane.web.kept import Kept
+from control_plane.web.map_outlines import NoOutlines
 from control_plane.web.pages import overview
 from control_plane.web.pages.overview import OverviewPage
 from control_plane.web.visit import Room, Visit
@@ -62,7 +64,8 @@ async def fill(api: Api) -> None:
 
 
 async def seen_by(api: Api, tenant: str | None) -> OverviewPage:
-    room = Room(api.pool, Lookout(api.pool, lambda: api.now), api.objects, lambda: api.now)
+    lookout, outlines = Lookout(api.pool, lambda: api.now), NoOutlines(path="", why="missing")
+    room = Room(api.pool, lookout, api.objects, lambda: api.now, outlines, Kept())
     shown = await overview.show(room, Visit(Reader(name="ada", tenant=tenant), Words("en"), {}, {}))
     assert isinstance(shown.page, OverviewPage)
     return shown.page

@@ -8,6 +8,7 @@ from control_plane.web.pages import (
     changes,
     groups,
     logs,
+    map,
     operations,
     overview,
     releases,
@@ -22,6 +23,7 @@ from control_plane.web.visit import Page
 PAGES: Final = (
     Page("/", "readers", overview.show, nav="nav.overview"),
     Page("/sites", "readers", sites.show, nav="nav.sites"),
+    Page("/map", "readers", map.show, nav="nav.map"),
     Page("/groups", "team", groups.show, nav="nav.groups"),
     Page("/library", "team", videos.show, nav="nav.library"),
     Page("/releases", "team", releases.show, nav="nav.releases"),

@@ -13,6 +13,7 @@ from control_plane.store.lookout import Lately
 from control_plane.store.pool import connection
 from control_plane.store.views import Fleet, SiteView, running_release, standings
 from control_plane.web.bars import Activity, activity_of
+from control_plane.web.map_view import OverviewMap, overview_map
 from control_plane.web.pages.alerts import FLEET_KINDS, AlertLine, alert_lines
 from control_plane.web.present import (
     Banner,
@@ -61,6 +62,7 @@ class OverviewPage(Struct, frozen=True, kw_only=True):
     changes: list[ChangeRow]
     activity: Activity
     alerts: list[AlertLine]
+    map: OverviewMap | None
     commit: str | None
     published_at: datetime | None
     published_ago: str
@@ -70,17 +72,21 @@ class OverviewPage(Struct, frozen=True, kw_only=True):
 
 async def show(room: Room, visit: Visit) -> Shown:
     """The first page; a tenant's people see their own sites and no commits, whose sentences may name others'."""
-    tenant = visit.reader.tenant
-    fleet = visible_to(await room.lookout.fleet(), tenant)
+    tenant, words, look = visit.reader.tenant, visit.words, await room.lookout.fleet()
+    fleet = visible_to(look, tenant)
     lately = await room.lookout.lately(tenant, FLEET_KINDS)
     releases: Sequence[str] = ()
     if tenant is None:
         async with connection(room.pool) as conn:
             releases = await library.ids(conn, "releases")
-    return Shown("overview.html", overview(fleet, lately, releases, visit.words, team=tenant is None))
+    key = ("overview", tenant, words.language)
+    map_ = room.kept.of(look, key, lambda: overview_map(fleet.sites, room.outlines, words))
+    return Shown("overview.html", overview(fleet, lately, releases, map_, words, team=tenant is None))
 
 
-def overview(fleet: Fleet, lately: Lately, releases: Sequence[str], words: Words, *, team: bool) -> OverviewPage:
+def overview(
+    fleet: Fleet, lately: Lately, releases: Sequence[str], map_: OverviewMap | None, words: Words, *, team: bool
+) -> OverviewPage:
     """The page of this fleet. `releases`: those in Git, if the reader may know of them."""
     counts, published = standings(fleet.sites), fleet.published
     stands = {view.site: view.verdict.standing for view in fleet.sites}
@@ -97,6 +103,7 @@ def overview(fleet: Fleet, lately: Lately, releases: Sequence[str], words: Words
         changes=[change_row(c, stands, fleet.read_at, words) for c in fleet.changes[:SHOWN_CHANGES]] if team else [],
         activity=activity_of(lately.hours, words),
         alerts=alert_lines(lately.alerts, fleet.read_at, words),
+        map=map_,
         commit=short(published.revision) if published and team else None,
         published_at=published.published_at if published else None,
         published_ago=words.ago(published.published_at, fleet.read_at) if published else "",

@@ -114,7 +114,7 @@ def sites_page(views: Sequence[SiteView], query: Query, now: datetime, words: Wo
     return SitesPage(
         rows=[site_row(view, now, words) for view in wanted[(page - 1) * PAGE_SITES : page * PAGE_SITES]],
         columns=[_column(key, shown, words) for key in _SORTED],
-        choices=list(_choices(views, shown, words)),
+        choices=list(choices_of(views, shown, words)),
         matching=len(wanted),
         all=len(views),
         query=shown,
@@ -128,7 +128,7 @@ def sites_page(views: Sequence[SiteView], query: Query, now: datetime, words: Wo
 
 def select(views: Iterable[SiteView], query: Query) -> list[SiteView]:
     """The sites that are asked for, in the order that is asked for; by attention if none is."""
-    found = sorted((view for view in views if _matches(view, query)), key=_attention)
+    found = sorted((view for view in views if matches(view, query)), key=_attention)
     column = query.sort.removeprefix("-")
     if not column:
         return found
@@ -138,7 +138,8 @@ def select(views: Iterable[SiteView], query: Query) -> list[SiteView]:
     return [*(view for _, view in ordered), *unknown]
 
 
-def _matches(view: SiteView, query: Query) -> bool:
+def matches(view: SiteView, query: Query) -> bool:
+    """Whether the question asks for the site."""
     if any(wanted not in _facet(view, key) for key, wanted in query.facets.items()):
         return False
     text = query.text.casefold().split()
@@ -166,7 +167,7 @@ def _facet(view: SiteView, key: str) -> Sequence[str]:
             return (str(view.facts[key]),) if view.facts.get(key) else ()
 
 
-def _choices(views: Sequence[SiteView], query: Query, words: Words) -> Iterable[Choice]:
+def choices_of(views: Sequence[SiteView], query: Query, words: Words) -> Iterable[Choice]:
     """The filters that tell sites apart, or that are set."""
     for key in FACETS:
         counts: Counter[str] = Counter(value for view in views for value in _facet(view, key))

@@ -7,6 +7,7 @@ from control_plane.errors import FleetError
 from control_plane.objects import FolderStore
 from control_plane.store import databases, notices, publications, remotes
 from control_plane.store.pool import connection
+from control_plane.web.map_outlines import NoOutlines, Outlines
 from control_plane.web.table import Cell, Facts, ListPage
 from control_plane.web.visit import Room, Shown, Visit
 from control_plane.web.words import Words
@@ -33,6 +34,7 @@ async def show(room: Room, visit: Visit) -> Shown:
         (words("system.planes"), Cell(text=words.number(database.control_planes))),
         (words("system.objects"), objects),
         (words("system.remote"), _remote(remote, now, words)),
+        (words("system.outlines"), _outlines(room.outlines, words)),
         *((words("system.channel", name=one.channel), _failing(one, now, words)) for one in failing),
     ]
     page = ListPage(
@@ -55,6 +57,13 @@ async def _objects(room: Room, words: Words) -> Cell:
     except FleetError as problem:
         return Cell(text=kind, note=problem.reason, tone="bad")
     return Cell(text=kind, note=words("system.works"), tone="good")
+
+
+def _outlines(found: Outlines | NoOutlines, words: Words) -> Cell:
+    if isinstance(found, NoOutlines):
+        note = words(f"system.outlines.{found.why}", path=found.path)
+        return Cell(text=words("system.outlines.none"), note=note)
+    return Cell(text=words("system.outlines.there"))
 
 
 def _failing(one: notices.Failing, now: datetime, words: Words) -> Cell:

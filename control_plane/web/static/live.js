@@ -61,14 +61,16 @@
   };
 
   const look = async () => {
-    const headers = { "X-Fragment": "1" };
+    const headers = { "X-Fragment": "1" }, asked = location.href;
     if (etag) headers["If-None-Match"] = etag;
-    const answer = await fetch(location.href, { headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    const answer = await fetch(asked, { headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
     if (answer.status === 304) return;
     if (answer.status === 401) location.reload(); // the session ended: the server leads to the login
     if (!answer.ok) throw new Error(String(answer.status));
+    const text = await answer.text();
+    if (asked !== location.href) return; // the map has moved on meanwhile
     etag = answer.headers.get("ETag") || "";
-    take(await answer.text());
+    take(text);
   };
 
   const stream = new EventSource("/live");
