@@ -41,6 +41,7 @@ from control_plane.store.lookout import Lookout
 from control_plane.store.pool import Pool, connection
 from control_plane.store.sessions import Lasting
 from control_plane.sweep import Sweeper
+from control_plane.web.account import Account
 from control_plane.web.entrance import Entrance
 from control_plane.web.frame import Frame
 from control_plane.web.kept import Kept
@@ -120,7 +121,11 @@ def make_api(
     timing = Timing(meters)
     frame = Frame([page for page in PAGES if page.nav])
     room = Room(pool, lookout, objects, clock, read_outlines(settings.outlines), Kept())
-    pages = [*Routes(room, frame).routes(), *Login(entrance, frame).routes()]
+    pages = [
+        *Routes(room, frame).routes(),
+        *Login(entrance, frame).routes(),
+        *Account(entrance, frame).routes(),
+    ]
 
     @asynccontextmanager
     async def following(app: Litestar) -> AsyncIterator[None]:

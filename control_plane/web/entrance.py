@@ -13,7 +13,7 @@ from litestar.datastructures import Cookie
 
 from control_plane import passwords
 from control_plane.core import totp
-from control_plane.core.people import PasswordFault, buckets, fault_of, folded
+from control_plane.core.people import STEPS_LAST, PasswordFault, buckets, fault_of, folded
 from control_plane.store import attempts, audit, sessions, users
 from control_plane.store.audit import Act, Entry
 from control_plane.store.pool import Connection, Pool, connection
@@ -25,8 +25,9 @@ Client = ASGIConnection[Any, Any, Any, Any]
 COOKIE: Final = "neopro_session"
 HASHES_AT_ONCE: Final = 2
 """64 MiB each."""
-Refusal = Literal["wrong", "ended", "limited", "code"]
-"""No such account or another password; a one-time password too late; too many attempts; a code that will not do."""
+Refusal = Literal["wrong", "ended", "limited", "code", "stale"]
+"""No such account or another password; a one-time password too late; too many attempts; a code that will not do; a
+login by a provider that was too long ago."""
 
 
 class Entrance:
@@ -123,9 +124,14 @@ class Entrance:
             return await self._rise(conn, client, session, second_factor=True)
 
     async def prove(self, client: Client, session: Session, password: str) -> Refusal | None:
-        """Ask somebody who is in for their password once more, before what a stolen session must not do."""
+        """Ask somebody who is in for their password once more, before what a stolen session must not do.
+
+        Who has none here must have come from their provider just now.
+        """
         user, address = session.user, address_of(client)
         against, now = buckets(user.name, address, known=True), self.clock()
+        if user.password is None:
+            return None if session.by_provider and session.began_at > now - STEPS_LAST else "stale"
         async with connection(self.pool) as conn:
             if not await attempts.begin(conn, against, now):
                 return "limited"

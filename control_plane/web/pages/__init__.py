@@ -5,6 +5,7 @@ from typing import Final
 from control_plane.web.pages import (
     acceptance,
     alerts,
+    audit,
     changes,
     groups,
     logs,
@@ -32,6 +33,7 @@ PAGES: Final = (
     Page("/alerts", "readers", alerts.show, nav="nav.alerts"),
     Page("/reports", "team", reports.show, nav="nav.reports"),
     Page("/system", "team", system.show, nav="nav.system"),
+    Page("/audit", "admins", audit.show, nav="nav.audit"),
     Page("/sites.csv", "readers", sites.csv),
     Page("/sites.json", "readers", sites.json),
     Page("/sites/{site:str}", "readers", site.show),

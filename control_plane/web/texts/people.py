@@ -65,6 +65,12 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "fault.name": ("It must not hold the account’s name.", "Il ne doit pas contenir le nom du compte."),
     "fault.same": ("It is the one that you have.", "C’est celui que vous avez déjà."),
+    "fault.stale": (
+        "Log out and in again, and do this within ten minutes.",
+        "Déconnectez-vous, reconnectez-vous, et faites-le dans les dix minutes.",
+    ),
+    "fault.needed": ("Admins need one-time codes.", "Les administrateurs ont besoin des codes à usage unique."),
+    "fault.days": ("From 1 to 366 days.", "De 1 à 366 jours."),
     "fault.scopes": ("Choose what the token may do.", "Choisissez ce que le jeton permet."),
     "fault.label": ("Give the token a name of 1 to 60 characters.", "Donnez au jeton un nom de 1 à 60 caractères."),
     # The account
