@@ -18,6 +18,9 @@ CONNECT_S = 10
 APPLICATION_NAME = "neopro-fleet"
 """By which the database tells our connections from others."""
 LOAN_S = 10
+RECONNECT_S = 4
+"""For so long the pool tries by itself, ever less often; then whoever asks makes it try at once. Else a database that
+comes back would wait for as long again as it was away."""
 
 
 @asynccontextmanager
@@ -30,6 +33,7 @@ async def open_pool(conninfo: str, size: int = 8) -> AsyncIterator[Pool]:
         min_size=1,
         max_size=size,
         timeout=LOAN_S,
+        reconnect_timeout=RECONNECT_S,
         open=False,
         configure=_configure,
     )
