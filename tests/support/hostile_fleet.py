@@ -29,17 +29,23 @@ from tests.support.world import ServedWorld, World, as_yaml, served_world
 
 SITE, SILENT, PLANNED = "brest", "nantes", "rennes"
 OPERATION = "hostile"
+FILM = b"a film"
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg'><script>pwned()</script></svg>"
 NEW_BOX = "quimper"
 
 
 class HostileFleet(NamedTuple):
-    """A server at `url` and its fleet; `addresses`: for each parameter of a page's path, an example."""
+    """A server and its fleet; `addresses`: for each parameter of a page's path, an example; `token`: an operator's."""
 
-    url: str
+    served: ServedWorld
     markers: Markers
     addresses: Mapping[str, str]
     token: str
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return self.served.url
 
 
 @contextmanager
@@ -59,7 +65,7 @@ def hostile_fleet(folder: Path, database: str) -> Iterator[HostileFleet]:
         served.run(_watch(served, markers))
         examples = {"site": SITE, "group": "hostile", "video": "hostile", "version": "1.0.1", "commit": commit}
         examples |= {"operation": OPERATION}
-        yield HostileFleet(served.url, markers, examples, token)
+        yield HostileFleet(served, markers, examples, token)
 
 
 def _files(world: World, markers: Markers) -> Changes:
@@ -70,7 +76,7 @@ def _files(world: World, markers: Markers) -> Changes:
         "tenants": {"hostile": {"name": markers.text("Fleet.tenants.name")}},
     }
     place = markers.fill(Location, lat=48.4, lon=-4.5)
-    film = {"digest": world.upload(b"a film"), "size_bytes": 6, "thumbnail": world.upload(SVG)}
+    film = {"digest": world.upload(FILM), "size_bytes": len(FILM), "thumbnail": world.upload(SVG)}
     group = markers.fill(Group, **_bare(Group), select={"region": place.region}, sites=..., priority=5)
     return {
         **world.first_files(),
