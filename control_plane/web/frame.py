@@ -37,7 +37,7 @@ _VARY: Final = f"Accept-Language, Cookie, Authorization, {FRAGMENT_HEADER}"
 _MEDIA_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
-ASSETS: Final = ("style.css", "sheet.css", "live.js", "map.js", "icon.svg")
+ASSETS: Final = ("style.css", "sheet.css", "map.css", "live.js", "map.js", "icon.svg")
 
 
 class _Asset(NamedTuple):

@@ -87,7 +87,9 @@ class Writer:
         """A mark of what lies outside of the window: it leads to a window that shows it."""
         zoom = min(FAR_ZOOM, zoom_for(self._shown.whole, place.extent, least=1))
         link = self.address(zoom, place.extent.middle)
-        return self._mark(place, title=self._title(place, "region"), said=self._said(place), link=link)
+        alone = len({site.facts.get("region") for site in place.sites}) == 1
+        title = self._title(place, "region" if alone else "regions")
+        return self._mark(place, title=title, said=self._said(place), link=link)
 
     def site(self, view: SiteView) -> SiteLink:
         """A site as lists name it."""
@@ -126,7 +128,7 @@ class Writer:
         )
 
     def _title(self, place: Place, key: str) -> str:
-        number, where = len(place.sites), most_common(place.sites, key)
+        number, where = len(place.sites), most_common(place.sites, key.removesuffix("s"))
         if not where:
             return self._words.count("map.sites", number)
         return self._words.count(f"map.sites.{key}", number, where=where)

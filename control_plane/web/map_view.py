@@ -1,6 +1,7 @@
 """The map as its templates show it: a window with marks, and the list beside it that says the same; pure."""
 
 import math
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlencode
@@ -200,7 +201,7 @@ def _by_region(places: Iterable[Place]) -> list[tuple[str, list[Place]]]:
 
 
 def _nameless_last(name: str) -> tuple[bool, str, str]:
-    return not name, name.casefold(), name
+    return not name, unicodedata.normalize("NFKD", name).casefold(), name
 
 
 def _first_the_gravest(place: Place) -> tuple[int, int, str]:

@@ -21,6 +21,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "map.sites.city.other": ("{n} sites around {where}", "{n} sites autour de {where}"),
     "map.sites.region.one": ("{where}: {n} site", "{where} : {n} site"),
     "map.sites.region.other": ("{where}: {n} sites", "{where} : {n} sites"),
+    "map.sites.regions.one": ("{where} and around: {n} site", "{where} et alentours : {n} site"),
+    "map.sites.regions.other": ("{where} and around: {n} sites", "{where} et alentours : {n} sites"),
     "map.list": ("The same as a list", "La même chose en liste"),
     "map.regions": ("By region", "Par région"),
     "map.no.region": ("No region", "Sans région"),
