@@ -6,6 +6,7 @@ before it is believed; no redirect is followed, nothing is taken from the enviro
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -51,6 +52,8 @@ ALGORITHMS: Final = (
 )
 """Signatures by a key that only the provider has: `none` and those with a shared secret prove nothing to us."""
 MAX_CODE: Final = 4096
+_SUBJECT: Final = re.compile(r"[\x20-\x7e]{1,255}")
+"""Core 2: at most 255 ASCII characters."""
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -102,7 +105,9 @@ class _Stopped(Exception):
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
-        self.trouble = Trouble(reason=reason, detail=detail[:400])
+        # A part of it may be the provider's own words.
+        plain = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in detail[:400])
+        self.trouble = Trouble(reason=reason, detail=plain)
 
 
 class Provider:
@@ -238,8 +243,8 @@ class Provider:
             claims.validate(now=int(self._clock().timestamp()), leeway=LEEWAY_S)
         except (JoseError, ValueError, TypeError) as problem:
             raise _Stopped("token", f"the ID token: {problem}") from None
-        if not claims["sub"]:
-            raise _Stopped("token", "the ID token: sub is empty")
+        if not _SUBJECT.fullmatch(claims["sub"]):
+            raise _Stopped("token", f"the ID token: sub is {claims['sub'][:80]!r}")
         return dict(claims)
 
     def _decoded(self, known: _Known, text: str) -> jwt.Token | None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
@@ -35,6 +36,7 @@ from control_plane.api.timing import Timing
 from control_plane.api.video_backups import VideoBackups
 from control_plane.monitoring.meters import Meters
 from control_plane.objects import ObjectStore
+from control_plane.openid import Provider
 from control_plane.settings import Settings
 from control_plane.store import sweeps
 from control_plane.store.lookout import Lookout
@@ -46,7 +48,9 @@ from control_plane.web.entrance import Entrance
 from control_plane.web.frame import Frame
 from control_plane.web.kept import Kept
 from control_plane.web.login import Login
+from control_plane.web.login import Provider as WayIn
 from control_plane.web.map_outlines import read_outlines
+from control_plane.web.openid import BEGIN, FAREWELL, OpenId
 from control_plane.web.pages import PAGES
 from control_plane.web.routes import Routes
 from control_plane.web.visit import Room
@@ -123,7 +127,7 @@ def make_api(
     room = Room(pool, lookout, objects, clock, read_outlines(settings.outlines), Kept())
     pages = [
         *Routes(room, frame).routes(),
-        *Login(entrance, frame).routes(),
+        *_ways_in(settings, entrance, frame, clock),
         *Account(entrance, frame).routes(),
     ]
 
@@ -150,6 +154,17 @@ def make_api(
         logging_config=None,
         request_max_body_size=MAX_BODY_BYTES,
     )
+
+
+def _ways_in(
+    settings: Settings, entrance: Entrance, frame: Frame, clock: Callable[[], datetime]
+) -> list[HTTPRouteHandler]:
+    """A password; and the OpenID provider, where one is set."""
+    if not settings.oidc_issuer:
+        return [*Login(entrance, frame).routes()]
+    label = settings.oidc_label or urlsplit(settings.oidc_issuer).hostname or settings.oidc_issuer
+    by_provider = OpenId(Provider(settings, clock), label, entrance, frame)
+    return [*Login(entrance, frame, [WayIn(BEGIN, label, FAREWELL)]).routes(), *by_provider.routes()]
 
 
 def lasting(settings: Settings) -> Lasting:

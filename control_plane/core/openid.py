@@ -29,6 +29,7 @@ Reason = Literal[
     "grant",
     "taken",
     "disabled",
+    "limited",
 ]
 """Why a login through a provider ended; each has its words in `web/texts/openid.py`."""
 

@@ -53,6 +53,11 @@ async def forgive(conn: Connection, name: str, address: str, began: Sequence[dat
     )
 
 
+async def forget(conn: Connection, bucket: Bucket) -> None:
+    """A bucket is empty again."""
+    await conn.execute("delete from attempts where bucket = %s", (bucket.key,))
+
+
 async def prune_attempts(conn: Connection, now: datetime) -> int:
     """Forget what counts no more; how many."""
     return (await conn.execute("delete from attempts where at <= %s", (now - ATTEMPTS_WITHIN,))).rowcount

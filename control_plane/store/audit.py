@@ -16,6 +16,7 @@ Act = Literal[
     "totp_set",
     "totp_removed",
     "user_added",
+    "user_changed",
     "user_disabled",
     "user_reset",
     "token_added",

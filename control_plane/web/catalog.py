@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from control_plane.web.texts import fleet, frame, lists, map, overview, people, site, standing
+from control_plane.web.texts import fleet, frame, lists, map, openid, overview, people, site, standing
 
 MONTHS: Final = {
     "en": ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
@@ -18,4 +18,5 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     **lists.TEXTS,
     **map.TEXTS,
     **people.TEXTS,
+    **openid.TEXTS,
 }

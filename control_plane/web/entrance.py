@@ -45,14 +45,14 @@ class Entrance:
         async with connection(self.pool) as conn:
             return await sessions.find_session(conn, cookie, self.lasting, self.clock())
 
-    async def open(self, client: Client, account: int, *, by_provider: bool) -> Cookie:
+    async def open(self, client: Client, account: int, *, by_provider: bool, second_factor: bool) -> Cookie:
         """A new session of an account; set the cookie that it gives on the answer. What the browser had before ends.
 
-        `by_provider`: another provider (OpenID Connect) has just proven who it is and answers for the second factor,
-        so that nothing more is asked for. Else a password was right, and the session may have steps before it.
+        `by_provider`: another provider (OpenID Connect) has just proven who it is. With its word for a `second_factor`
+        nothing more is asked for; else the session may have steps before it, as after a password.
         """
         async with connection(self.pool) as conn:
-            return await self._open(conn, client, account, by_provider=by_provider)
+            return await self._open(conn, client, account, by_provider=by_provider, second_factor=second_factor)
 
     async def log_in(self, client: Client, name: str, password: str) -> Cookie | Refusal:
         """A session for whoever knows the password; the same answer, as late, for an account that does not exist."""
@@ -70,7 +70,7 @@ class Entrance:
                 await self._record(conn, "login_failed", user, address)
                 return "ended"
             await self._renew_hash(conn, user, password)
-            return await self._open(conn, client, user.id, by_provider=False)
+            return await self._open(conn, client, user.id, by_provider=False, second_factor=False)
 
     async def give_code(self, client: Client, session: Session, code: str) -> Cookie | Refusal:
         """Go on with a one-time code; each is good once."""
@@ -169,13 +169,15 @@ class Entrance:
             await audit.record(conn, Entry("login_limited", "", address=address), now)
         return allowed
 
-    async def _open(self, conn: Connection, client: Client, account: int, *, by_provider: bool) -> Cookie:
+    async def _open(
+        self, conn: Connection, client: Client, account: int, *, by_provider: bool, second_factor: bool
+    ) -> Cookie:
         now, browser = self.clock(), Browser(address_of(client), client.headers.get("user-agent", "")[:200])
         before = await self.session(client)
         if before is not None:
             await sessions.end_session(conn, before.user.id, before.id)
         cookie = await sessions.open_session(
-            conn, account, browser, now, second_factor=by_provider, by_provider=by_provider
+            conn, account, browser, now, second_factor=second_factor, by_provider=by_provider
         )
         session = await sessions.find_session(conn, cookie, self.lasting, now)
         if session is not None and session.step is None:

@@ -26,14 +26,18 @@ Answer = Response[Any]
 
 
 class Provider(NamedTuple):
-    """Another way in: the address that begins it, and what it is called."""
+    """Another way in: the address that begins it, what it is called, and where its own session is ended."""
 
     path: str
     name: str
+    farewell: str
 
 
 class LoginPage(Struct, frozen=True, kw_only=True):
-    """The step that is to be done. `fault`: a key of the catalog, of what was wrong with the last try."""
+    """The step that is to be done. `fault`: a key of the catalog, of what was wrong with the last try.
+
+    `left`: a session that a provider had opened was just ended, and the provider's own may go on.
+    """
 
     step: Step | None
     next: str
@@ -41,6 +45,7 @@ class LoginPage(Struct, frozen=True, kw_only=True):
     name: str = ""
     offer: Offer | None = None
     providers: Sequence[Provider] = ()
+    left: bool = False
 
 
 class Login:
@@ -93,7 +98,9 @@ class Login:
     async def leave(self, request: Asked) -> Answer:
         """End the session."""
         await fields_of(request)
-        return _see("/login", await self._entrance.leave(request))
+        session = await self._entrance.session(request)
+        by_provider = session is not None and session.by_provider
+        return _see("/login?left=1" if by_provider else "/login", await self._entrance.leave(request))
 
     async def _on(self, request: Asked, step: Step) -> Answer:
         """Take the form of a step, if that is the one that comes next, and go on to the one after it."""
@@ -133,6 +140,7 @@ class Login:
             name=session.user.name if session else name,
             offer=offer,
             providers=self._providers,
+            left="left" in request.query_params,
         )
         answer = self._frame.page(request, self._frame.words(request), None, Shown("login.html", page, kept=False))
         answer.status_code = {"": 200, "limited": 429}.get(fault, 422)

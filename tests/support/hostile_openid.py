@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import parse_qs
 
 from authlib.oidc.core.util import create_half_hash
 from joserfc import jwt
@@ -32,7 +33,8 @@ class Hostile:
         self.header: dict[str, Any] = {"alg": "RS256", "kid": "first"}
         self.signed_by: Any = _KEY
         self.published: list[dict[str, Any]] = [_KEY.as_dict(private=False)]
-        self.nonce = ""
+        self.nonce: str | None = None
+        """None: the code that comes to the token endpoint is the nonce, so that many may log in at once."""
         self.now: Callable[[], float] = time.time
         self.server = ScriptedServer(self._answer)
         self.issuer = self.server.url
@@ -65,7 +67,7 @@ class Hostile:
             case path if path == KEYS:
                 return as_json({"keys": self.published})
             case path if path == TOKEN:
-                given = {"access_token": ACCESS_TOKEN, "token_type": "Bearer", "id_token": self._id_token()}
+                given = {"access_token": ACCESS_TOKEN, "token_type": "Bearer", "id_token": self._id_token(asked)}
                 return as_json(_without_none({**given, **self.tokens}))
             case path if path == USERINFO:
                 return as_json({"sub": "17", **self.userinfo})
@@ -82,15 +84,15 @@ class Hostile:
         }
         return _without_none({**given, **self.metadata})
 
-    def _id_token(self) -> str:
-        now = int(self.now())
+    def _id_token(self, asked: Asked) -> str:
+        now, [code] = int(self.now()), parse_qs(asked.body.decode())["code"]
         claims = {
             "iss": self.issuer,
             "sub": "17",
             "aud": CLIENT_ID,
             "iat": now,
             "exp": now + 300,
-            "nonce": self.nonce,
+            "nonce": code if self.nonce is None else self.nonce,
             "at_hash": create_half_hash(ACCESS_TOKEN, "RS256").decode(),
             "preferred_username": "ada",
             "groups": ["fleet-admins"],

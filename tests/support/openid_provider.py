@@ -95,13 +95,21 @@ class Provider:
                 last_otp_login=datetime.now(UTC) if otp else None,
             )
             Backend.instance.save(user)
-            for group in groups:
-                found = Backend.instance.get(models.Group, display_name=group)
-                if found is None:
-                    found = models.Group(display_name=group, members=[user])
-                else:
-                    found.members = [*found.members, user]
-                Backend.instance.save(found)
+        self.groups(name, *groups)
+
+    def groups(self, name: str, *groups: str) -> None:
+        """Of which groups somebody is from now on."""
+        with self.app.app_context():
+            user = Backend.instance.get(models.User, user_name=name)
+            user.groups = [self._group(group, user) for group in groups]
+            Backend.instance.save(user)
+
+    def _group(self, name: str, member: Any) -> Any:
+        found = Backend.instance.get(models.Group, display_name=name)
+        if found is None:
+            found = models.Group(display_name=name, members=[member])
+            Backend.instance.save(found)
+        return found
 
     def ask_for(self, *factors: str) -> None:
         """What people prove from now on: `password`, `otp`."""
@@ -133,7 +141,7 @@ def _configuration(port: int, folder: Path) -> dict[str, Any]:
             "DATABASE_URI": f"sqlite:///{folder}/openid.sqlite",
             "PASSWORD_HASH_PARAMS": {"pbkdf2_sha512__rounds": 1000},
         },
-        "CANAILLE_OIDC": {"ACTIVE_JWKS": [_key()], "TRUSTED_DOMAINS": []},
+        "CANAILLE_OIDC": {"ACTIVE_JWKS": [_key()], "TRUSTED_DOMAINS": ["fleet.example.org"]},
     }
 
 
@@ -173,6 +181,19 @@ class Visitor:
             else:
                 page = await self._submit(page, words)
         raise AssertionError(f"the provider never let {name} go: {page.text[:2000]}")
+
+    async def log_out(self, start: str) -> str:
+        """From our link, agreeing to what is asked, to where the provider sends on to."""
+        page = await self._http.get(start)
+        answer = page if page.is_redirect else await self._submit(page, {"answer": "logout"})
+        return urljoin(str(answer.url), answer.headers["location"])
+
+    async def get(self, url: str) -> httpx.Response:
+        """A page of the provider, wherever it leads within it."""
+        page = await self._http.get(url)
+        while page.is_redirect and urljoin(str(page.url), page.headers["location"]).startswith(self._issuer):
+            page = await self._http.get(urljoin(str(page.url), page.headers["location"]))
+        return page
 
     async def _submit(self, page: httpx.Response, words: Mapping[str, str]) -> httpx.Response:
         assert page.status_code == 200, page.text
