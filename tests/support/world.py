@@ -223,8 +223,8 @@ class World:
 
     @asynccontextmanager
     async def serve(self, *, jobs: bool = False) -> AsyncIterator[str]:
-        """The web server on a free port of loopback, in this event loop; `jobs`: it polls the remote by itself."""
-        with closing(serving.bind("127.0.0.1", 0)) as listener:
+        """The web server at its address (a free port of loopback), in this event loop; `jobs`: it polls the remote."""
+        with closing(serving.bind(*self.settings.address)) as listener:
             async with answering(self.opened, listener, asyncio.Event(), jobs=jobs) as running:
                 await self._served(running.application)
                 self._application = running.application
