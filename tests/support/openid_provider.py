@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
+from socketserver import ThreadingMixIn
 from typing import Any, Final
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import httpx
@@ -34,12 +35,21 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing."""
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """Browsers open connections that they then leave idle: none may hold the others up."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that does not trust our certificate, or goes away, is what some tests are about."""
+
+
 class Provider:
     """The running provider. Its clock is the machine's."""
 
     def __init__(self, folder: Path) -> None:
         self.authority = Authority(folder, "openid")
-        self._http = WSGIServer(("127.0.0.1", 0), _Quiet)
+        self._http = _Server(("127.0.0.1", 0), _Quiet)
         self._http.base_environ["HTTPS"] = "on"
         self._http.socket = self.authority.server_context().wrap_socket(
             self._http.socket, server_side=True, do_handshake_on_connect=False
@@ -61,6 +71,8 @@ class Provider:
 
     def client(self, redirect: str, home: str, *, scopes: Sequence[str] = SCOPES) -> None:
         """Register the fleet's server, as an administrator of the provider does."""
+        # Canaille sends people who log out to hosts that it trusts, and to no others.
+        self.app.config["CANAILLE_OIDC"]["TRUSTED_DOMAINS"] = [urlsplit(home).hostname]
         with self.app.app_context():
             client = models.Client(
                 client_id=CLIENT_ID,
@@ -141,7 +153,7 @@ def _configuration(port: int, folder: Path) -> dict[str, Any]:
             "DATABASE_URI": f"sqlite:///{folder}/openid.sqlite",
             "PASSWORD_HASH_PARAMS": {"pbkdf2_sha512__rounds": 1000},
         },
-        "CANAILLE_OIDC": {"ACTIVE_JWKS": [_key()], "TRUSTED_DOMAINS": ["fleet.example.org"]},
+        "CANAILLE_OIDC": {"ACTIVE_JWKS": [_key()], "TRUSTED_DOMAINS": []},
     }
 
 
