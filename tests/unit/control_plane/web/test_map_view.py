@@ -189,6 +189,24 @@ def test_site_far_from_france_is_a_link_to_a_window_there_and_does_not_change_th
     assert sum(map(_counted, there.far)) == 2
 
 
+def test_far_sites_of_several_regions_are_named_by_one_and_around() -> None:
+    views = [
+        site("a", BREST, region="Bretagne"),
+        site("b", QUIMPER, region="Bretagne"),
+        site("c", LILLE, region="Nord"),
+    ]
+    views.append(site("d", (47.2, -1.55), region="Pays de la Loire"))
+    far = map_view(views, Asked(zoom=5, at=project(43.6, 1.44)), NONE, FR).far
+    assert {mark.title for mark in far} == {"Bretagne et alentours : 3 sites", "Nord : 1 site"}
+
+
+def test_regions_are_in_the_order_of_the_alphabet_whatever_their_accents() -> None:
+    views = [site(f"s{n}", BREST, region=name) for n, name in enumerate(("Zone", "Île-de-France", "bretagne", ""))]
+    found = overview_map(views, NONE, FR)
+    assert found
+    assert [region.name for region in found.regions] == ["bretagne", "Île-de-France", "Zone", "Sans région"]
+
+
 def test_site_without_a_place_is_counted_and_named() -> None:
     found = map_view([site("here", BREST), site("b"), site("a", None, "Degraded")], Asked(), NONE, FR)
     assert found.without == "2 sites sans emplacement"
