@@ -142,6 +142,16 @@ async def reached_after(conn: Connection, revision: Revision) -> list[timedelta]
     return [max(span, timedelta(0)) for (span,) in await rows.fetchall()]
 
 
+async def reached_last(conn: Connection, revision: Revision, limit: int) -> list[tuple[SiteId, datetime, timedelta]]:
+    """The sites that a commit changed and that are there: which, when, and how long after it; the last first."""
+    rows = await conn.execute(
+        "select site, reached_at, greatest(reached_at - published_at, interval '0') from generations"
+        " where revision = %s and reached_at is not null order by reached_at desc, site limit %s",
+        (revision, limit),
+    )
+    return await rows.fetchall()
+
+
 async def first_published_since(conn: Connection, since: datetime) -> dict[SiteId, datetime]:
     """The sites that were published for the first time since then, and when; not those with which the fleet began."""
     rows = await conn.execute(

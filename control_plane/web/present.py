@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from control_plane.store.views import STANDINGS, Fleet, SiteView, running_release
 from control_plane.web.words import Words, spaced
-from schemas.api import Change, Standing
+from schemas.api import Change, CommitSignature, Standing
 from schemas.names import DocumentId, SiteId
 from schemas.status import Metrics
 
@@ -89,6 +89,8 @@ class ChangeRow(Struct, frozen=True, kw_only=True):
     problems: list[str]
     more_problems: int
     errors: bool
+    signed: str
+    signed_tone: str
 
 
 class Banner(Struct, frozen=True, kw_only=True):
@@ -196,7 +198,23 @@ def change_row(change: Change, stands: Mapping[SiteId, Standing], now: datetime,
         problems=change.problems[:SHOWN_PROBLEMS],
         more_problems=max(0, len(change.problems) - SHOWN_PROBLEMS),
         errors=change.verdict in ("refused", "held"),
+        signed=signed_by(change.signature, words),
+        signed_tone=signature_tone(change.signature),
     )
+
+
+def signed_by(signature: CommitSignature | None, words: Words) -> str:
+    """Who signed a commit; empty where it was looked at by a server that did not keep it."""
+    if signature is None:
+        return ""
+    return words(f"signature.{signature.state}", who=signature.signer or signature.key[:18])
+
+
+def signature_tone(signature: CommitSignature | None) -> str:
+    """good, bad, or quiet where nobody asked for a signature."""
+    if signature is None or signature.state == "verified":
+        return "good"
+    return "bad" if signature.required or signature.state == "bad" else "quiet"
 
 
 def _change_state(

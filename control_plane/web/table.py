@@ -2,13 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
 from control_plane.store.views import SiteView
+from control_plane.web.curve import Curve
 from control_plane.web.present import Segment, site_row
 from control_plane.web.words import Words
 from schemas.api import Standing
+
+SITES_SHOWN: Final = 300
+"""Of a table of sites: the page of all sites has search and filters."""
 
 
 class Cell(Struct, frozen=True, kw_only=True):
@@ -37,13 +42,17 @@ class Head(Struct, frozen=True, kw_only=True):
 
 
 class Table(Struct, frozen=True, kw_only=True):
-    """Rows whose first cell names them; `none` is said when there are none. `key` is its id on the page."""
+    """Rows whose first cell names them; `none` is said when there are none, `more` when there are more than these.
+
+    `key` is its id on the page.
+    """
 
     key: str
     title: str
     heads: Sequence[Head]
     rows: Sequence[Sequence[Cell]]
     none: str
+    more: str = ""
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -62,6 +71,7 @@ class ListPage(Struct, frozen=True, kw_only=True):
     parents: Sequence[tuple[str, str]] = ()
     facts: Sequence[Facts] = ()
     tables: Sequence[Table] = ()
+    curve: Curve | None = None
     text: str = ""
     """A text by somebody, in their language: a changelog."""
 
@@ -90,7 +100,7 @@ def sites_table(
 ) -> Table:
     """These sites, how they stand and what they run."""
     rows: list[list[Cell]] = []
-    for view in views:
+    for view in views[:SITES_SHOWN]:
         row = site_row(view, now, words)
         usual = [
             Cell(text=row.name, link=f"/sites/{row.site}", note=row.place),
@@ -99,4 +109,6 @@ def sites_table(
         ]
         rows.append([*usual, *(column.cell(view) for column in more)])
     labels = (words("column.site"), words("column.state"), words("column.release"), *(column.head for column in more))
-    return Table(key=key, title=title, heads=heads(*labels), rows=rows, none=none)
+    left = len(views) - len(rows)
+    said = words.count("table.more", left) if left > 0 else ""
+    return Table(key=key, title=title, heads=heads(*labels), rows=rows, none=none, more=said)

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -11,13 +11,17 @@ from control_plane.errors import NotFound
 from control_plane.store import views
 from control_plane.store.pool import connection
 from control_plane.store.views import Fleet
-from control_plane.web.present import ChangeRow, change_row, standing_bar
+from control_plane.web.curve import curve_of
+from control_plane.web.present import ChangeRow, change_row, signature_tone, signed_by, standing_bar
 from control_plane.web.table import Cell, Facts, ListPage, Table, heads, sites_table
 from control_plane.web.visit import Room, Shown, Visit
 from control_plane.web.words import Words
 from schemas.api import Change
+from schemas.names import SiteId
 
 SHOWN: Final = 100
+LAST: Final = 50
+"""Sites that are named among those that are there."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{7,64}")
 _QUANTILES: Final = (0.0, 0.5, 0.9, 1.0)
 
@@ -45,12 +49,21 @@ async def show_one(room: Room, visit: Visit) -> Shown:
         found = await views.changes_beginning(conn, digits) if _COMMIT.fullmatch(digits) else []
         if len(found) != 1:
             raise NotFound(f"cannot find the commit {digits[:80]}: it was not looked at, or its id is cut too short")
-        reached = await views.reached_after(conn, found[0].commit)
-    return Shown("list.html", change_page(found[0], reached, await room.lookout.fleet(), visit.words))
+        spread = Spread(
+            await views.reached_after(conn, found[0].commit), await views.reached_last(conn, found[0].commit, LAST)
+        )
+    return Shown("list.html", change_page(found[0], spread, await room.lookout.fleet(), visit.words))
 
 
-def change_page(change: Change, reached: Sequence[timedelta], fleet: Fleet, words: Words) -> ListPage:
-    """The page of a commit. `reached`: after how long each site was there, the fastest first."""
+class Spread(NamedTuple):
+    """After how long each site was there, the fastest first; and the last ones: which, when and after how long."""
+
+    reached: Sequence[timedelta]
+    last: Sequence[tuple[SiteId, datetime, timedelta]]
+
+
+def change_page(change: Change, spread: Spread, fleet: Fleet, words: Words) -> ListPage:
+    """The page of a commit."""
     stands = {view.site: view.verdict.standing for view in fleet.sites}
     row = change_row(change, stands, fleet.read_at, words)
     missing = [view for view in fleet.sites if view.site in set(change.missing)]
@@ -59,22 +72,63 @@ def change_page(change: Change, reached: Sequence[timedelta], fleet: Fleet, word
         (words("change.author"), Cell(text=row.author)),
         (words("change.at"), Cell(text=words.instant(row.at))),
         (words("change.commit"), Cell(text=change.commit, code=True)),
+        *_signature(change, words),
         (words("change.sites"), Cell(text=row.progress, bar=row.bar)),
         *_impact(change, words),
     ]
-    tables = [_pace(reached, change.sites, words)] if reached else []
+    tables = [_problems(change, words)] if change.problems else []
     if missing:
         tables.append(
             sites_table(missing, fleet.read_at, words, key="missing", title=words("change.missing"), none=words("none"))
         )
-    if change.problems:
-        tables.append(_problems(change, words))
+    reached, curve = spread.reached, None
+    if reached:
+        lasts = fleet.read_at - row.at if missing else reached[-1]
+        curve = curve_of(reached, change.sites, lasts, words)
+        tables += [_pace(reached, change.sites, words), _last(spread, fleet, words)]
     return ListPage(
         title=change.subject,
         parents=[("/changes", words("fleet.changes"))],
         facts=[Facts(key="facts", title=words("change.facts"), facts=facts)],
+        curve=curve,
         tables=tables,
     )
+
+
+def _signature(change: Change, words: Words) -> list[tuple[str, Cell]]:
+    signature = change.signature
+    if signature is None:
+        return []
+    note = words("signature.required" if signature.required else "signature.free")
+    said = signed_by(signature, words)
+    key = f" · {signature.key}" if signature.key and signature.key not in said else ""
+    return [(words("signature"), Cell(text=said, note=note + key, tone=signature_tone(signature)))]
+
+
+def _last(spread: Spread, fleet: Fleet, words: Words) -> Table:
+    """The sites that were there last."""
+    names = {view.site: view.name for view in fleet.sites}
+    rows = [
+        [
+            Cell(text=names.get(site, site), link=f"/sites/{site}"),
+            Cell(text=words.instant(at), at=at),
+            Cell(text=_after(after, words)),
+        ]
+        for site, at, after in spread.last
+    ]
+    left = len(spread.reached) - len(rows)
+    return Table(
+        key="reached",
+        title=words("change.reached"),
+        heads=heads(words("column.site"), words("change.reached.at"), words("change.after")),
+        rows=rows,
+        none=words("none"),
+        more=words.count("table.more", left) if left > 0 else "",
+    )
+
+
+def _after(after: timedelta, words: Words) -> str:
+    return words.span(after) if after >= timedelta(minutes=1) else words("span.moment")
 
 
 def _impact(change: Change, words: Words) -> list[tuple[str, Cell]]:
@@ -82,7 +136,12 @@ def _impact(change: Change, words: Words) -> list[tuple[str, Cell]]:
     if impact is None:
         return []
     said = words("change.impact.said", sites=words.number(impact.sites), total=words.number(impact.total))
-    return [(words("change.impact"), Cell(text=said, note=words.size(impact.download_bytes)))]
+    notes = [words("change.impact.bytes", size=words.size(impact.download_bytes))] if impact.download_bytes else []
+    if impact.removals:
+        notes.append(words.count("change.impact.removals", impact.removals))
+    if impact.sites_allowed is not None:
+        notes.append(words("change.impact.allowed", n=words.number(impact.sites_allowed)))
+    return [(words("change.impact"), Cell(text=said, note=" · ".join(notes)))]
 
 
 def _pace(reached: Sequence[timedelta], sites: int, words: Words) -> Table:
@@ -92,7 +151,7 @@ def _pace(reached: Sequence[timedelta], sites: int, words: Words) -> Table:
         place = min(len(reached) - 1, int(quantile * len(reached)))
         share = (place + 1) / max(sites, len(reached))
         bar = standing_bar({"Synced": place + 1}, max(sites, len(reached)), words)
-        after = words.span(reached[place]) if reached[place] >= timedelta(minutes=1) else words("span.moment")
+        after = _after(reached[place], words)
         label = words("change.pace.row", n=words.number(place + 1), share=round(100 * share))
         rows.append([Cell(text=label, bar=bar), Cell(text=after)])
     unique = [row for place, row in enumerate(rows) if place == 0 or row[0].text != rows[place - 1][0].text]
