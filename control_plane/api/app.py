@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
+from control_plane import expiring
 from control_plane.api import problems
 from control_plane.api.access import Access
 from control_plane.api.alerts import Alerting
@@ -124,7 +125,8 @@ def make_api(
     )
     timing = Timing(meters)
     frame = Frame([page for page in PAGES if page.nav])
-    room = Room(pool, lookout, objects, clock, read_outlines(settings.outlines), Kept())
+    own = expiring.certificate(settings.tls_certificate) if settings.tls_certificate else None
+    room = Room(pool, lookout, objects, clock, read_outlines(settings.outlines), Kept(), own)
     pages = [
         *Routes(room, frame).routes(),
         *_ways_in(settings, entrance, frame, clock),

@@ -92,7 +92,7 @@ class Pulse:
 
     @asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
-        """Beat at once, then now and then, and a last time when the context is left."""
+        """Beat at once, then now and then, and a last time when the context is left: then this process is gone."""
         task = asyncio.create_task(self._go_on(), name="pulse")
         try:
             yield
@@ -103,6 +103,8 @@ class Pulse:
             with contextlib.suppress(FleetError, TimeoutError):
                 async with asyncio.timeout(LAST_BEAT_S):
                     await self.beat()
+                    async with connection(self._pool) as conn:
+                        await control_planes.leave(conn, self._plane)
 
     async def beat(self) -> None:
         """Write down what was counted, and that this process is there; DatabaseUnavailable."""

@@ -11,7 +11,7 @@ REMEMBERED: Final = timedelta(days=7)
 
 
 class ControlPlane(Struct, frozen=True, kw_only=True):
-    """A process of ours. `seen_at`: when it last said that it is there."""
+    """A process of ours. `seen_at`: when it last said that it is there; one that was stopped in order is not known."""
 
     id: str
     host: str
@@ -28,6 +28,11 @@ async def say(conn: Connection, plane: ControlPlane) -> None:
         (plane.id, plane.host, plane.version, plane.started_at, plane.seen_at),
     )
     await conn.execute("delete from control_planes where seen_at < %s", (plane.seen_at - REMEMBERED,))
+
+
+async def leave(conn: Connection, plane: ControlPlane) -> None:
+    """Say that this one is no longer there."""
+    await conn.execute("delete from control_planes where id = %s", (plane.id,))
 
 
 async def known(conn: Connection) -> list[ControlPlane]:

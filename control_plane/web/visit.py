@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from litestar.connection import ASGIConnection
 
+from control_plane.core.alerts import Expiring
 from control_plane.core.people import Audience, Reader
 from control_plane.objects import ObjectStore
 from control_plane.store.lookout import Lookout
@@ -16,7 +17,7 @@ from control_plane.web.words import Words
 
 
 class Room(NamedTuple):
-    """What pages read from."""
+    """What pages read from. `certificate`: when the one that this server answers with expires, if it does so itself."""
 
     pool: Pool
     lookout: Lookout
@@ -24,6 +25,7 @@ class Room(NamedTuple):
     clock: Callable[[], datetime]
     outlines: Outlines | NoOutlines
     kept: Kept
+    certificate: Expiring | None = None
 
 
 class Visit(NamedTuple):

@@ -14,10 +14,10 @@ from control_plane.store.activity import Counted
 from control_plane.store.control_planes import ControlPlane
 from control_plane.store.pool import open_pool
 from control_plane.store.release_runs import ReleaseRun
-from control_plane.store.retention import Keep
 from schemas.manifest import ContentFile
 from schemas.names import digest_of
 from schemas.status import RunningRelease
+from tests.integration.test_store_memory import KEEP
 from tests.support.api import Api, open_api
 from tests.support.published import NOW, Box, Wanted, manifest, report
 
@@ -94,6 +94,9 @@ async def test_control_planes_are_known_while_they_say_that_they_are_there(api: 
         api.now += 2 * DAY
         await pulse.beat()
         assert [one.seen_at for one in await control_planes.known(conn)] == [api.now]
+        async with Pulse(api.pool, lambda: api.now).beating():
+            pass
+        assert len(await control_planes.known(conn)) == 1, "one that was stopped in order is gone"
 
 
 async def test_releases_that_ran_are_known_from_when_until_when(api: Api) -> None:
@@ -116,7 +119,7 @@ async def test_releases_that_ran_are_known_from_when_until_when(api: Api) -> Non
             ReleaseRun(version="2.1.3", tree=tree, since=NOW + 3 * HOUR, until=NOW + 4 * HOUR),
             ReleaseRun(version="2.1.2", tree=None, since=NOW + HOUR, until=NOW + 3 * HOUR),
         ]
-        keep = Keep(events=DAY, conditions=DAY, metrics=DAY, playbacks=DAY)
+        keep = KEEP._replace(conditions=DAY, metrics=DAY)
         await activity.add(conn, [Counted(at=NOW, site="brest", reports=1)])
         await retention.tidy(conn, NOW + 30 * DAY, keep)
         assert [run.until for run in await release_runs.runs_of(conn, "brest")] == [None], "what runs is not forgotten"

@@ -138,7 +138,9 @@ async def test_change_says_how_fast_it_got_there_and_who_is_missing_and_why(api:
     (link,) = links
     text = (await page(api, link)).text
     assert re.search(r"Change something .*Sites .*1 of 2 sites", text)
+    assert re.search(r"Sites that are there, over time 1 of 2 sites .*2 sites Who is missing", text)
     assert re.search(r"How fast it got there .*1 \(50 %\)", text)
+    assert re.search(r"Who is there .*Brest 1 Mar 2026, 12:00 UTC less than a minute", text)
     assert re.search(r"Who is missing, and why .*Nantes Degraded no answer on 3000 2\.1\.3", text)
     for wrong in ("/changes/xyz", "/changes/fffffff", "/changes/abc"):
         assert (await api.http.get(wrong)).status_code == 404
@@ -158,9 +160,12 @@ async def test_reports_and_system_say_how_it_went_and_what_it_runs_on(api: Api) 
         text = (await page(api, f"/reports?by={by}")).text
         assert "Availability" in text
         assert re.search(r"Deployments .* 2 100\.0% .*— 1 less than a minute", text), "one waits, and is no failure"
+    await api.app.state.pulse.beat()
     text = (await page(api, "/system")).text
     assert re.search(r"Database PostgreSQL 1[58]", text)
     assert "a folder of the server works" in text
+    assert re.search(r"Control planes of the last week .* \d+\.\d+\.\d+ 1 Mar 2026, 12:00 UTC serves", text)
+    assert re.search(r"First head of a site 8 Mar 2026, 12:00 UTC 7 days", text)
 
 
 MISSING = ["/groups/nowhere", "/library/nothing", "/library/nothing/thumbnail", "/releases/9.9.9"]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from control_plane.core.people import Reader
 from control_plane.errors import NotFound
 from control_plane.store import audit, clubs, library, operation_logs, partitions
 from control_plane.store.lookout import Lookout
+from control_plane.web.kept import Kept
+from control_plane.web.map_outlines import NoOutlines
 from control_plane.web.pages import acceptance, site
 from control_plane.web.pages.site import WholeSite
 from control_plane.web.visit import Room, Visit
@@ -101,9 +103,16 @@ async def keep_text(api: Api, operation: str, text: str) -> None:
         await operation_logs.keep(conn, "brest", operation, packed, api.now)
 
 
+def room_of(api: Api) -> Room:
+    def clock() -> datetime:
+        return api.now
+
+    outlines = NoOutlines(path="", why="missing")
+    return Room(api.pool, Lookout(api.pool, clock), api.objects, clock, outlines, Kept())
+
+
 async def seen_by(api: Api, tenant: str | None) -> WholeSite:
-    room = Room(api.pool, Lookout(api.pool, lambda: api.now), api.objects, lambda: api.now)
-    shown = await site.show(room, Visit(Reader(name="ada", tenant=tenant), Words("en"), {}, {"site": "brest"}))
+    shown = await site.show(room_of(api), Visit(Reader(name="ada", tenant=tenant), Words("en"), {}, {"site": "brest"}))
     assert not isinstance(shown, bytes) and isinstance(shown.page, WholeSite)
     return shown.page
 
@@ -321,7 +330,7 @@ async def test_sheet_says_what_passed_what_failed_and_what_nobody_checked(api: A
 
 async def test_sheet_is_for_the_people_of_its_own_tenant(api: Api) -> None:
     await publish(api, wanted_manifest("goal", "fresh"))
-    room = Room(api.pool, Lookout(api.pool, lambda: api.now), api.objects, lambda: api.now)
+    room = room_of(api)
     for tenant in ("fff", None):
         await acceptance.show(room, Visit(Reader(name="x", tenant=tenant), Words("en"), {}, {"site": "brest"}))
     with pytest.raises(NotFound):
