@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response
 
+NOBODY: Final[Mapping[str, str]] = {}
 AXE: Final = Path(__file__).with_name("node_modules") / "axe-core" / "axe.min.js"
 DESKTOP: Final = {"width": 1280, "height": 900}
 PHONE: Final = {"width": 390, "height": 844}
@@ -53,12 +54,13 @@ def running_browser() -> Iterator["Browser"]:
 class Visitor:
     """Somebody with a browser, at a server. `troubles`: whatever no page may do, as it happened."""
 
-    def __init__(self, browser: "Browser", url: str, **how: Any) -> None:
+    def __init__(self, browser: "Browser", url: str, cookies: Mapping[str, str], **how: Any) -> None:
         self.url, self.troubles = url, list[str]()
         self.context: BrowserContext = browser.new_context(
             base_url=url, **{"viewport": DESKTOP, "locale": "en-GB", "reduced_motion": "reduce", **how}
         )
         self.context.add_init_script(_WATCH_SCRIPTS)
+        self.context.add_cookies([{"name": name, "value": value, "url": url} for name, value in cookies.items()])
         self.page: Page = self.context.new_page()
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.troubles.append(f"error: {error}"))
@@ -95,9 +97,9 @@ class Visitor:
 
 
 @contextmanager
-def visitor(browser: "Browser", url: str, **how: Any) -> Iterator[Visitor]:
-    """A visitor without a past, to whom nothing forbidden may happen; `how` is what a browser's context takes."""
-    came = Visitor(browser, url, **how)
+def visitor(browser: "Browser", url: str, cookies: Mapping[str, str] = NOBODY, **how: Any) -> Iterator[Visitor]:
+    """A visitor to whom nothing forbidden may happen; `how` is what a browser's context takes."""
+    came = Visitor(browser, url, cookies, **how)
     try:
         yield came
         assert not came.troubles, came.troubles

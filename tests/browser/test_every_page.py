@@ -26,7 +26,7 @@ CONTRAST = {"runOnly": ["color-contrast"]}
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_wrong_with_the_page(browser: "Browser", watched: WatchedFleet, path: str, size: Any) -> None:
     address = address_of(path, watched.addresses)
-    with visitor(browser, watched.url, viewport=size) as reader:
+    with visitor(browser, watched.url, watched.cookies, viewport=size) as reader:
         for language in LANGUAGES:
             reader.page.emulate_media(color_scheme="light")
             reader.goes_to(f"{address}?lang={language}")
@@ -39,7 +39,7 @@ def test_axe_finds_nothing_wrong_with_the_page(browser: "Browser", watched: Watc
 def test_page_has_a_title_a_language_and_ids_that_lead_somewhere(
     browser: "Browser", watched: WatchedFleet, path: str
 ) -> None:
-    with visitor(browser, watched.url) as reader:
+    with visitor(browser, watched.url, watched.cookies) as reader:
         for language in LANGUAGES:
             page = reader.goes_to(f"{address_of(path, watched.addresses)}?lang={language}")
             assert page.evaluate("document.documentElement.lang") == language
@@ -49,7 +49,7 @@ def test_page_has_a_title_a_language_and_ids_that_lead_somewhere(
 
 
 def test_titles_tell_pages_apart(browser: "Browser", watched: WatchedFleet) -> None:
-    with visitor(browser, watched.url) as reader:
+    with visitor(browser, watched.url, watched.cookies) as reader:
         titles = [reader.goes_to(address_of(path, watched.addresses)).title() for path in PAGE_PATHS]
     assert len(set(titles)) == len(titles), titles
 
@@ -60,14 +60,16 @@ def test_nothing_is_wider_than_the_screen(
 ) -> None:
     for fleet in (watched, hostile):
         address = address_of(path, fleet.addresses)
-        with visitor(browser, fleet.url, viewport=NARROW) as reader:
+        with visitor(browser, fleet.url, fleet.cookies, viewport=NARROW) as reader:
             for language in LANGUAGES:
                 page = reader.goes_to(f"{address}?lang={language}")
                 _require_fits(page, f"320 px, {language}")
         # 200 % of a window that is 1280 wide.
-        with visitor(browser, fleet.url, viewport={"width": 640, "height": 450}, device_scale_factor=2) as reader:
+        with visitor(
+            browser, fleet.url, fleet.cookies, viewport={"width": 640, "height": 450}, device_scale_factor=2
+        ) as reader:
             _require_fits(reader.goes_to(address), "zoom of 200 %")
-        with visitor(browser, fleet.url) as reader:
+        with visitor(browser, fleet.url, fleet.cookies) as reader:
             _require_fits(reader.goes_to(address), "1280 px")
 
 
@@ -81,7 +83,7 @@ def _require_fits(page: "Page", how: str) -> None:
 def test_no_script_of_anybody_runs(browser: "Browser", hostile: HostileFleet, path: str, policy: bool) -> None:
     """Not even where the browser would not know our Content-Security-Policy."""
     address = address_of(path, hostile.addresses)
-    with visitor(browser, hostile.url, bypass_csp=not policy) as reader:
+    with visitor(browser, hostile.url, hostile.cookies, bypass_csp=not policy) as reader:
         for query in ("", "?lang=fr", "?q=%22%3E%3Cimg src=x onerror=pwned(0)%3E&sort=javascript:pwned(0)"):
             page = reader.goes_to(address + query)
             assert page.evaluate("window.ran") == []
@@ -104,7 +106,7 @@ def _touch_everything(reader: Visitor) -> None:
 def test_every_focus_is_seen_and_nothing_holds_it(browser: "Browser", watched: WatchedFleet, path: str) -> None:
     """With Tab alone: the skip link first, then everything, and out at the end; each with an outline, on the screen."""
     for size, scheme in product((DESKTOP, PHONE), ("light", "dark")):
-        with visitor(browser, watched.url, viewport=size, color_scheme=scheme) as reader:
+        with visitor(browser, watched.url, watched.cookies, viewport=size, color_scheme=scheme) as reader:
             page = reader.goes_to(address_of(path, watched.addresses))
             expected = page.evaluate(REACHABLE)
             seen = []
@@ -122,7 +124,7 @@ def test_every_focus_is_seen_and_nothing_holds_it(browser: "Browser", watched: W
 
 @every_page
 def test_skip_link_leads_to_the_content(browser: "Browser", watched: WatchedFleet, path: str) -> None:
-    with visitor(browser, watched.url) as reader:
+    with visitor(browser, watched.url, watched.cookies) as reader:
         page = reader.goes_to(address_of(path, watched.addresses))
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"

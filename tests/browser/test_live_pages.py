@@ -24,7 +24,7 @@ def told(fleet: WatchedFleet, percent: int) -> None:
 
 
 def test_report_changes_the_open_page_which_is_never_loaded_anew(browser: "Browser", watched: WatchedFleet) -> None:
-    with visitor(browser, watched.url) as reader:
+    with visitor(browser, watched.url, watched.cookies) as reader:
         page = reader.goes_to(SITE)
         page.evaluate("window.stays = true")
         page.locator("#live.on").wait_for(timeout=PATIENCE_MS)
@@ -35,7 +35,7 @@ def test_report_changes_the_open_page_which_is_never_loaded_anew(browser: "Brows
 
 
 def test_news_leave_the_focus_and_what_is_open_as_they_are(browser: "Browser", watched: WatchedFleet) -> None:
-    with visitor(browser, watched.url) as reader:
+    with visitor(browser, watched.url, watched.cookies) as reader:
         page = reader.goes_to(SITE)
         opened = page.locator("#figures details").nth(1)
         opened.locator("summary").focus()
@@ -52,7 +52,7 @@ def test_news_leave_the_focus_and_what_is_open_as_they_are(browser: "Browser", w
 def test_what_is_open_stays_open_when_something_new_comes_before_it(browser: "Browser", watched: WatchedFleet) -> None:
     world = watched.served.world
     good = world.file("fleet.yaml")
-    with visitor(browser, watched.url) as reader:
+    with visitor(browser, watched.url, watched.cookies) as reader:
         world.commit({"fleet.yaml": good + "one: 1\n"}, "Mistake one")
         watched.served.ingest()
         page = reader.goes_to("/changes")
@@ -69,7 +69,7 @@ def test_what_is_open_stays_open_when_something_new_comes_before_it(browser: "Br
 
 
 def test_focus_stays_on_a_link_of_a_table_that_changes(browser: "Browser", watched: WatchedFleet) -> None:
-    with visitor(browser, watched.url) as reader:
+    with visitor(browser, watched.url, watched.cookies) as reader:
         page = reader.goes_to("/sites?q=brest")
         page.locator(f"#site-{REPORTING} a").focus()
         for percent in (43, 31):
@@ -79,7 +79,7 @@ def test_focus_stays_on_a_link_of_a_table_that_changes(browser: "Browser", watch
 
 
 def test_what_is_being_written_is_not_taken_away(browser: "Browser", watched: WatchedFleet) -> None:
-    with visitor(browser, watched.url) as reader:
+    with visitor(browser, watched.url, watched.cookies) as reader:
         page = reader.goes_to("/sites")
         page.locator("#q").fill("bre")
         told(watched, 27)
@@ -91,7 +91,7 @@ def test_what_is_being_written_is_not_taken_away(browser: "Browser", watched: Wa
 def test_page_without_its_server_says_that_it_is_old_and_then_goes_on(
     browser: "Browser", watched: WatchedFleet
 ) -> None:
-    with visitor(browser, watched.url) as reader:
+    with visitor(browser, watched.url, watched.cookies) as reader:
         page = reader.goes_to(f"{SITE}?lang=en")
         page.locator("#live.on").wait_for(timeout=PATIENCE_MS)
         reader.context.set_offline(True)
@@ -109,7 +109,7 @@ def test_page_without_its_server_says_that_it_is_old_and_then_goes_on(
 
 def test_a_screen_reader_is_told_of_the_state_of_the_page_alone(browser: "Browser", watched: WatchedFleet) -> None:
     """Not of every figure that changes: one polite status, whose words change only when they have to."""
-    with visitor(browser, watched.url) as reader:
+    with visitor(browser, watched.url, watched.cookies) as reader:
         page = reader.goes_to(SITE)
         page.locator("#live.on").wait_for(timeout=PATIENCE_MS)
         assert page.locator("[aria-live], [role=status], [role=alert], [role=log]").count() == 1

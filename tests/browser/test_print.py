@@ -24,7 +24,7 @@ LIGHT_ON_WHITE = """() => {
 
 @pytest.mark.parametrize("path", PAGE_PATHS)
 def test_page_is_printed_dark_on_white(browser: "Browser", watched: WatchedFleet, path: str) -> None:
-    with visitor(browser, watched.url, color_scheme="dark") as reader:
+    with visitor(browser, watched.url, watched.cookies, color_scheme="dark") as reader:
         page = reader.goes_to(address_of(path, watched.addresses))
         page.emulate_media(media="print")
         assert page.evaluate(LIGHT_ON_WHITE) == []

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT
 
 @pytest.fixture
 def reader(browser: "Browser", watched: WatchedFleet) -> Iterator[Visitor]:
-    with visitor(browser, watched.url, java_script_enabled=False) as came:
+    with visitor(browser, watched.url, watched.cookies, java_script_enabled=False) as came:
         yield came
 
 

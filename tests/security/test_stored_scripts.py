@@ -4,10 +4,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
 
-import html5lib
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,12 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from control_plane.store.binaries import Programs
 from tests.support.hostile import SIGN
 from tests.support.hostile_fleet import NEW_BOX, OPERATION, SITE, HostileFleet, hostile_fleet
+from tests.support.hostile_html import require_no_script
 from tests.support.page_addresses import addresses, pages
 from tests.support.postgres import PostgresServer, newest_and_oldest
 
-LOADING = {"src", "href", "action", "formaction", "data", "poster", "srcset", "ping", "background", "cite"}
-"""Attributes that lead somewhere."""
-HERE = re.compile(r"[?#]|/(?![/\\])")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -37,35 +33,11 @@ def fleet(
 
 @pytest.fixture(scope="module")
 def reader(fleet: HostileFleet) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=fleet.url, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=fleet.url, cookies=dict(fleet.cookies), trust_env=False, timeout=30) as client:
         yield client
 
 
-def elements(html: str) -> Sequence[Any]:
-    """Every element, as a browser's parser makes it of the text."""
-    return list(html5lib.parse(html, namespaceHTMLElements=False).iter())
-
-
-def require_no_script(html: str, where: str) -> None:
-    """No element or attribute came from a text, no link leads to a script, and the only script is our own file."""
-    found = elements(html)
-    assert len(found) > 10, where
-    for element in found:
-        if not isinstance(element.tag, str):
-            assert SIGN not in (element.text or ""), f"{where}: a comment holds a text"
-            continue
-        names = {re.sub(r"\{.*\}", "", name).lower() for name in element.attrib}
-        assert SIGN not in element.tag and not any(SIGN in name for name in names), f"{where}: {element.tag} {names}"
-        assert not any(name.startswith("on") or name == "style" for name in names), f"{where}: {element.tag} {names}"
-        assert element.tag not in ("iframe", "object", "embed", "base", "style"), f"{where}: {element.tag}"
-        for name in names & LOADING:
-            value = element.get(name) or element.get("{http://www.w3.org/1999/xlink}" + name) or ""
-            assert HERE.match(value), f"{where}: {element.tag} {name}={value}"
-        if element.tag == "script":
-            assert not element.text and element.get("src", "").startswith("/static/"), where
-
-
-SILENT = {"/reports", "/system"}
+SILENT = {"/reports", "/system", "/audit"}
 """Pages on which no text of anybody's stands."""
 
 

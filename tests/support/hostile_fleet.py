@@ -23,6 +23,7 @@ from schemas.desired import Group, Layer, Location, Operation, Release, Site, Vi
 from schemas.enrolment import EnrolmentRequest
 from schemas.names import Revision, SiteId
 from schemas.status import Condition, Event, StatusReport
+from tests.support.admins import come_in
 from tests.support.hostile import Markers
 from tests.support.trust_keys import Changes
 from tests.support.world import ServedWorld, World, as_yaml, served_world
@@ -35,12 +36,16 @@ NEW_BOX = "quimper"
 
 
 class HostileFleet(NamedTuple):
-    """A server and its fleet; `addresses`: for each parameter of a page's path, an example; `token`: an operator's."""
+    """A server and its fleet; `addresses`: for each parameter of a page's path, an example.
+
+    `token`: an operator's, for programs; `cookies`: an admin's, for pages.
+    """
 
     served: ServedWorld
     markers: Markers
     addresses: Mapping[str, str]
     token: str
+    cookies: Mapping[str, str]
 
     @property
     def url(self) -> str:
@@ -65,7 +70,7 @@ def hostile_fleet(folder: Path, database: str) -> Iterator[HostileFleet]:
         served.run(_watch(served, markers))
         examples = {"site": SITE, "group": "hostile", "video": "hostile", "version": "1.0.1", "commit": commit}
         examples |= {"operation": OPERATION}
-        yield HostileFleet(served, markers, examples, token)
+        yield HostileFleet(served, markers, examples, token, come_in(served))
 
 
 def _files(world: World, markers: Markers) -> Changes:

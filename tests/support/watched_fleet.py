@@ -23,6 +23,7 @@ from control_plane.watching import Watch
 from schemas.desired import Video
 from schemas.names import Revision, SiteId
 from schemas.status import RunningRelease, StatusReport
+from tests.support.admins import come_in
 from tests.support.published import report
 from tests.support.served_fleet import CLUB
 from tests.support.trust_keys import Changes
@@ -41,11 +42,12 @@ _PEOPLE: Final = (("Ada Martin", "ada@neopro.example"), ("Yann Le Goff", "yann@n
 
 
 class WatchedFleet(NamedTuple):
-    """The fleet's server; `addresses`: for each parameter of a page's path, an example."""
+    """The fleet's server; `addresses`: for each parameter of a page's path, an example; `cookies`: an admin's."""
 
     served: ServedWorld
     addresses: Mapping[str, str]
     generation: int
+    cookies: Mapping[str, str]
 
     @property
     def url(self) -> str:
@@ -79,7 +81,7 @@ def watched_fleet(folder: Path, database: str) -> Iterator[WatchedFleet]:
         generation = served.run(_now(served))
         served.run(Watch(world.opened.pool, world.clock, listens_since=world.clock() - FIRST).look())
         examples = {"site": "vannes-rugby", "group": "bretagne", "video": "eau-vive", "version": "2.2.0"}
-        yield WatchedFleet(served, {**examples, "commit": commit, "operation": OPERATION}, generation)
+        yield WatchedFleet(served, {**examples, "commit": commit, "operation": OPERATION}, generation, come_in(served))
 
 
 def _commit(served: ServedWorld, ago: timedelta, changes: Changes, message: str, who: int) -> Revision:
