@@ -35,21 +35,19 @@ class Alerting:
 
     async def alerts(self, request: Asked, past_hours: Hours = 0) -> Response[list[AlertInfo]]:
         """The alerts that are open, the gravest first; then those that cleared, the newest first."""
-        now = self._clock()
+        now, tenant = self._clock(), reader_of(request).tenant
+        own = None if tenant is None else {view.site for view in visible_to(await self._lookout.fleet(), tenant).sites}
         async with connection(self._pool) as conn:
             found = await alerts.open_alerts(conn)
             if past_hours:
-                found += await alerts.past_alerts(conn, now - timedelta(hours=past_hours))
-        tenant = reader_of(request).tenant
-        if tenant is not None:
-            found = of_sites(found, visible_to(await self._lookout.fleet(), tenant).sites)
-        return Response([_info(row) for row in found], headers=_FRESH)
+                found += await alerts.past_alerts(conn, now - timedelta(hours=past_hours), subjects=own)
+        return Response([_info(row) for row in of_sites(found, own)], headers=_FRESH)
 
 
 def _info(row: AlertRow) -> AlertInfo:
     firing = row.alert.firing
     return AlertInfo(
-        id=row.id,
+        id=row.number,
         kind=firing.kind,
         subject=firing.subject,
         severity=firing.severity,

@@ -146,7 +146,7 @@ def make_api(
     if sweeper is not None:
         calls += Gc(sweeper).routes()
     return Litestar(
-        route_handlers=[*calls, *Description(calls).routes(), *Live(heads).routes(), *pages],
+        route_handlers=[*calls, *Description(calls).routes(), *Live(heads, lookout).routes(), *pages],
         guards=[perimeter.guard],
         before_request=timing.begin,
         before_send=[timing.note],

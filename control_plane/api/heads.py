@@ -7,7 +7,7 @@ each LISTEN the rows above our serial are read, so nothing that was published me
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -61,6 +61,7 @@ class Heads:
         self._readers: list[asyncio.Future[None]] = []
         self.news = 0
         """Rises with every publication, report and alert that was heard of: what older ones say is stale."""
+        self._newest: dict[SiteId, int] = {}
 
     def __len__(self) -> int:
         return len(self._heads)
@@ -109,8 +110,15 @@ class Heads:
                 self._readers.remove(future)
         return self.news
 
-    def _tell(self) -> None:
+    def news_of(self, sites: Collection[SiteId] | None) -> int:
+        """As `news`, of these sites alone, and of no alert, which names none here; None: of all."""
+        if sites is None:
+            return self.news
+        return max((self._newest.get(site, 0) for site in sites), default=0)
+
+    def _tell(self, *sites: SiteId) -> None:
         self.news += 1
+        self._newest |= dict.fromkeys(sites, self.news)
         _end(self._readers)
 
     def finish_waits(self) -> None:
@@ -140,7 +148,7 @@ class Heads:
         for site, generation in told.items():
             self.mark_told(site, generation)
         self.serial, self.loaded = serial, True
-        self._tell()
+        self._tell(*(row.site for row in rows))
 
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
@@ -193,7 +201,7 @@ class Heads:
                     await self.refresh(conn)
 
     async def _reported(self, conn: Connection, site: SiteId) -> None:
-        self._tell()
+        self._tell(site)
         head = self._heads.get(site)
         if head is not None and head.ended and not head.told:
             self.mark_told(site, (await views.told_sites(conn)).get(site))

@@ -1,6 +1,7 @@
 """Alerts, open and past. One control plane at a time advances them; the others find it done."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, LiteralString, NamedTuple
 
@@ -21,6 +22,13 @@ class AlertRow(NamedTuple):
     id: int
     alert: Alert
     cleared_at: datetime | None
+
+    @property
+    def number(self) -> int:
+        """By which people know it: made of the alert itself, so that nobody counts those of others by it."""
+        kind, subject = self.alert.firing.key
+        name = f"{kind} {subject} {self.alert.fired_at.timestamp()}"
+        return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
 
 
 async def take(conn: Connection, firing: Iterable[Firing], now: datetime) -> Step:
@@ -50,12 +58,15 @@ async def open_alerts(conn: Connection) -> list[AlertRow]:
     )
 
 
-async def past_alerts(conn: Connection, since: datetime, limit: int = 200) -> list[AlertRow]:
-    """What cleared since then, the newest first."""
+async def past_alerts(
+    conn: Connection, since: datetime, limit: int = 200, *, subjects: Collection[str] | None = None
+) -> list[AlertRow]:
+    """What cleared since then, the newest first; of these subjects alone, if any are named."""
     return await _rows(
         conn,
-        "select id, body::text, cleared_at from alerts where cleared_at >= %s order by cleared_at desc limit %s",
-        (since, limit),
+        "select id, body::text, cleared_at from alerts where cleared_at >= %(since)s"
+        " and (%(subjects)s::text[] is null or subject = any(%(subjects)s)) order by cleared_at desc limit %(limit)s",
+        {"since": since, "limit": limit, "subjects": None if subjects is None else list(subjects)},
     )
 
 

@@ -107,7 +107,8 @@ def visible_to(fleet: Fleet, tenant: DocumentId | None) -> Fleet:
     """What a tenant's people may know of the fleet; None: the team, which may know all of it."""
     if tenant is None:
         return fleet
-    return replace(fleet, sites=[view for view in fleet.sites if belongs_to(view, tenant)], changes=[], newest=None)
+    own = [view for view in fleet.sites if belongs_to(view, tenant)]
+    return replace(fleet, sites=own, changes=[], published=None, remote=None, newest=None)
 
 
 def belongs_to(view: SiteView, tenant: DocumentId | None) -> bool:

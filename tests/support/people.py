@@ -18,7 +18,8 @@ import pyotp
 from control_plane import passwords
 from control_plane.core.people import Role, Scope
 from control_plane.core.totp import PERIOD_S
-from control_plane.store import tokens, users
+from control_plane.store import sessions, tokens, users
+from control_plane.store.sessions import Browser
 from tests.support.api import Api
 
 ORIGIN = "http://127.0.0.1:8470"
@@ -92,3 +93,12 @@ def secret_on(html: str) -> str:
 def cookie_of(client: httpx.AsyncClient) -> Mapping[str, str]:
     """What the browser would send."""
     return dict(client.cookies)
+
+
+async def session_of(api: Api, person: Person) -> dict[str, str]:
+    """The headers of a browser in which somebody came in, without a password being hashed."""
+    async with api.connection() as conn:
+        cookie = await sessions.open_session(
+            conn, person.id, Browser("192.0.2.1", "a browser"), api.now, second_factor=True, by_provider=False
+        )
+    return {"Cookie": f"neopro_session={cookie}"}

@@ -1,6 +1,6 @@
 """What worries somebody, now and in the last days: since when, and what to do."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,11 +10,11 @@ from control_plane.core.alert_words import remedy, sentence, title
 from control_plane.store import alerts
 from control_plane.store.alerts import AlertRow
 from control_plane.store.pool import connection
-from control_plane.store.views import SiteView
 from control_plane.web.present import visible_to
 from control_plane.web.visit import Room, Shown, Visit
 from control_plane.web.words import Words
 from schemas.alerts import Severity
+from schemas.names import SiteId
 
 PAST_DAYS: Final = 14
 
@@ -53,12 +53,10 @@ class AlertsPage(Struct, frozen=True, kw_only=True):
 async def show(room: Room, visit: Visit) -> Shown:
     """The page; a tenant's people see those of their own sites."""
     now, tenant = room.clock(), visit.reader.tenant
+    own = None if tenant is None else {view.site for view in visible_to(await room.lookout.fleet(), tenant).sites}
     async with connection(room.pool) as conn:
-        open_rows = await alerts.open_alerts(conn)
-        past_rows = await alerts.past_alerts(conn, now - timedelta(days=PAST_DAYS))
-    if tenant is not None:
-        own = visible_to(await room.lookout.fleet(), tenant).sites
-        open_rows, past_rows = of_sites(open_rows, own), of_sites(past_rows, own)
+        open_rows = of_sites(await alerts.open_alerts(conn), own)
+        past_rows = of_sites(await alerts.past_alerts(conn, now - timedelta(days=PAST_DAYS), subjects=own), own)
     lines = alert_lines(open_rows, now, visit.words)
     page = AlertsPage(
         open=[line for line in lines if not line.silenced],
@@ -69,9 +67,10 @@ async def show(room: Room, visit: Visit) -> Shown:
     return Shown("alerts.html", page)
 
 
-def of_sites(rows: Sequence[AlertRow], views: Sequence[SiteView]) -> list[AlertRow]:
-    """The alerts of these sites alone."""
-    sites = {view.site for view in views}
+def of_sites(rows: Sequence[AlertRow], sites: Set[SiteId] | None) -> Sequence[AlertRow]:
+    """The alerts of these sites alone; None: all of them, the fleet's too."""
+    if sites is None:
+        return rows
     return [row for row in rows if row.alert.firing.subject in sites and row.alert.firing.kind not in FLEET_KINDS]
 
 
@@ -89,7 +88,7 @@ def _line(row: AlertRow, now: datetime, words: Words) -> AlertLine:
     firing, language = row.alert.firing, words.language
     lasted = words.span(row.cleared_at - row.alert.fired_at) if row.cleared_at else ""
     return AlertLine(
-        number=row.id,
+        number=row.number,
         kind=firing.kind,
         severity=firing.severity,
         severity_word=words(f"alert.{firing.severity}"),
