@@ -33,6 +33,7 @@ from schemas.api import (
 )
 from schemas.enrolment import Enrolment, NewEnrolment
 from schemas.manifest import SiteManifest
+from schemas.memory import Availability, ConditionSpan, Deployments, MetricsPoint, Period, Trouble
 from schemas.names import Digest, SiteId
 
 T = TypeVar("T")
@@ -198,6 +199,28 @@ class Remote:
         """What worries somebody, and what did within so many hours."""
         return self._ask("read the alerts", "GET", f"/v1/alerts?past_hours={past_hours}", list[AlertInfo])
 
+    def metrics(self, site: SiteId, hours: int, points: int) -> list[MetricsPoint]:
+        """What a box measured within so many hours, in at most so many points, the oldest first."""
+        path = f"/v1/sites/{site}/metrics?hours={hours}&points={points}"
+        return self._ask(f"read what {site} measured", "GET", path, list[MetricsPoint])
+
+    def conditions(self, site: SiteId, hours: int) -> list[ConditionSpan]:
+        """The conditions of a site that held within so many hours, the newest first."""
+        path = f"/v1/sites/{site}/conditions?hours={hours}"
+        return self._ask(f"read the conditions of {site}", "GET", path, list[ConditionSpan])
+
+    def availability(self, by: Period, count: int, site: SiteId | None) -> list[Availability]:
+        """How much of the time boxes were heard in so many weeks or months and the present one, the oldest first."""
+        return self._ask("read the report", "GET", _by_period("availability", by, count, site), list[Availability])
+
+    def deployments(self, by: Period, count: int, site: SiteId | None) -> list[Deployments]:
+        """What became of changes, likewise."""
+        return self._ask("read the report", "GET", _by_period("deployments", by, count, site), list[Deployments])
+
+    def troubles(self, hours: int) -> list[Trouble]:
+        """The most frequent reasons of warnings and errors within so many hours."""
+        return self._ask("read the report", "GET", f"/v1/troubles?hours={hours}", list[Trouble])
+
     def manifests(self, digests: Iterable[Digest]) -> dict[Digest, SiteManifest]:
         """Those of these manifests that it has, several fetched at once."""
         from concurrent.futures import ThreadPoolExecutor
@@ -256,6 +279,10 @@ class Remote:
 
     def _unreachable(self, problem: Exception) -> CommandFailed:
         return answers.unreachable(self._url, problem)
+
+
+def _by_period(what: str, by: Period, count: int, site: SiteId | None) -> str:
+    return f"/v1/{what}?by={by}&count={count}" + (f"&site={quote(site)}" if site else "")
 
 
 def _require_safe(url: str) -> None:

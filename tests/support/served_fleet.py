@@ -28,7 +28,17 @@ from schemas.club import ClubBlock, ClubCategory, ClubFile, ClubMirror, ClubVide
 from schemas.enrolment import EnrolmentRequest
 from schemas.manifest import encode_canonical
 from schemas.names import digest_of
-from schemas.status import Condition, Difference, Metrics, RunningRelease, Waiting
+from schemas.status import (
+    Boot,
+    Condition,
+    Difference,
+    Event,
+    History,
+    Metrics,
+    RunningRelease,
+    Sample,
+    Waiting,
+)
 from schemas.trust import AllowedRelease
 from tests.support.command_line import git
 from tests.support.published import NOW, report
@@ -155,7 +165,7 @@ async def _furnish(served: ServedWorld, home: Path) -> str:
     (home / "release.key").write_bytes(pem)
     recovery = pyrage.x25519.Identity.from_str((home / "recovery.txt").read_text().strip())
     backup = pyrage.encrypt(b'{"auth": {}}', [recovery.to_public()])
-    said = _said(RunningRelease(version="2.1.3", tree=world.keys.allowed["2.1.3"].tree))
+    said = _said(now, RunningRelease(version="2.1.3", tree=world.keys.allowed["2.1.3"].tree))
     kept = backups.StoredBackup(world.upload(backup), len(backup), now)
     async with world.connection() as conn:
         heads = {row.site: row.generation for row in await publications.all_heads(conn)}
@@ -200,14 +210,22 @@ def _names() -> dict[str, str]:
     return {**days, git_version: "git version 2", f"Python {platform.python_version()}": "Python 3"}
 
 
-def _said(release: RunningRelease) -> dict[str, tuple[timedelta, dict[str, Any]]]:
+def _said(now: datetime, release: RunningRelease) -> dict[str, tuple[timedelta, dict[str, Any]]]:
     """Site -> when its box reported, from now, and what."""
     alike = {"release": release, "metrics": Metrics(disk_total_bytes=32_000_000_000, disk_free_bytes=20_000_000_000)}
+    life = Boot(id="life", started_at=now - timedelta(hours=2))
+    samples = [
+        Sample(boot=0, uptime_s=6900.0 + 60 * minute, span_s=60, cpu_percent=3, memory_percent=41, disk_percent=37)
+        for minute in (1, 2, 3)
+    ]
+    hot = Sample(boot=0, uptime_s=7140.0, span_s=60, cpu_percent=7, temperature_celsius=81.5, strain=["throttled"])
+    measured = History(boots=[life], samples=[*samples, hot])
+    event = Event(number=1, at=now, severity="warning", reason="DigestMismatch", message="A file came otherwise.")
     busy = Waiting(step="WriteConfiguration", reason="MatchInProgress", message="Waits for the end of the match.")
     by_hand = Difference(kind="configuration", what="scoreOverlay.position", desired='"top-right"', observed='"bottom"')
     drifted = Condition(type="Synced", status="False", reason="Drifted", since=NOW)
     return {
-        "rennes-fc": (FRESH, alike),
+        "rennes-fc": (FRESH, alike | {"history": measured, "events": [event]}),
         "brest-handball": (
             FRESH,
             alike | {"conditions": [drifted], "differences": [by_hand], "waiting": [busy]},
