@@ -14,6 +14,7 @@ from litestar.datastructures import Cookie
 from control_plane import passwords
 from control_plane.core import totp
 from control_plane.core.people import STEPS_LAST, PasswordFault, buckets, fault_of, folded
+from control_plane.errors import Forbidden
 from control_plane.store import attempts, audit, sessions, users
 from control_plane.store.audit import Act, Entry
 from control_plane.store.pool import Connection, Pool, connection
@@ -85,8 +86,13 @@ class Entrance:
             return await self._rise(conn, client, session, second_factor=True)
 
     async def choose_password(self, client: Client, session: Session, password: str) -> Cookie | PasswordFault:
-        """Another password, whoever they are by now; every other session of the account ends."""
+        """Another password, whoever they are by now; every other session of the account ends.
+
+        Forbidden where a provider knows them: it alone lets them in, and no more once it does not know them.
+        """
         user = session.user
+        if user.password is None:
+            raise Forbidden("cannot choose a password: this account is a provider's; log in there")
         fault = fault_of(password, user.name)
         if fault is None and await self.is_right(user.password, password):
             fault = "same"

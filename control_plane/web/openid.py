@@ -17,7 +17,7 @@ from litestar.response import Redirect
 from msgspec import Struct
 
 from control_plane.core.openid import Reason, Trouble
-from control_plane.core.people import Bucket, local_path
+from control_plane.core.people import Bucket, local_path, neighbourhood
 from control_plane.openid import CALLBACK, Provider, Returned, Ticket
 from control_plane.store import attempts, audit, identities
 from control_plane.store.audit import Act, Entry
@@ -148,7 +148,7 @@ _AWAY: Final = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
 def _bucket(request: Asked) -> Bucket:
-    return Bucket(f"openid {address_of(request)}", MOST)
+    return Bucket(f"openid {neighbourhood(address_of(request))}", MOST)
 
 
 def _cookie(request: Asked, value: str) -> Cookie:
