@@ -67,6 +67,33 @@ def test_a_trouble_is_told_when_it_begins_and_when_it_ends(
     assert [record.message for record in caplog.records] == ["failed", "recovered"]
 
 
+def counted(jobs: Jobs, name: str) -> float | None:
+    return jobs.meters.registry.get_sample_value(name, {"task": "poll"})
+
+
+def test_runs_of_a_job_are_counted_and_timed_also_those_that_end_by_a_bug(served: ServedWorld, jobs: Jobs) -> None:
+    remote = served.world.remote
+    away = remote.with_name("away.git")
+    remote.rename(away)
+    served.run(jobs.poll())
+    assert counted(jobs, "neopro_job_failures_total") == 1.0
+    assert counted(jobs, "neopro_job_last_success_timestamp_seconds") is None
+    away.rename(remote)
+    served.world.clock.offset = timedelta(hours=1)
+    served.run(jobs.poll())
+    assert counted(jobs, "neopro_job_failures_total") == 1.0
+    assert counted(jobs, "neopro_job_duration_seconds_count") == 2.0
+    since = counted(jobs, "neopro_job_last_success_timestamp_seconds")
+    assert since is not None and served.world.clock().timestamp() - since < 60, "by the server's clock"
+
+    async def bug() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        served.run(jobs._run("poll", bug))
+    assert counted(jobs, "neopro_job_failures_total") == 2.0
+
+
 def test_a_refused_commit_is_told_once_with_its_first_error(
     served: ServedWorld, jobs: Jobs, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,5 +1,6 @@
 """From reports and commits to alerts, on a real database: what fires, what clears, and what people are to be told."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,11 +10,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from control_plane.core.alert_words import sentence
 from control_plane.core.versions import order
-from control_plane.store import alerts, enrolments, partitions, refusals, reports
+from control_plane.store import alerts, enrolments, partitions, refusals, reports, sweeps
 from control_plane.watching import Watch
 from schemas import dsse
 from schemas.enrolment import EnrolmentRequest
 from schemas.status import Metrics
+from tests.support.authority import Authority
+from tests.support.patience import PATIENCE_S
 from tests.support.published import report
 from tests.support.world import World, as_yaml, open_world
 
@@ -119,6 +122,29 @@ async def test_trust_that_ends_soon_is_told(world: World) -> None:
     world.clock.offset += timedelta(days=3000)
     found = await look(world)
     assert {"expiry trust root", "expiry release list", "expiry head of a site"} <= {*found}
+
+
+async def test_certificate_that_this_server_answers_with_is_told_before_it_ends(world: World, tmp_path: Path) -> None:
+    at = world.clock() + timedelta(days=19)  # the authority's are good to a day after that
+    certificate = Authority(tmp_path, "soon", at).server_file
+    watch = Watch(world.opened.pool, world.clock, certificate, listens_since=world.clock() - HOUR)
+    await watch.look()
+    ((_, alert, _),) = await rows(world)
+    assert (*alert.firing.key, alert.firing.severity) == ("expiry", "certificate of this server", "warning")
+    later = Authority(tmp_path, "later", world.clock() + timedelta(days=300)).server_file
+    later.rename(certificate)
+    world.clock.offset += timedelta(days=14)
+    await watch.look()
+    told = {row.alert.firing.subject: row.alert.firing.severity for row in await rows(world)}
+    assert told["certificate of this server"] == "critical", "the server still answers with the one that it began with"
+
+
+async def test_sweep_that_goes_on_holds_up_no_alert(world: World) -> None:
+    await say(world, 1, metrics=Metrics(temperature_celsius=99))
+    async with world.connection() as conn, sweeps.only_sweep(conn) as alone:
+        assert alone
+        async with asyncio.timeout(PATIENCE_S):
+            assert await look(world) == ["temperature brest"]
 
 
 async def test_forgotten_alerts_take_their_notices_along(world: World) -> None:
