@@ -164,5 +164,5 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "act.user_reset": ("Account reset", "Compte réinitialisé"),
     "act.token_added": ("Token made", "Jeton créé"),
     "act.token_revoked": ("Token revoked", "Jeton révoqué"),
-    "act.log_read": ("Log read", "Journal lu"),
+    "act.log_read": ("Log read", "Journal d’un boîtier lu"),
 }
