@@ -30,6 +30,7 @@ from control_plane.logs import log_to_stderr
 from control_plane.monitoring.meters import Meters
 from control_plane.notify import Notifier, read_channels
 from control_plane.objects import FolderStore, ObjectStore, S3Store
+from control_plane.openid import Provider, open_provider
 from control_plane.pipeline import Clock, Pipeline
 from control_plane.settings import Settings, read_secret
 from control_plane.signer import Signer
@@ -58,6 +59,7 @@ class Services(Struct, frozen=True, kw_only=True):
     pipeline: Pipeline
     clock: Clock
     meters: Meters
+    provider: Provider | None
 
 
 def utc_now() -> datetime:
@@ -76,6 +78,7 @@ async def open_app(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[
     signer = Signer.load(_required("manifest_key", settings.manifest_key, "make it with: neopro keys init"))
     git = _git(settings)
     objects = _objects(settings)
+    provider = open_provider(settings, clock)
     documents = DocumentCache(settings.data_dir / "documents")
     async with _database(settings) as conninfo, open_pool(conninfo, settings.database_pool) as pool:
         async with connection(pool) as conn:
@@ -92,6 +95,7 @@ async def open_app(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[
                 pipeline=pipeline,
                 clock=clock,
                 meters=Meters(),
+                provider=provider,
             )
 
 
@@ -135,6 +139,7 @@ def make_application(services: Services) -> Litestar:
         clock=services.clock,
         meters=services.meters,
         sweeper=Sweeper(services.pool, services.git, services.objects, services.clock),
+        provider=services.provider,
     )
 
 

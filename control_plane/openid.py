@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import certifi
 import httpx
@@ -111,10 +111,11 @@ class _Stopped(Exception):
 
 
 class Provider:
-    """One provider. `secret`: empty for a public client, which PKCE alone protects."""
+    """One provider, which people know as `label`."""
 
     def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:
         self.issuer, self._scopes = settings.oidc_issuer, settings.oidc_scopes
+        self.label = settings.oidc_label or urlsplit(self.issuer).hostname or self.issuer
         self.rules = Rules(
             grants=settings.oidc_grants,
             name_claim=settings.oidc_name_claim,
@@ -123,7 +124,7 @@ class Provider:
         )
         self._client_id, self._clock = settings.oidc_client_id, clock
         secret = settings.oidc_client_secret_file
-        self._secret = read_secret(secret) if secret else ""
+        self._secret = read_secret(secret) if secret else ""  # none: a public client, which PKCE alone protects
         self._trust = _certificates(settings)
         home = settings.public_url.rstrip("/")
         self._back, self._home = f"{home}{CALLBACK}", f"{home}/login"
@@ -303,6 +304,11 @@ CALLBACK: Final = "/login/openid/callback"
 _Read = TypeVar("_Read")
 
 
+def open_provider(settings: Settings, clock: Callable[[], datetime]) -> Provider | None:
+    """The provider that is set, if one is; SettingsInvalid. It is asked nothing yet: it may be away."""
+    return Provider(settings, clock) if settings.oidc_issuer else None
+
+
 async def _read_bounded(response: httpx.Response) -> bytes:
     if "content-encoding" in response.headers:
         raise _Stopped("unusable", f"{response.url} answered in an encoding that nobody asked for")
@@ -341,5 +347,6 @@ def _certificates(settings: Settings) -> ssl.SSLContext:
     try:
         context.load_verify_locations(chosen or certifi.where())
     except (OSError, ssl.SSLError) as problem:
-        raise SettingsInvalid(f"cannot use oidc_ca_file {chosen}: {problem}; give a PEM file") from None
+        why = problem.strerror or problem
+        raise SettingsInvalid(f"cannot use oidc_ca_file {chosen}: {why}; give a PEM file") from None
     return context

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
@@ -69,10 +68,11 @@ def make_api(
     clock: Callable[[], datetime],
     meters: Meters,
     sweeper: Sweeper | None = None,
+    provider: Provider | None = None,
 ) -> Litestar:
     """The application. Within its lifespan it follows the database; leaving it ends every long poll at once.
 
-    Without a `sweeper` nobody can ask for a sweep.
+    Without a `sweeper` nobody can ask for a sweep, without a `provider` people log in with passwords alone.
     """
     heads = Heads(lambda: str(pool.conninfo))
     access = Access(heads, pool, clock, meters.signature_checks)
@@ -129,7 +129,7 @@ def make_api(
     room = Room(pool, lookout, objects, clock, read_outlines(settings.outlines), Kept(), own)
     pages = [
         *Routes(room, frame).routes(),
-        *_ways_in(settings, entrance, frame, clock),
+        *_ways_in(provider, entrance, frame),
         *Account(entrance, frame).routes(),
     ]
 
@@ -158,15 +158,12 @@ def make_api(
     )
 
 
-def _ways_in(
-    settings: Settings, entrance: Entrance, frame: Frame, clock: Callable[[], datetime]
-) -> list[HTTPRouteHandler]:
-    """A password; and the OpenID provider, where one is set."""
-    if not settings.oidc_issuer:
+def _ways_in(provider: Provider | None, entrance: Entrance, frame: Frame) -> list[HTTPRouteHandler]:
+    """A password; and the OpenID provider, where there is one."""
+    if provider is None:
         return [*Login(entrance, frame).routes()]
-    label = settings.oidc_label or urlsplit(settings.oidc_issuer).hostname or settings.oidc_issuer
-    by_provider = OpenId(Provider(settings, clock), label, entrance, frame)
-    return [*Login(entrance, frame, [WayIn(BEGIN, label, FAREWELL)]).routes(), *by_provider.routes()]
+    ways = [WayIn(BEGIN, provider.label, FAREWELL)]
+    return [*Login(entrance, frame, ways).routes(), *OpenId(provider, entrance, frame).routes()]
 
 
 def lasting(settings: Settings) -> Lasting:

@@ -58,10 +58,10 @@ class RefusedPage(Struct, frozen=True, kw_only=True):
 
 
 class OpenId:
-    """The routes of one provider, which people know as `label`."""
+    """The routes of one provider."""
 
-    def __init__(self, provider: Provider, label: str, entrance: Entrance, frame: Frame) -> None:
-        self._provider, self._label, self._entrance, self._frame = provider, label, entrance, frame
+    def __init__(self, provider: Provider, entrance: Entrance, frame: Frame) -> None:
+        self._provider, self._entrance, self._frame = provider, entrance, frame
         self._admission = Admission(provider.rules, entrance.pool, entrance.clock)
 
     def routes(self) -> Sequence[HTTPRouteHandler]:
@@ -112,7 +112,7 @@ class OpenId:
         """Why a login came to nothing, in words."""
         asked = request.query_params.get("why", "")
         why: Reason = next((reason for reason in get_args(Reason) if reason == asked), "failed")
-        page = RefusedPage(why=why, provider=self._label)
+        page = RefusedPage(why=why, provider=self._provider.label)
         answer = self._frame.page(request, self._frame.words(request), None, Shown("openid.html", page, kept=False))
         answer.status_code = STATUS.get(why, 403)
         return answer
@@ -133,7 +133,7 @@ class OpenId:
         LOG.warning("no login by %s: %s: %s", self._provider.issuer, trouble.reason, trouble.detail)
         address, now = address_of(request), self._entrance.clock()
         act: Act = "login_limited" if trouble.reason == "limited" else "login_failed"
-        about = f"{self._label}: {trouble.reason}: {trouble.detail}"[:MAX_ABOUT]
+        about = f"{self._provider.label}: {trouble.reason}: {trouble.detail}"[:MAX_ABOUT]
         async with connection(self._entrance.pool) as conn:
             if act == "login_failed" or not await audit.was_lately(conn, act, address, now):
                 await audit.record(conn, Entry(act, "", about=about, address=address), now)

@@ -24,6 +24,7 @@ from control_plane.api.app import make_api
 from control_plane.api.heads import Heads
 from control_plane.monitoring.meters import Meters
 from control_plane.objects import FolderStore
+from control_plane.openid import open_provider
 from control_plane.settings import Settings
 from control_plane.store import publications, reports, tokens
 from control_plane.store.pool import Connection, Pool, connection, open_pool
@@ -46,7 +47,12 @@ class Api:
 
     def _application(self) -> Litestar:
         return make_api(
-            settings=self.settings, pool=self.pool, objects=self.objects, clock=lambda: self.now, meters=Meters()
+            settings=self.settings,
+            pool=self.pool,
+            objects=self.objects,
+            clock=lambda: self.now,
+            meters=Meters(),
+            provider=open_provider(self.settings, lambda: self.now),
         )
 
     @property
