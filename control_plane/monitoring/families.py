@@ -88,6 +88,9 @@ ALERTS: Final = Family(
 )
 SILENCED: Final = Family("neopro_fleet_silenced_alerts", "gauge", "Alerts that are open and silenced in Git", ("kind",))
 ENROLMENTS: Final = Family("neopro_fleet_enrolments_waiting", "gauge", "New boxes that wait to be let in")
+LOGIN_FAILURES: Final = Family(
+    "neopro_fleet_login_failures", "gauge", "Logins that failed or were not even tried, within a quarter of an hour"
+)
 NOTIFICATIONS_WAITING: Final = Family(
     "neopro_fleet_notifications_waiting", "gauge", "Notices that were not delivered yet, by channel", ("channel",)
 )
@@ -105,7 +108,7 @@ CONTROL_PLANES: Final = Family(
 FLEET: Final = (
     *(SITES, SITES_BY_REASON, SITES_BY_GROUP, RELEASE_DESIRED, RELEASE_RUNNING, LAST_REPORT, READ),
     *(PUBLICATION_INFO, PUBLICATION, CHANGE_SITES, CHANGE_CONVERGED, NEWEST_COMMIT),
-    *(REMOTE_UP, REMOTE_LOOK, REMOTE_SUCCESS, EXPIRY, ALERTS, SILENCED, ENROLMENTS),
+    *(REMOTE_UP, REMOTE_LOOK, REMOTE_SUCCESS, EXPIRY, ALERTS, SILENCED, ENROLMENTS, LOGIN_FAILURES),
     *(NOTIFICATIONS_WAITING, NOTIFICATIONS_FAILING, DATABASE_SIZE, CONTROL_PLANES),
 )
 

@@ -22,6 +22,7 @@ from schemas.names import DocumentId
 from schemas.reasons import REASONS
 
 NONE: Final = "none"
+LATELY: Final = timedelta(minutes=15)
 THERE_FOR: Final = timedelta(minutes=1)
 """A control plane that has not said so for longer is gone; each says it every quarter of a minute."""
 VERDICTS: Final = ("published", "refused", "held")
@@ -39,6 +40,7 @@ class Figures(NamedTuple):
     alerts: Sequence[OpenAlerts]
     undelivered: Sequence[Undelivered]
     enrolments: int
+    login_failures: int
     database: DatabaseFacts
     control_planes: int
 
@@ -55,6 +57,7 @@ async def read(pool: Pool, lookout: Lookout) -> Figures:
             alerts=await figures.open_alerts(conn),
             undelivered=await figures.undelivered(conn),
             enrolments=len(await enrolments.waiting(conn)),
+            login_failures=await figures.login_failures(conn, fleet.read_at - LATELY),
             database=await databases.facts(conn),
             control_planes=sum(
                 1 for one in await control_planes.known(conn) if fleet.read_at - one.seen_at < THERE_FOR
@@ -79,6 +82,7 @@ def _samples(found: Figures) -> Iterator[tuple[Family, Samples]]:
     yield families.READ, _at(found.fleet.read_at)
     yield families.EXPIRY, {(one.what.replace(" ", "_"),): one.at.timestamp() for one in found.expiring}
     yield families.ENROLMENTS, {(): found.enrolments}
+    yield families.LOGIN_FAILURES, {(): found.login_failures}
     yield families.DATABASE_SIZE, {(): found.database.size_bytes}
     yield families.CONTROL_PLANES, {(): found.control_planes}
 

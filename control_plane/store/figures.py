@@ -41,6 +41,16 @@ async def undelivered(conn: Connection) -> list[Undelivered]:
     return [Undelivered(*row) for row in await rows.fetchall()]
 
 
+async def login_failures(conn: Connection, since: datetime) -> int:
+    """Logins since then that failed, or that were refused because too many had."""
+    rows = await conn.execute(
+        "select count(*) from audit where at > %s and act in ('login_failed', 'login_limited')", (since,)
+    )
+    row = await rows.fetchone()
+    assert row is not None, "an aggregate has one row"
+    return int(row[0])
+
+
 async def last_report(conn: Connection) -> datetime | None:
     """When the newest report of any box came."""
     row = await (await conn.execute("select max(received_at) from reports")).fetchone()

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from control_plane.api.app import make_api
 from control_plane.monitoring.meters import Meters
 from control_plane.objects import FolderStore
-from control_plane.store import refusals
+from control_plane.store import audit, refusals
 from schemas.names import Digest
 from schemas.status import MAX_REPORT_BYTES, Boot, Condition, History, RunningRelease, Sample
 from tests.support.api import Api, boxes, open_api, until
@@ -161,6 +161,16 @@ async def test_box_gone_wild_writes_once_a_minute_and_loses_no_count(api: Api) -
     api.now += timedelta(seconds=1)
     assert (await api.send(box, report(1))).status_code == 204
     assert await refused(api) == {}
+
+
+async def test_logins_that_failed_lately_are_told_and_not_whose(api: Api) -> None:
+    async with api.connection() as conn:
+        for act, ago in (("login_failed", 1), ("login_limited", 14), ("login_failed", 16), ("login", 1)):
+            entry = audit.Entry(act, "marie", address="192.0.2.7")  # type: ignore[arg-type]
+            await audit.record(conn, entry, api.now - timedelta(minutes=ago))
+    assert await value(api, "neopro_fleet_login_failures") == 2.0
+    text = (await api.http.get("/metrics")).text
+    assert "marie" not in text and "192.0.2.7" not in text
 
 
 async def test_blobs_are_counted_as_they_leave(api: Api) -> None:
