@@ -293,13 +293,15 @@ def _reported(at: datetime | None, said: StatusReport | None) -> Reported | None
 
 # A box that went straight to a newer generation has passed this one too; an ended site is there once it is told.
 _PROGRESS: Final[LiteralString] = (
-    " select c.revision, c.subject, c.author, c.committed_at, c.verdict, c.problems, c.published_at, c.sites,"
-    " c.impact::text, c.signature::text, p.reached, p.missing from c left join lateral ("
-    "  select count(*) filter (where there) reached, array_agg(site order by site) filter (where not there) missing"
-    "  from (select g.site, coalesce(r.generation >= g.generation"
+    # Sites are joined once for all of these commits, and nothing is sorted: a large fleet has hundreds of thousands.
+    ", p as (select g.revision, count(*) filter (where there) reached,"
+    "  array_agg(site) filter (where not there) missing from (select g.revision, g.site,"
+    "   coalesce(r.generation >= g.generation"
     "    or ((s.gone or s.state <> 'active') and r.head_generation >= g.generation), false) there"
     "   from generations g left join reports r on r.site = g.site left join sites s on s.site = g.site"
-    "   where g.revision = c.revision) g) p on c.verdict = 'published'"
+    "   where g.revision in (select revision from c where verdict = 'published')) g group by 1)"
+    " select c.revision, c.subject, c.author, c.committed_at, c.verdict, c.problems, c.published_at, c.sites,"
+    " c.impact::text, c.signature::text, p.reached, p.missing from c left join p using (revision)"
     " order by c.seen_at desc, c.committed_at desc, c.revision"
 )
 
@@ -322,7 +324,7 @@ def _change(row: Sequence[Any]) -> Change:
         published_at=published_at,
         sites=max(count, (reached or 0) + len(missing or ())),
         converged=reached or 0,
-        missing=missing or [],
+        missing=sorted(missing or ()),
         impact=msgspec.json.decode(impact, type=ChangeImpact) if impact else None,
         signature=msgspec.json.decode(signature, type=CommitSignature) if signature else None,
     )

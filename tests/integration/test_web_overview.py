@@ -1,5 +1,6 @@
 """The overview: the fleet in figures, the last 24 hours, recent alerts; and no more than a tenant's people may know."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -10,7 +11,7 @@ import pytest
 from control_plane.api.pulse import Pulse
 from control_plane.core.people import Reader
 from control_plane.store import library, remotes
-from control_plane.store.lookout import Lookout
+from control_plane.store.lookout import SMALL, Lookout
 from control_plane.watching import Watch
 from control_plane.web.kept import Kept
 from control_plane.web.map_outlines import NoOutlines
@@ -143,3 +144,15 @@ async def test_tenant_sees_figures_activity_and_alerts_of_its_own_sites_alone(ap
     assert [(line.kind, line.link) for line in own.alerts] == [("offline", "/sites/nantes")]
     assert (other.figures, other.alerts, other.total) == ([], [], "0")
     assert not any(one.bars for one in other.activity.bars)
+
+
+async def test_look_at_a_large_fleet_is_taken_ahead_and_nobody_waits_for_it(api: Api) -> None:
+    await api.publish({f"site-{number:03}": Wanted(None) for number in range(SMALL)})
+    lookout = Lookout(api.pool, lambda: api.now)
+    first = await lookout.fleet()
+    assert await lookout.fleet() is first, "it is shared"
+    await api.publish({"newest": Wanted(None)})
+    async with asyncio.timeout(60):
+        while (seen := await lookout.fleet()) is first:
+            await asyncio.sleep(0.01)
+    assert len(seen.sites) == len(first.sites) + 1

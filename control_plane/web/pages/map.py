@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from control_plane.store.views import SiteView, standings
 from control_plane.web.map_outlines import NoOutlines, Outlines
 from control_plane.web.map_view import Asked, MapView, asked_of, map_view
-from control_plane.web.pages.sites import Choice, Query, choices_of, matches, query_of
+from control_plane.web.pages.sites import Choice, Query, choices_of, counts_of, matches, query_of
 from control_plane.web.present import StandingCount, counted, visible_to
 from control_plane.web.visit import Room, Shown, Visit
 from control_plane.web.words import Words
@@ -46,7 +46,7 @@ def map_page(
     here = f"/map?{question}" if question else "/map"
     return MapPage(
         map=map_view(wanted, asked, outlines, words, here=here),
-        choices=list(choices_of(views, query, words)),
+        choices=list(choices_of(counts_of(views), query, words)),
         counts=[count for count in counted(standings(wanted), words) if count.some],
         query=query,
         table=f"/sites?{question}" if question else "/sites",

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from control_plane.core.standing import OFFLINE_AFTER
 from control_plane.core.versions import order
 from control_plane.store import library
-from control_plane.store.lookout import Lately
 from control_plane.store.pool import connection
 from control_plane.store.views import Fleet, SiteView, running_release, standings
 from control_plane.web.bars import Activity, activity_of
@@ -60,8 +60,8 @@ class OverviewPage(Struct, frozen=True, kw_only=True):
     troubles: list[SiteRow]
     more_troubles: int
     changes: list[ChangeRow]
-    activity: Activity
-    alerts: list[AlertLine]
+    activity: Activity = Activity(bars=[], rows=[])
+    alerts: list[AlertLine] = []
     map: OverviewMap | None
     commit: str | None
     published_at: datetime | None
@@ -73,21 +73,26 @@ class OverviewPage(Struct, frozen=True, kw_only=True):
 async def show(room: Room, visit: Visit) -> Shown:
     """The first page; a tenant's people see their own sites and no commits, whose sentences may name others'."""
     tenant, words, look = visit.reader.tenant, visit.words, await room.lookout.fleet()
-    fleet = visible_to(look, tenant)
     lately = await room.lookout.lately(tenant, FLEET_KINDS)
     releases: Sequence[str] = ()
     if tenant is None:
         async with connection(room.pool) as conn:
             releases = await library.ids(conn, "releases")
-    key = ("overview", tenant, words.language)
-    map_ = room.kept.of(look, key, lambda: overview_map(fleet.sites, room.outlines, words))
-    return Shown("overview.html", overview(fleet, lately, releases, map_, words, team=tenant is None))
+
+    def make() -> OverviewPage:
+        fleet = visible_to(look, tenant)
+        map_ = overview_map(fleet.sites, room.outlines, words)
+        return overview(fleet, releases, map_, words, team=tenant is None)
+
+    page = room.kept.of(look, ("overview", tenant, words.language, *releases), make)
+    activity, told = activity_of(lately.hours, words), alert_lines(lately.alerts, look.read_at, words)
+    return Shown("overview.html", replace(page, activity=activity, alerts=told))
 
 
 def overview(
-    fleet: Fleet, lately: Lately, releases: Sequence[str], map_: OverviewMap | None, words: Words, *, team: bool
+    fleet: Fleet, releases: Sequence[str], map_: OverviewMap | None, words: Words, *, team: bool
 ) -> OverviewPage:
-    """The page of this fleet. `releases`: those in Git, if the reader may know of them."""
+    """The page of this fleet, without what went on lately. `releases`: those in Git, if the reader may know them."""
     counts, published = standings(fleet.sites), fleet.published
     stands = {view.site: view.verdict.standing for view in fleet.sites}
     troubled = _troubled(fleet.sites)
@@ -101,8 +106,6 @@ def overview(
         troubles=[site_row(view, fleet.read_at, words) for view in troubled[:SHOWN_TROUBLES]],
         more_troubles=max(0, len(troubled) - SHOWN_TROUBLES),
         changes=[change_row(c, stands, fleet.read_at, words) for c in fleet.changes[:SHOWN_CHANGES]] if team else [],
-        activity=activity_of(lately.hours, words),
-        alerts=alert_lines(lately.alerts, fleet.read_at, words),
         map=map_,
         commit=short(published.revision) if published and team else None,
         published_at=published.published_at if published else None,

@@ -5,16 +5,17 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Struct
 
-from control_plane.store.views import STANDINGS, SiteView, running_release, standings, summary_of
+from control_plane.store.views import STANDINGS, Fleet, SiteView, running_release, standings, summary_of
 from control_plane.web.present import SiteRow, fact, site_row, visible_to
 from control_plane.web.visit import Download, Room, Shown, Visit
 from control_plane.web.words import Words
+from schemas.names import SiteId
 
 PAGE_SITES: Final = 100
 MAX_TEXT: Final = 100
@@ -72,10 +73,22 @@ class SitesPage(Struct, frozen=True, kw_only=True):
     json: str
 
 
+class Register(NamedTuple):
+    """The sites that a reader may know of, by attention, and how many of them have which value of each filter."""
+
+    views: Sequence[SiteView]
+    counts: Mapping[str, Counter[str]]
+
+
+Texts = Mapping[SiteId, str]
+"""What a search looks through, by site."""
+
+
 async def show(room: Room, visit: Visit) -> Shown:
     """The table."""
-    fleet = visible_to(await room.lookout.fleet(), visit.reader.tenant)
-    return Shown("sites.html", sites_page(fleet.sites, query_of(visit.query), fleet.read_at, visit.words))
+    look, query = await room.lookout.fleet(), query_of(visit.query)
+    register, texts = _kept(room, look, visit, query)
+    return Shown("sites.html", sites_page(register, texts, query, look.read_at, visit.words))
 
 
 async def csv(room: Room, visit: Visit) -> Download:
@@ -89,9 +102,39 @@ async def json(room: Room, visit: Visit) -> Download:
     return Download("sites.json", "application/json", body)
 
 
-async def _asked(room: Room, visit: Visit) -> list[SiteView]:
-    fleet = visible_to(await room.lookout.fleet(), visit.reader.tenant)
-    return select(fleet.sites, query_of(visit.query))
+async def _asked(room: Room, visit: Visit) -> Sequence[SiteView]:
+    query = query_of(visit.query)
+    register, texts = _kept(room, await room.lookout.fleet(), visit, query)
+    return select(register.views, texts, query)
+
+
+def _kept(room: Room, look: Fleet, visit: Visit, query: Query) -> tuple[Register, Texts]:
+    """What all of a reader's questions to one look need, made once; texts only for a search."""
+    tenant = visit.reader.tenant
+    register = room.kept.of(look, ("register", tenant), lambda: register_of(visible_to(look, tenant).sites))
+    if not query.text:
+        return register, {}
+    return register, room.kept.of(
+        look, ("texts", tenant), lambda: {view.site: text_of(view) for view in register.views}
+    )
+
+
+def register_of(views: Iterable[SiteView]) -> Register:
+    """The register of these sites."""
+    ordered = sorted(views, key=_attention)
+    return Register(ordered, counts_of(ordered))
+
+
+def counts_of(views: Sequence[SiteView]) -> dict[str, Counter[str]]:
+    """How many of these sites have which value of each filter."""
+    counts = {key: Counter(value for view in views for value in _facet(view, key)) for key in FACETS}
+    return counts | {"standing": Counter({word: number for word, number in standings(views).items() if number})}
+
+
+def text_of(view: SiteView) -> str:
+    """What a search looks through."""
+    said = (view.site, view.name, *(fact(view, key) for key in view.facts), view.desired_release or "")
+    return " ".join(said).casefold()
 
 
 def query_of(given: Mapping[str, str]) -> Query:
@@ -105,18 +148,18 @@ def query_of(given: Mapping[str, str]) -> Query:
     )
 
 
-def sites_page(views: Sequence[SiteView], query: Query, now: datetime, words: Words) -> SitesPage:
+def sites_page(register: Register, texts: Texts, query: Query, now: datetime, words: Words) -> SitesPage:
     """The table of these sites."""
-    wanted = select(views, query)
+    wanted = select(register.views, texts, query)
     pages = max(1, -(-len(wanted) // PAGE_SITES))
     page = min(max(1, query.page), pages)
     shown = msgspec.structs.replace(query, page=page)
     return SitesPage(
         rows=[site_row(view, now, words) for view in wanted[(page - 1) * PAGE_SITES : page * PAGE_SITES]],
         columns=[_column(key, shown, words) for key in _SORTED],
-        choices=list(choices_of(views, shown, words)),
+        choices=list(choices_of(register.counts, shown, words)),
         matching=len(wanted),
-        all=len(views),
+        all=len(register.views),
         query=shown,
         pages=pages,
         previous=shown.address(page=page - 1) if page > 1 else "",
@@ -126,9 +169,10 @@ def sites_page(views: Sequence[SiteView], query: Query, now: datetime, words: Wo
     )
 
 
-def select(views: Iterable[SiteView], query: Query) -> list[SiteView]:
-    """The sites that are asked for, in the order that is asked for; by attention if none is."""
-    found = sorted((view for view in views if matches(view, query)), key=_attention)
+def select(views: Sequence[SiteView], texts: Texts, query: Query) -> Sequence[SiteView]:
+    """The sites that are asked for, in the order that is asked for; as they are given if none is."""
+    asked = bool(query.facets or query.text)
+    found = [view for view in views if matches(view, query, texts.get(view.site))] if asked else views
     column = query.sort.removeprefix("-")
     if not column:
         return found
@@ -138,16 +182,15 @@ def select(views: Iterable[SiteView], query: Query) -> list[SiteView]:
     return [*(view for _, view in ordered), *unknown]
 
 
-def matches(view: SiteView, query: Query) -> bool:
-    """Whether the question asks for the site."""
+def matches(view: SiteView, query: Query, text: str | None = None) -> bool:
+    """Whether the question asks for the site; `text`: what a search looks through, where it was made before."""
     if any(wanted not in _facet(view, key) for key, wanted in query.facets.items()):
         return False
-    text = query.text.casefold().split()
-    if not text:
+    words = query.text.casefold().split()
+    if not words:
         return True
-    said = (view.site, view.name, *(fact(view, key) for key in view.facts), view.desired_release or "")
-    haystack = " ".join(said).casefold()
-    return all(word in haystack for word in text)
+    haystack = text_of(view) if text is None else text
+    return all(word in haystack for word in words)
 
 
 def _facet(view: SiteView, key: str) -> Sequence[str]:
@@ -167,13 +210,10 @@ def _facet(view: SiteView, key: str) -> Sequence[str]:
             return (str(view.facts[key]),) if view.facts.get(key) else ()
 
 
-def choices_of(views: Sequence[SiteView], query: Query, words: Words) -> Iterable[Choice]:
-    """The filters that tell sites apart, or that are set."""
+def choices_of(known: Mapping[str, Counter[str]], query: Query, words: Words) -> Iterable[Choice]:
+    """The filters that tell sites apart, or that are set. `known`: as `counts_of` gives it."""
     for key in FACETS:
-        counts: Counter[str] = Counter(value for view in views for value in _facet(view, key))
-        chosen = query.facets.get(key, "")
-        if key == "standing":
-            counts = Counter({word: number for word, number in standings(views).items() if number})
+        counts, chosen = known[key], query.facets.get(key, "")
         if len(counts) < 2 and not chosen:
             continue
         ordered = [word for word in STANDINGS if word in counts] if key == "standing" else sorted(counts)
