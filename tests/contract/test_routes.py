@@ -15,9 +15,11 @@ from control_plane.api import live
 from control_plane.api.access import Access
 from control_plane.api.app import lasting, make_api
 from control_plane.api.perimeter import Perimeter
+from control_plane.core.openid import Grant
 from control_plane.core.people import Audience, Role
 from control_plane.git_source import GitSource
 from control_plane.monitoring.meters import Meters
+from control_plane.openid import open_provider
 from control_plane.sweep import Sweeper
 from control_plane.web.entrance import Entrance
 from control_plane.web.visit import OPEN_TO
@@ -47,8 +49,14 @@ LET_IN: Mapping[Audience, set[str]] = {
     "neighbours": set(),
 }
 """Of those who come from elsewhere; the tokens under /v1 have every scope that their owners' may have."""
-WITHOUT = ("/live", "/v1/gc")
-"""What cannot answer here: it has no room for streams, and no Git remote; 503 is let in too."""
+WITHOUT = ("/live", "/v1/gc", "/login/openid/refused")
+"""What cannot answer here: it has no room for streams, no Git remote, and a provider that is not there."""
+PROVIDER = {
+    "public_url": "http://127.0.0.1:8470",
+    "oidc_issuer": "http://127.0.0.1:1",
+    "oidc_client_id": "neopro-fleet",
+    "oidc_grants": [Grant(claim="groups", value="fleet-admins")],
+}
 NAMES = {"site": "brest", "digest": "0" * 64, "version": "1", "name": "style.css"}
 ORIGIN = "http://fleet.example.org"
 
@@ -73,8 +81,8 @@ def routes_of(app: Litestar) -> Iterator[Route]:
 
 @asynccontextmanager
 async def whole_api(folder: Path, database: str, **settings: Any) -> AsyncIterator[Api]:
-    """As `open_api`, with the sweep: every route that the server has."""
-    async with open_api(folder, database, **settings) as api:
+    """As `open_api`, with the sweep and a provider: every route that the server has."""
+    async with open_api(folder, database, **PROVIDER, **settings) as api:
         git = GitSource(str(folder / "no.git"), "main", folder / "clone")
         api.app = make_api(
             settings=api.settings,
@@ -83,6 +91,7 @@ async def whole_api(folder: Path, database: str, **settings: Any) -> AsyncIterat
             clock=lambda: api.now,
             meters=Meters(),
             sweeper=Sweeper(api.pool, git, api.objects, lambda: api.now),
+            provider=open_provider(api.settings, lambda: api.now),
         )
         async with api.app.lifespan():
             yield api
