@@ -74,6 +74,12 @@ test-systemd: $(VENV)/.dev ## the agent's unit under a real systemd (root; says 
 test-browser: $(VENV)/.browser $(AXE) ## the pages in a real Chromium, with axe-core (says what is missing where it cannot)
 	@$(BIN)/pytest tests/browser --long -rs
 
+screenshots: $(VENV)/.browser ## the pages of a believable fleet into docs/images/ (needs Chromium)
+	@$(BIN)/python -m tests.browser
+
+test-api: $(VENV)/.dev ## the API held to its own description by tens of thousands of requests (some minutes)
+	@$(BIN)/pytest tests/contract/test_api_as_described.py --long -s -n $(JOBS)
+
 agent-bundle: $(VENV)/.dev ## the agent's release as one file, to install from without a network and for `neopro release add --agent`
 	@$(BIN)/python -m cli.agent_bundle
 
@@ -86,4 +92,4 @@ lock: ## compile the requirement files anew (needs uv)
 clean: ## remove the environment and what was built
 	@rm -rf $(VENV) build *.egg-info bench.json
 
-.PHONY: help demo demo-clean test test-long check format schema docs bench fuzz test-crash test-systemd test-browser agent-bundle lock clean
+.PHONY: help demo demo-clean test test-long check format schema docs bench fuzz test-crash test-systemd test-browser screenshots test-api agent-bundle lock clean

@@ -32,9 +32,11 @@ FOCUS: Final = f"""() => {{
   const one = document.activeElement;
   if (!one || one === document.body || one === document.documentElement) return null;
   const box = one.getBoundingClientRect(), style = getComputedStyle(one);
+  // What is drawn has a ring of its own.
+  const halo = mark => [...mark.querySelectorAll('.halo')].some(ring => getComputedStyle(ring).stroke !== 'none');
   return {{
     number: {_TO_REACH}.indexOf(one), what: one.outerHTML.slice(0, 160),
-    outline: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
+    outline: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2 || halo(one),
     on_screen: box.bottom > 0 && box.right > 0 && box.top < innerHeight && box.left < innerWidth && box.width > 0,
   }};
 }}"""

@@ -1,19 +1,26 @@
 """Open pages follow what boxes say, keep what their reader was at, and never look alive when they are not."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
+import msgspec
 import pytest
 
 from schemas.status import Metrics
 from tests.browser.chromium import visitor, why_not
+from tests.support.postgres import newest_and_oldest
+from tests.support.published import report
+from tests.support.stoppable_postgres import stoppable_postgres
 from tests.support.watched_fleet import REPORTING, WatchedFleet
+from tests.support.world import served_world
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 WHY_NOT = why_not()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]
-PATIENCE_MS = 30_000
+PATIENCE_MS, LONG_MS = 30_000, 90_000
 SITE = f"/sites/{REPORTING}"
 _sequences = iter(range(100, 1 << 20))
 
@@ -118,3 +125,25 @@ def test_a_screen_reader_is_told_of_the_state_of_the_page_alone(browser: "Browse
         told(watched, 77)
         page.locator("#metrics", has_text="77%").wait_for(timeout=PATIENCE_MS)
         assert page.evaluate("window.spoken || 0") == 0
+
+
+def test_page_whose_server_lost_its_database_says_so_and_goes_on_when_it_is_back(
+    browser: "Browser", tmp_path: Path
+) -> None:
+    with (
+        stoppable_postgres(tmp_path / "database", newest_and_oldest()[0]) as database,
+        served_world(tmp_path / "world", database.conninfo) as served,
+        visitor(browser, served.url) as reader,
+    ):
+        page = reader.goes_to("/sites/brest?lang=en")
+        page.locator("#live.on").wait_for(timeout=PATIENCE_MS)
+        database.stop()
+        page.locator("#live.lost").wait_for(timeout=LONG_MS)
+        assert page.locator("#live.on").count() == 0
+        database.start()
+        page.locator("#live.on").wait_for(timeout=LONG_MS)
+        said = msgspec.json.encode(report(metrics=Metrics(cpu_percent=66), at=served.world.clock()))
+        url, headers = f"{served.url}/v1/sites/brest/status", served.world.headers("brest")
+        httpx.post(url, content=said, headers=headers, trust_env=False, timeout=30).raise_for_status()
+        page.locator("#metrics", has_text="66%").wait_for(timeout=PATIENCE_MS)
+        reader.troubles[:] = [one for one in reader.troubles if "503" not in one]

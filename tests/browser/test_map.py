@@ -38,7 +38,7 @@ def names(page: "Page") -> list[str | None]:
 
 
 def test_buttons_move_the_map_in_place_and_keep_the_focus(browser: "Browser", watched: WatchedFleet) -> None:
-    with visitor(browser, watched.url) as reader:
+    with visitor(browser, watched.url, watched.cookies) as reader:
         page = opened(reader)
         whole = page.get_attribute("#map", "viewBox")
         page.focus('a[data-move="in"]')
@@ -57,7 +57,7 @@ def test_buttons_move_the_map_in_place_and_keep_the_focus(browser: "Browser", wa
 
 
 def test_address_of_a_window_shows_the_same_to_whoever_has_no_script(browser: "Browser", watched: WatchedFleet) -> None:
-    with visitor(browser, watched.url) as reader:
+    with visitor(browser, watched.url, watched.cookies) as reader:
         page = opened(reader)
         page.click('a[data-move="in"]')
         at_zoom(page, 1)
@@ -66,13 +66,13 @@ def test_address_of_a_window_shows_the_same_to_whoever_has_no_script(browser: "B
         page.locator(f'#map:not([viewBox="{before}"])').wait_for(timeout=PATIENCE_MS)
         address, box = page.url, page.get_attribute("#map", "viewBox")
         shown = names(page)
-    with visitor(browser, watched.url, java_script_enabled=False) as reader:
+    with visitor(browser, watched.url, watched.cookies, java_script_enabled=False) as reader:
         page = reader.goes_to(address)
         assert (names(page), page.get_attribute("#map", "viewBox")) == (shown, box)
 
 
 def test_mark_of_several_leads_closer_and_the_keyboard_goes_on_there(browser: "Browser", watched: WatchedFleet) -> None:
-    with visitor(browser, watched.url) as reader:
+    with visitor(browser, watched.url, watched.cookies) as reader:
         page = opened(reader)
         several = page.locator("a.pin:has(text)").first
         several.focus()
@@ -87,7 +87,7 @@ def test_mark_of_several_leads_closer_and_the_keyboard_goes_on_there(browser: "B
 
 
 def test_mouse_drags_the_map_and_a_double_click_comes_closer(browser: "Browser", watched: WatchedFleet) -> None:
-    with visitor(browser, watched.url) as reader:
+    with visitor(browser, watched.url, watched.cookies) as reader:
         page = opened(reader, "/map?zoom=3&at=46.5,2.5")
         box = page.locator("#map").bounding_box()
         assert box
@@ -105,7 +105,7 @@ def test_mouse_drags_the_map_and_a_double_click_comes_closer(browser: "Browser",
 
 
 def test_question_is_kept_while_the_map_moves(browser: "Browser", watched: WatchedFleet) -> None:
-    with visitor(browser, watched.url) as reader:
+    with visitor(browser, watched.url, watched.cookies) as reader:
         page = opened(reader, "/map?region=Bretagne")
         page.click('a[data-move="in"]')
         at_zoom(page, 1)
@@ -115,7 +115,7 @@ def test_question_is_kept_while_the_map_moves(browser: "Browser", watched: Watch
 
 
 def test_news_reach_the_mark_where_it_is_and_leave_the_focus_on_it(browser: "Browser", watched: WatchedFleet) -> None:
-    with visitor(browser, watched.url) as reader:
+    with visitor(browser, watched.url, watched.cookies) as reader:
         page = opened(reader, "/map?q=brest")
         page.locator("#live.on").wait_for(timeout=PATIENCE_MS)
         outlines = page.locator(".outlines path").count()
@@ -135,7 +135,7 @@ def test_news_reach_the_mark_where_it_is_and_leave_the_focus_on_it(browser: "Bro
 
 @pytest.mark.skipif(not FILE.is_file(), reason=f"the set-up brought no outlines: {FILE} is missing")
 def test_outlines_lie_below_the_marks_on_both_pages(browser: "Browser", watched: WatchedFleet) -> None:
-    with visitor(browser, watched.url, viewport=DESKTOP) as reader:
+    with visitor(browser, watched.url, watched.cookies, viewport=DESKTOP) as reader:
         for address in ("/map", "/"):
             page = reader.goes_to(address)
             assert page.locator(".outlines path").count() == 96

@@ -44,8 +44,10 @@ async def _accounts(served: ServedWorld) -> None:
 
 def _gives_name(reader: Visitor, name: str, password: str = PASSWORD) -> None:
     """With the keyboard alone: the field for the name has the focus."""
+    reader.page.locator("#name:focus").wait_for()
     reader.page.keyboard.type(name)
     reader.page.keyboard.press("Tab")
+    reader.page.locator("#password:focus").wait_for()
     reader.page.keyboard.type(password)
     with reader.page.expect_navigation():
         reader.page.keyboard.press("Enter")

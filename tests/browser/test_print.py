@@ -15,9 +15,10 @@ WHY_NOT = why_not()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]
 LIGHT_ON_WHITE = """() => {
   const bright = colour => { const [r, g, b] = colour.match(/[\\d.]+/g).map(Number); return .3 * r + .6 * g + .1 * b; };
+  const ink = one => getComputedStyle(one)[one instanceof SVGElement ? 'fill' : 'color'];
   return [...document.querySelectorAll('body *')]
     .filter(one => one.checkVisibility() && [...one.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
-    .filter(one => bright(getComputedStyle(one).color) > 160)
+    .filter(one => bright(ink(one)) > 160)
     .map(one => one.outerHTML.slice(0, 120));
 }"""
 

@@ -4,7 +4,7 @@ Committed in the past through the pipeline, with the clock set back; what boxes 
 come in time. The box of REPORTING reports through the API as often as one likes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,12 +14,15 @@ import httpx
 import msgspec
 import pygit2
 import zstandard
+from msgspec.structs import replace
 
 from cli.demo.clips import clip_of, make_clip
 from cli.media import look_at
-from control_plane.store import clubs, operation_logs, partitions, publications, reports
+from control_plane.store import activity, clubs, operation_logs, partitions, publications, reports
+from control_plane.store.activity import Counted
 from control_plane.store.pool import Connection
 from control_plane.watching import Watch
+from schemas.club import ClubCategory
 from schemas.desired import Video
 from schemas.names import Revision, SiteId
 from schemas.status import RunningRelease, StatusReport
@@ -28,15 +31,17 @@ from tests.support.published import report
 from tests.support.served_fleet import CLUB
 from tests.support.trust_keys import Changes
 from tests.support.watched_places import Place, places
-from tests.support.watched_reports import said_of, silence_of
+from tests.support.watched_reports import SILENT, said_of, silence_of
 from tests.support.world import ServedWorld, World, as_yaml, served_world
 
 SAMPLE: Final = Path(__file__).resolve().parents[2] / "fleet-state"
 PLACES: Final = places()
 REPORTING: Final = "brest-handball"
+BUSY: Final = ("Vannes", "Lorient", "Toulouse", "Angers", "Lyon")
 OPERATION: Final = "logs-bretagne"
 FIRST, SECOND, THIRD = timedelta(days=21), timedelta(days=9), timedelta(minutes=50)
 """How long ago the commits were made."""
+_CLUB: Final = replace(CLUB, categories=[CLUB.categories[0], ClubCategory(id="match", name="Match SM1")])
 _MEMORY: Final = Path(__file__).with_name("watched_memory.sql")
 _PEOPLE: Final = (("Ada Martin", "ada@neopro.example"), ("Yann Le Goff", "yann@neopro.example"))
 
@@ -53,6 +58,10 @@ class WatchedFleet(NamedTuple):
     def url(self) -> str:
         """Where it answers."""
         return self.served.url
+
+    def release(self, version: str) -> RunningRelease:
+        """A release as a box that has it says so."""
+        return _release(self.served.world, version)
 
     def tell(self, sequence: int, **said: Any) -> None:
         """A report of the box of REPORTING, through the API."""
@@ -71,11 +80,12 @@ def watched_fleet(folder: Path, database: str) -> Iterator[WatchedFleet]:
     """The fleet, served until the context is left."""
     with served_world(folder, database, files=_first) as served:
         world = served.world
-        served.run(_reported(served, FIRST - timedelta(minutes=3), "2.1.3"))
+        served.run(_reported(served, 1, FIRST - timedelta(minutes=3), ("Reims",)))
         _commit(served, SECOND, _second(world), "Release 2.2.0 to Bretagne, and the partners of its harbours", 1)
-        served.run(_reported(served, SECOND - timedelta(minutes=2), "2.1.3"))
+        served.run(_reported(served, 2, SECOND - timedelta(minutes=2), ("Reims", "Vannes")))
         world.clock.offset = -THIRD
         commit = _commit(served, THIRD, _third(world), "Show the partners of the season in every club until June", 0)
+        served.run(_reported(served, 3, THIRD - timedelta(minutes=1), (*BUSY, *SILENT)))
         world.clock.offset = timedelta()
         served.run(world.pipeline.renew())
         generation = served.run(_now(served))
@@ -141,8 +151,10 @@ def _second(world: World) -> Changes:
     """Another release for a region."""
     group = world.file("groups/bretagne.yaml").replace("# release: 2.2.0", "release: 2.2.0")
     files = {"VERSION": b"2.2.0\n"}
+    beta = world.file("groups/beta.yaml").replace("release: 2.1.3", "release: 2.2.0")
     changelog = "The live score is shown over the clip.\nThe score can be reset from the remote control."
-    return {"groups/bretagne.yaml": group, **world.add_release("2.2.0", files, changelog=changelog)}
+    groups = {"groups/bretagne.yaml": group, "groups/beta.yaml": beta}
+    return {**groups, **world.add_release("2.2.0", files, changelog=changelog)}
 
 
 def _third(world: World) -> Changes:
@@ -161,24 +173,33 @@ def _third(world: World) -> Changes:
     }
 
 
+def _day(now: datetime) -> Iterator[Counted]:
+    """What boxes sent in the last day: a report every five minutes, and a film in the evening."""
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    for ago in range(24):
+        at = hour - timedelta(hours=ago)
+        fetched = 28_000_000 * (1 + ago % 5) if 17 <= at.hour <= 21 or ago == 0 else 0
+        for place in PLACES[:32]:
+            yield Counted(at=at, site=place.site, reports=12, downloads=int(fetched > 0), download_bytes=fetched)
+
+
 def _release(world: World, version: str) -> RunningRelease:
     return RunningRelease(version=version, tree=world.keys.allowed[version].tree)
 
 
-async def _reported(served: ServedWorld, ago: timedelta, version: str) -> None:
-    """Every box said, so long ago, that it was as desired."""
+async def _reported(served: ServedWorld, sequence: int, ago: timedelta, but: Collection[str]) -> None:
+    """The boxes, but those of these towns, said so long ago that they were as desired."""
     world = served.world
     at = _ago(world, ago)
     async with world.connection() as conn:
         await partitions.make(conn, at)
         heads = await _heads(conn)
-        told = [
-            reports.Received(
-                place.site, report(heads[place.site], at=at, release=_release(world, version)), at + _delay(place)
-            )
-            for place in PLACES
-            if place.has_box and place.town != "Reims" and (ago > SECOND or place.town != "Vannes")
-        ]
+        told = []
+        for place in PLACES:
+            if place.has_box and place.town not in but:
+                release = _release(world, _version(place, ago))
+                said = report(heads[place.site], sequence=sequence, at=at, release=release)
+                told.append(reports.Received(place.site, said, at + _delay(place)))
         await reports.record(conn, told)
 
 
@@ -192,8 +213,9 @@ async def _now(served: ServedWorld) -> int:
         await reports.record(conn, [one for one in told if one is not None])
         await conn.execute("delete from silences")
         await _remember(conn, now)
-        await clubs.keep(conn, REPORTING, CLUB, now - timedelta(minutes=12))
-        await clubs.keep(conn, "vannes-rugby", CLUB, now - timedelta(hours=5))
+        await activity.add(conn, list(_day(now)))
+        await clubs.keep(conn, REPORTING, _CLUB, now - timedelta(minutes=12))
+        await clubs.keep(conn, "vannes-rugby", _CLUB, now - timedelta(hours=5))
         text = zstandard.compress(b"neopro-app: started\n")
         for site in (REPORTING, "vannes-rugby"):
             await operation_logs.keep(conn, site, OPERATION, text, now - timedelta(minutes=30))
@@ -204,14 +226,19 @@ def _last(world: World, place: Place, generation: int, now: datetime) -> reports
     silence = silence_of(place.town)
     if silence is None:
         return None
-    breton = place.document["location"]["region"] == "Bretagne"
     at = now - silence
-    said = said_of(place.town, generation, at, _release(world, "2.2.0" if breton else "2.1.3"))
+    said = said_of(place.town, generation, at, _release(world, _version(place, silence)))
     return reports.Received(place.site, _report(at, said), at)
 
 
 def _report(at: datetime, said: Mapping[str, Any]) -> StatusReport:
     return report(**{"at": at, "sequence": 9, **said})
+
+
+def _version(place: Place, ago: timedelta) -> str:
+    """What its box ran so long ago: the newest from SECOND on in Bretagne, but where it was taken back."""
+    has_newest = place.document["location"]["region"] == "Bretagne" and place.town != "Vannes"
+    return "2.2.0" if has_newest and ago < SECOND else "2.1.3"
 
 
 async def _heads(conn: Connection) -> dict[SiteId, int]:

@@ -34,7 +34,7 @@ def said_of(town: str, generation: int, at: datetime, release: RunningRelease) -
         "metrics": _metrics(town),
         "events": _events(at, release.version),
     }
-    return said | _trouble(town, generation, at, said["metrics"])
+    return said | _trouble(town, generation, at)
 
 
 def _fine(at: datetime) -> list[Condition]:
@@ -49,7 +49,7 @@ def _with(conditions: list[Condition], *others: Condition) -> list[Condition]:
     return [one for one in conditions if one.type not in kinds] + list(others)
 
 
-def _trouble(town: str, generation: int, at: datetime, metrics: Metrics) -> dict[str, Any]:
+def _trouble(town: str, generation: int, at: datetime) -> dict[str, Any]:
     fine, since = _fine(at), at - timedelta(minutes=38)
     match town:
         case "Vannes":
@@ -107,7 +107,6 @@ def _rolled_back(fine: list[Condition], since: datetime, at: datetime) -> dict[s
     ]
     return {
         "conditions": _with(fine, _not_synced(since, "ReleaseFailed"), failed, degraded),
-        "release": RunningRelease(version="2.1.3"),
         "differences": [differs],
         "events": events,
     }
