@@ -39,3 +39,8 @@ async def refused_since(conn: Connection, since: datetime) -> dict[SiteId, Refus
         (since,),
     )
     return {site: Refusal(*facts) for site, *facts in await rows.fetchall()}
+
+
+async def prune(conn: Connection, before: datetime) -> int:
+    """Forget whose last report was refused before then; how many."""
+    return (await conn.execute("delete from refused_reports where last_at < %s", (before,))).rowcount

@@ -11,6 +11,7 @@ from control_plane.store import (
     conditions,
     partitions,
     playbacks,
+    refusals,
     release_runs,
     reports,
     sessions,
@@ -52,6 +53,7 @@ async def tidy(conn: Connection, now: datetime, keep: Keep) -> Kept:
     dropped += await partitions.drop(conn, partitions.PLAYBACKS, now, keep.playbacks)
     pruned = await reports.prune_events(conn, now - keep.events)
     pruned += await alerts.prune_alerts(conn, now - keep.events)
+    pruned += await refusals.prune(conn, now - keep.events)
     pruned += await conditions.prune(conn, now - keep.conditions)
     pruned += await release_runs.prune(conn, now - keep.conditions)
     pruned += await activity.prune(conn, now - keep.metrics)

@@ -206,6 +206,14 @@ async def test_box_that_has_stopped_to_ask_after_it_was_refused_is_silent(world:
     assert await look(world) == ["offline brest"]
 
 
+async def test_refusals_are_forgotten_in_time(world: World) -> None:
+    await refuse(world)
+    async with world.connection() as conn:
+        assert await refusals.prune(conn, world.clock() - HOUR) == 0
+        assert await refusals.prune(conn, world.clock() + HOUR) == 1
+    assert await look(world) == []
+
+
 async def test_box_that_was_never_taken_a_report_of_is_told_of_when_it_is_refused(world: World) -> None:
     await refuse(world)
     assert await look(world) == ["reports_refused brest"]
