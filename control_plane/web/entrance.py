@@ -53,13 +53,15 @@ class Entrance:
         nothing more is asked for; else the session may have steps before it, as after a password.
         """
         async with connection(self.pool) as conn:
-            return await self._open(conn, client, account, by_provider=by_provider, second_factor=second_factor)
+            return await self._open(
+                conn, client, account, self.clock(), by_provider=by_provider, second_factor=second_factor
+            )
 
     async def log_in(self, client: Client, name: str, password: str) -> Cookie | Refusal:
         """A session for whoever knows the password; the same answer, as late, for an account that does not exist."""
         name, address, now = folded(name), address_of(client), self.clock()
         async with connection(self.pool) as conn:
-            if not await self._begin(conn, name, address):
+            if not await self._begin(conn, name, address, now):
                 return "limited"
             user = await users.user_named(conn, name)
         right = await self.is_right(user.password if user else None, password)
@@ -71,19 +73,19 @@ class Entrance:
                 await self._record(conn, "login_failed", user, address)
                 return "ended"
             await self._renew_hash(conn, user, password)
-            return await self._open(conn, client, user.id, by_provider=False, second_factor=False)
+            return await self._open(conn, client, user.id, now, by_provider=False, second_factor=False)
 
     async def give_code(self, client: Client, session: Session, code: str) -> Cookie | Refusal:
         """Go on with a one-time code; each is good once."""
-        user, address = session.user, address_of(client)
+        user, address, now = session.user, address_of(client), self.clock()
         async with connection(self.pool) as conn:
-            if not await self._begin(conn, user.name, address):
+            if not await self._begin(conn, user.name, address, now):
                 return "limited"
-            step = totp.step_of(user.totp or "", code, self.clock(), user.totp_step) if user.totp else None
+            step = totp.step_of(user.totp or "", code, now, user.totp_step) if user.totp else None
             if step is None or not await users.use_step(conn, user.id, step):
                 await self._record(conn, "login_failed", user, address)
                 return "code"
-            return await self._rise(conn, client, session, second_factor=True)
+            return await self._rise(conn, client, session, now, second_factor=True)
 
     async def choose_password(self, client: Client, session: Session, password: str) -> Cookie | PasswordFault:
         """Another password, whoever they are by now; every other session of the account ends.
@@ -99,11 +101,11 @@ class Entrance:
         if fault is not None:
             return fault
         kept = await self.hashed(password)
-        async with connection(self.pool) as conn:
+        async with connection(self.pool) as conn, conn.transaction():
             await users.set_password(conn, user.id, kept)
             await sessions.end_others(conn, user.id, session.id)
             await self._record(conn, "password_changed", user, address_of(client))
-            return await self._rise(conn, client, session)
+            return await self._rise(conn, client, session, self.clock())
 
     async def offered_totp(self, session: Session) -> str:
         """The secret that is shown in this session, the same one until a code proves that it was taken."""
@@ -123,11 +125,11 @@ class Entrance:
         step = totp.step_of(session.totp_offered, code, self.clock(), None) if session.totp_offered else None
         if step is None:
             return "code"
-        async with connection(self.pool) as conn:
+        async with connection(self.pool) as conn, conn.transaction():
             await users.set_totp(conn, user.id, session.totp_offered, step)
             await sessions.end_others(conn, user.id, session.id)
             await self._record(conn, "totp_set", user, address_of(client))
-            return await self._rise(conn, client, session, second_factor=True)
+            return await self._rise(conn, client, session, self.clock(), second_factor=True)
 
     async def prove(self, client: Client, session: Session, password: str) -> Refusal | None:
         """Ask somebody who is in for their password once more, before what a stolen session must not do.
@@ -166,9 +168,8 @@ class Entrance:
         async with self._hashing:
             return await asyncio.to_thread(passwords.hashed, password)
 
-    async def _begin(self, conn: Connection, name: str, address: str) -> bool:
+    async def _begin(self, conn: Connection, name: str, address: str, now: datetime) -> bool:
         """Count an attempt; one that is refused is written down when it is the first of its kind for a while."""
-        now = self.clock()
         known = await attempts.is_known(conn, name, address, now)
         allowed = await attempts.begin(conn, buckets(name, address, known=known), now)
         if not allowed and not await audit.was_lately(conn, "login_limited", address, now):
@@ -176,10 +177,11 @@ class Entrance:
         return allowed
 
     async def _open(
-        self, conn: Connection, client: Client, account: int, *, by_provider: bool, second_factor: bool
+        self, conn: Connection, client: Client, account: int, now: datetime, *, by_provider: bool, second_factor: bool
     ) -> Cookie:
-        now, browser = self.clock(), Browser(address_of(client), client.headers.get("user-agent", "")[:200])
-        before = await self.session(client)
+        browser = Browser(address_of(client), client.headers.get("user-agent", "")[:200])
+        held = client.cookies.get(_cookie_name(client))
+        before = await sessions.find_session(conn, held, self.lasting, now) if held else None
         if before is not None:
             await sessions.end_session(conn, before.user.id, before.id)
         cookie = await sessions.open_session(
@@ -187,23 +189,24 @@ class Entrance:
         )
         session = await sessions.find_session(conn, cookie, self.lasting, now)
         if session is not None and session.step is None:
-            await self._came_in(conn, session, browser.address)
+            await self._came_in(conn, session, browser.address, now)
         return self._cookie(client, cookie, int(self.lasting.longest.total_seconds()))
 
     async def _rise(
-        self, conn: Connection, client: Client, session: Session, *, second_factor: bool | None = None
+        self, conn: Connection, client: Client, session: Session, now: datetime, *, second_factor: bool | None = None
     ) -> Cookie:
+        """Another cookie for a session whose rights rose. `now`: when the attempt began that let them rise."""
         cookie = await sessions.renew_session(conn, session.id, second_factor=second_factor)
-        now = await sessions.find_session(conn, cookie, self.lasting, self.clock())
-        if session.step is not None and now is not None and now.step is None:
-            await self._came_in(conn, session, address_of(client))
+        risen = await sessions.find_session(conn, cookie, self.lasting, now)
+        if session.step is not None and risen is not None and risen.step is None:
+            await self._came_in(conn, session, address_of(client), now)
         return self._cookie(client, cookie, int(self.lasting.longest.total_seconds()))
 
-    async def _came_in(self, conn: Connection, session: Session, address: str) -> None:
-        user, now = session.user, self.clock()
-        await attempts.forgive(conn, user.name, address, [session.began_at, now])
-        await users.note_login(conn, user.id, now)
-        await self._record(conn, "login", user, address)
+    async def _came_in(self, conn: Connection, session: Session, address: str, now: datetime) -> None:
+        """They are in: the attempts of the password, by which the session began, and of the code were no failures."""
+        await attempts.forgive(conn, session.user.name, address, [session.began_at, now])
+        await users.note_login(conn, session.user.id, now)
+        await self._record(conn, "login", session.user, address)
 
     async def _renew_hash(self, conn: Connection, user: User, password: str) -> None:
         if user.password is not None and passwords.is_dated(user.password):

@@ -1,5 +1,7 @@
 """Coming in: passwords, one-time codes, sessions that change and end, and attempts that are limited."""
 
+import asyncio
+import itertools
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -11,7 +13,8 @@ from argon2 import PasswordHasher
 
 from control_plane import passwords
 from control_plane.core.people import MOST_BY_ADDRESS, MOST_BY_NAME
-from control_plane.store import audit, sessions, users
+from control_plane.store import audit, retention, sessions, users
+from control_plane.store.retention import Keep
 from tests.support.api import Api, open_api
 from tests.support.people import (
     PASSWORD,
@@ -356,3 +359,60 @@ async def test_second_control_plane_knows_the_session_of_the_first(api: Api, cli
         answer = await second.get("/", cookies=dict(cookie_of(client)), headers={"Accept": "text/html"})
         assert answer.status_code == 200
         assert ">marie</a>" in answer.text
+
+
+async def test_logins_that_are_right_count_against_nobody(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = itertools.count()
+    marie, ada = await add_person(api, "marie"), await add_person(api, "ada", "admin")
+    began = api.now
+    monkeypatch.setattr(Api, "now", property(lambda _: began + timedelta(milliseconds=next(ticks))), raising=False)
+    async with browser(api) as client:
+        for _ in range(3):
+            for person in (marie, ada._replace(secret=None)):
+                await send(client, "/login", name=person.name, password="x")
+                assert (await come_in(client, api, person)).status_code == 303
+    async with api.connection() as conn:
+        rows = await (await conn.execute("select bucket, count(*) from attempts group by 1 order by 1")).fetchall()
+    assert rows == [("address 127.0.0.1", 9), ("name ada", 6)], "of marie the wrong ones; of ada what has no code yet"
+
+
+async def test_many_attempts_at_once_are_not_all_let_through(api: Api) -> None:
+    await add_person(api, "marie")
+    async with browser(api) as client, asyncio.TaskGroup() as group:
+        tasks = [group.create_task(send(client, "/login", name="marie", password="x")) for _ in range(2 * MOST_BY_NAME)]
+    assert [task.result().status_code for task in tasks].count(422) == MOST_BY_NAME
+
+
+async def test_one_code_at_two_browsers_at_once_lets_one_in(api: Api) -> None:
+    ada = await add_person(api, "ada", "admin")
+    assert ada.secret is not None
+    code = code_of(ada.secret, api)
+    async with browser(api) as one, browser(api) as other:
+        for client in (one, other):
+            await send(client, "/login", name="ada", password=PASSWORD)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(send(client, "/login/code", code=code)) for client in (one, other)]
+    assert sorted(task.result().status_code for task in tasks) == [303, 422]
+
+
+async def test_what_is_over_is_forgotten_in_time(api: Api, client: httpx.AsyncClient) -> None:
+    await come_in(client, api, await add_person(api, "marie"))
+    await send(client, "/login", name="nobody", password="x")
+    day = timedelta(days=1)
+    keep = Keep(
+        events=day,
+        conditions=day,
+        metrics=93 * day,
+        playbacks=93 * day,
+        audit=30 * day,
+        sessions=sessions.Lasting(day, 7 * day),
+    )
+    left = []
+    for later in (timedelta(0), timedelta(minutes=15), day, 31 * day):
+        async with api.connection() as conn:
+            await retention.tidy(conn, api.now + later, keep)
+            rows = await conn.execute(
+                "select (select count(*) from attempts), (select count(*) from sessions), (select count(*) from audit)"
+            )
+            left.append(await rows.fetchone())
+    assert left == [(2, 1, 2), (0, 1, 2), (0, 0, 2), (0, 0, 0)]
