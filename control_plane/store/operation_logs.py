@@ -86,6 +86,17 @@ async def results_since(conn: Connection, since: datetime, limit: int = 5000) ->
     ]
 
 
+async def results_of(conn: Connection, operation: DocumentId, limit: int = 20_000) -> list[Result]:
+    """How an operation ended at every site, the newest first."""
+    rows = await conn.execute(
+        "select site, reason, message, at from events"
+        " where reason in ('OperationSucceeded', 'OperationFailed', 'OperationExpired') and starts_with(message, %s)"
+        " order by received_at desc, number desc limit %s",
+        (f"Operation {operation} (", limit),
+    )
+    return [Result(site, operation, reason, message, at) for site, reason, message, at in await rows.fetchall()]
+
+
 async def results_of_site(conn: Connection, site: SiteId, limit: int = 100) -> list[Result]:
     """How operations ended at a site, the newest first."""
     rows = await conn.execute(

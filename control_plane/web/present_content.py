@@ -1,6 +1,6 @@
 """The videos that a box should have, set by set, and which of them are there by its last report; pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final, Literal, NamedTuple
 
@@ -68,18 +68,19 @@ class Content(Struct, frozen=True, kw_only=True):
     said: str
 
 
-class _Item(NamedTuple):
-    """A video as the manifest shows it, and where."""
+class Item(NamedTuple):
+    """A video as the manifest shows it, and where: in words, and by the category's id ('': in a loop)."""
 
     video: CategoryVideo
     place: str
+    category: str
 
 
 def content_of(view: SiteView, wants: Wants, now: datetime, words: Words, *, team: bool) -> Content:
     """The videos of the site's manifest. Only the team's pages of videos are linked to."""
     desk = _Desk(view, wants, now, words, team=team)
     named = [wants.sets[name] for name in view.facts.get("video_sets", ()) if name in wants.sets]
-    made = [desk.set(one.name, desk.paths(_videos_of(one))) for one in named]
+    made = [desk.set(one.name, desk.paths(one)) for one in named]
     made.append(desk.set(words("content.other"), desk.left()))
     made = [one for one in made if one.rows]
     missing = len({row.path for one in made for row in one.rows if row.there == "missing"})
@@ -128,14 +129,14 @@ def _is_due(item: CategoryVideo, today: date) -> bool:
     return (item.from_ is None or item.from_ <= today) and (item.until is None or item.until >= today)
 
 
-def items_of(manifest: SiteManifest, words: Words) -> Iterator[tuple[CategoryVideo, str]]:
-    """Every video as the manifest shows it, and where: a category, or a loop."""
+def items_of(manifest: SiteManifest, words: Words) -> Iterator[Item]:
+    """Every video as the manifest shows it: in its categories, then in the loops."""
     for category in manifest.categories:
-        yield from ((video, category.name) for video in category.videos)
+        yield from (Item(video, category.name, category.id) for video in category.videos)
         for sub in category.subcategories:
-            yield from ((video, f"{category.name} › {sub.name}") for video in sub.videos)
+            yield from (Item(video, f"{category.name} › {sub.name}", category.id) for video in sub.videos)
     for loop in ("sponsors", "before", "during", "after"):
-        yield from ((video, words(f"content.loop.{loop}")) for video in getattr(manifest.loops, loop))
+        yield from (Item(video, words(f"content.loop.{loop}"), "") for video in getattr(manifest.loops, loop))
 
 
 class _Desk:
@@ -145,17 +146,21 @@ class _Desk:
         self._view, self._since, self._words, self._team = view, wants.since, words, team
         self._today = now.date()
         self._files = {file.path: file for file in wants.manifest.content}
-        self._items: dict[str, list[_Item]] = {}
-        for video, place in items_of(wants.manifest, words):
-            self._items.setdefault(video.path, []).append(_Item(video, place))
-        self._paths: dict[DocumentId, str] = {
-            item.video.video_id: path for path, items in self._items.items() for item in items
-        }
+        self._items: dict[str, list[Item]] = {}
+        self._of_video: dict[DocumentId, list[Item]] = {}
+        for item in items_of(wants.manifest, words):
+            self._items.setdefault(item.video.path, []).append(item)
+            self._of_video.setdefault(item.video.video_id, []).append(item)
         self._shown: set[str] = set()
 
-    def paths(self, videos: Iterable[DocumentId]) -> list[str]:
-        """Where those of these videos lie that the manifest wants."""
-        return [path for video in videos if (path := self._paths.get(video, "")) in self._files]
+    def paths(self, video_set: VideoSet) -> list[str]:
+        """Where the videos of a set lie: a video has a file for each category that shows it."""
+        found: list[str] = []
+        for video in _videos_of(video_set):
+            items = self._of_video.get(video, [])
+            own = [item for item in items if item.category == video_set.category.id] or items
+            found += [item.video.path for item in own]
+        return [path for path in dict.fromkeys(found) if path in self._files]
 
     def set(self, title: str, paths: Sequence[str]) -> ContentSet:
         """The rows of these files."""

@@ -14,7 +14,8 @@ from schemas.status import Event
 FAILURES: Final = ("ReleaseFailed",)
 """Reasons of events that say which release failed, and why."""
 NEAR: Final = timedelta(minutes=15)
-"""A failure that was told so long before or after a release was seen to run is of that run."""
+"""A failure that was told so long before or after a release was seen to run is of that run; one that names none (a test
+that was cut off), of the run that ended so near to it."""
 _NAMED: Final = re.compile(r"Release (\S+) failed, ")
 
 
@@ -36,18 +37,20 @@ def release_rows(
     runs: Sequence[ReleaseRun], failures: Sequence[Event], now: datetime, words: Words
 ) -> list[ReleaseRow]:
     """What ran and what was tried, the newest first."""
-    told = [(named[1], event) for event in failures if (named := _NAMED.match(event.message))]
+    told = [(named[1] if (named := _NAMED.match(event.message)) else "", event) for event in failures]
     rows, known = [], set()
     for run in runs:
-        of_it = [event for version, event in told if version == run.version and _is_of(run, event.at)]
+        of_it = [event for version, event in told if _is_of(run, version, event.at)]
         known |= {event.number for event in of_it}
         rows.append(_ran(run, of_it[0].message if of_it else "", now, words))
-    rows += [_tried(version, event, words) for version, event in told if event.number not in known]
+    rows += [_tried(version, event, words) for version, event in told if version and event.number not in known]
     return sorted(rows, key=lambda row: row.since, reverse=True)
 
 
-def _is_of(run: ReleaseRun, at: datetime) -> bool:
-    return run.since - NEAR <= at and (run.until is None or at <= run.until + NEAR)
+def _is_of(run: ReleaseRun, version: str, at: datetime) -> bool:
+    if not version:
+        return run.until is not None and abs(run.until - at) <= NEAR
+    return version == run.version and run.since - NEAR <= at and (run.until is None or at <= run.until + NEAR)
 
 
 def _ran(run: ReleaseRun, failed: str, now: datetime, words: Words) -> ReleaseRow:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from control_plane.store import library
+from control_plane.store import library, operation_logs
 from schemas.desired import (
     AgentRelease,
     Document,
@@ -153,6 +153,18 @@ async def test_operation_says_who_did_it_and_how_it_went(api: Api) -> None:
     text = (await page(api, "/operations")).text
     assert re.search(r"look self_test bretagne 2 Mar 2026, 12:00 UTC 1 / 2 1", text)
     assert re.search(r"look Brest An operation failed Operation look \(self_test\): the disk is slow", text)
+    async with api.connection() as conn:
+        await operation_logs.keep(conn, "brest", "look", b"packed", NOW)
+    shown = await page(api, "/operations/look")
+    assert re.search(r"Action self_test For bretagne Not after 2 Mar 2026, 12:00 UTC", shown.text)
+    assert re.search(r"Brest An operation failed the disk is slow just now 6.B · just now", shown.text)
+    assert re.search(r"Nantes The box knows of it not after 2 Mar 2026, 12:00 UTC —", shown.text)
+    assert {"/sites/brest/logs/look", "/sites/nantes"} <= set(shown.links)
+    async with api.connection() as conn:
+        await library.replace(conn, {}, NOW)
+    shown = await page(api, "/operations/look")
+    assert re.search(r"Action self_test State No longer in Git .*Brest An operation failed", shown.text)
+    assert "/sites/nantes" not in shown.links
 
 
 async def test_reports_and_system_say_how_it_went_and_what_it_runs_on(api: Api) -> None:
@@ -168,7 +180,7 @@ async def test_reports_and_system_say_how_it_went_and_what_it_runs_on(api: Api) 
     assert re.search(r"First head of a site 8 Mar 2026, 12:00 UTC 7 days", text)
 
 
-MISSING = ["/groups/nowhere", "/library/nothing", "/library/nothing/thumbnail", "/releases/9.9.9"]
+MISSING = ["/groups/nowhere", "/library/nothing", "/library/nothing/thumbnail", "/releases/9.9.9", "/operations/none"]
 
 
 @pytest.mark.parametrize("path", MISSING)

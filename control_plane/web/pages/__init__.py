@@ -42,6 +42,7 @@ PAGES: Final = (
     Page("/groups/{group:str}", "team", groups.show_one),
     Page("/library/{video:str}", "team", videos.show_one),
     Page("/library/{video:str}/thumbnail", "team", videos.thumbnail),
+    Page("/operations/{operation:str}", "team", operations.show_one),
     Page("/releases/{version:str}", "team", releases.show_one),
     Page("/changes/{commit:str}", "team", changes.show_one),
 )

@@ -40,7 +40,11 @@ def _availability(found: list[Availability], by: Period, words: Words) -> Table:
         share = one.heard
         bar = [] if share is None else _bar(share, words)
         said = "—" if share is None else words("percent", n=words.decimal(100 * share, 2))
-        offline = words("percent", n=words.decimal(100 * one.ran_unheard_s / one.ran_s, 1)) if one.ran_s else "—"
+        offline = (
+            words("percent", n=words.decimal(100 * one.ran_unheard_s / one.ran_s, 1))
+            if one.ran_s and one.known_s
+            else "—"
+        )
         rows.append([Cell(text=_period(one.begins, by, words)), Cell(text=said, bar=bar), Cell(text=offline)])
     return Table(
         key="availability",

@@ -47,12 +47,15 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "release.sites": ("Sites that want or run it", "Sites qui la veulent ou l’exécutent"),
     # Operations
     "operations.intro": (
-        "What boxes do once, when a document in operations/ asks for it. Texts: neopro logs OPERATION.",
-        "Ce que les boîtiers font une fois, sur demande d’un document d’operations/. Textes : neopro logs OPÉRATION.",
+        "What boxes do once, when a document in operations/ asks for it: neopro op writes one.",
+        "Ce que les boîtiers font une fois, sur demande d’un document d’operations/ : neopro op en écrit un.",
     ),
     "operations.wanted": ("In Git now", "Dans Git en ce moment"),
     "operations.results": ("Results of the last 90 days", "Résultats des 90 derniers jours"),
     "operations.none": ("None.", "Aucune."),
+    "operation.facts": ("About the operation", "L’opération"),
+    "operation.action": ("Action", "Action"),
+    "operation.gone": ("No longer in Git", "Plus dans Git"),
     "operation.name": ("Operation", "Opération"),
     "operation.target": ("For", "Pour"),
     "operation.until": ("Not after", "Pas après"),
