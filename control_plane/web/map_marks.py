@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from control_plane.store.views import SiteView
 from control_plane.web.map_places import Place, attention
-from control_plane.web.map_plane import MOST_ZOOM, Point, Window, unproject, zoom_for
+from control_plane.web.map_plane import MOST_ZOOM, Point, Window, bounds, unproject, zoom_for
 from control_plane.web.words import Words
 from schemas.api import Standing
 
@@ -22,7 +22,7 @@ SHOWN_SITES: Final = 4
 SHOWN_NEAREST: Final = 200
 """Of a place the list names so many sites; of one that no zoom takes apart any more, so many."""
 FAR_ZOOM: Final = 4
-"""A place elsewhere is looked at from no closer."""
+"""What is looked at as a whole, a region or what lies elsewhere, is looked at from no closer."""
 
 
 class Arc(Struct, frozen=True, kw_only=True):
@@ -90,6 +90,14 @@ class Writer:
         alone = len({site.facts.get("region") for site in place.sites}) == 1
         title = self._title(place, "region" if alone else "regions")
         return self._mark(place, title=title, said=self._said(place), link=link)
+
+    def around(self, places: Sequence[Place]) -> str:
+        """The address of the closest window that shows all of these; '' where that is no closer than this one."""
+        extents = [place.extent for place in places]
+        ends = [Point(one.x + one.width, one.y + one.height) for one in extents]
+        part = bounds([*extents, *ends])
+        zoom = min(FAR_ZOOM, zoom_for(self._shown.whole, part, least=0))
+        return self.address(zoom, part.middle) if zoom > self._shown.zoom else ""
 
     def site(self, view: SiteView) -> SiteLink:
         """A site as lists name it."""

@@ -46,9 +46,13 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 
 class RegionMarks(Struct, frozen=True, kw_only=True):
-    """The marks of a region. What lies across a border belongs to where most of its sites do."""
+    """The marks of a region. What lies across a border belongs to where most of its sites do.
+
+    `link` leads to the window that shows them all, '' where none is closer.
+    """
 
     name: str
+    link: str
     marks: Sequence[Mark]
 
 
@@ -151,7 +155,11 @@ def map_view(
         drawn=drawn,
         lines=[] if drawn else list(_lines(shown, write)),
         regions=[
-            RegionMarks(name=name or words("map.no.region"), marks=[write.mark(place) for place in places])
+            RegionMarks(
+                name=name or words("map.no.region"),
+                link=write.around(places) if name else "",
+                marks=[write.mark(place) for place in places],
+            )
             for name, places in _by_region(gather(inside, shown.width / CELLS))
         ],
         far=[write.far_mark(place) for place in far[:SHOWN_FAR]],

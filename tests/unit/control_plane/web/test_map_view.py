@@ -230,6 +230,18 @@ def test_marks_go_by_region_and_what_needs_somebody_first() -> None:
     ]
 
 
+def test_name_of_a_region_leads_to_a_window_with_all_of_its_sites() -> None:
+    bretagne = [site("a", BREST, region="Bretagne"), site("b", (48.12, -1.68), region="Bretagne")]
+    views = [*bretagne, site("c", LILLE, region="Nord"), site("d", (43.6, 1.44))]
+    found = map_view(views, Asked(), NONE, EN)
+    links = {region.name: region.link for region in found.regions}
+    assert links["No region"] == ""
+    near = map_view(views, _asked(links["Bretagne"]), NONE, EN)
+    assert [mark.title for mark in marks(near)] == ["A", "B"]
+    assert [region.link for region in near.regions] == [""]
+    assert [mark.title for mark in marks(map_view(views, _asked(links["Nord"]), NONE, EN))] == ["C"]
+
+
 def test_place_across_a_border_belongs_to_the_region_of_most_of_its_sites() -> None:
     views = [site("a", BREST, region="Z"), site("b", BREST, region="Z"), site("c", BREST, region="A")]
     (region,) = map_view(views, Asked(), NONE, EN).regions
