@@ -26,6 +26,8 @@ BENCHMARKS = {
     "download-throughput": "downloading",
     "release-update-bytes": "patching",
     "ingest-reports": "ingesting",
+    "page-overview-10k": "pages",
+    "page-sites-10k": "pages",
 }
 """Name of a figure -> the module here whose `measure(names)` takes it; figures of a module share one process."""
 

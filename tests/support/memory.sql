@@ -17,7 +17,13 @@ insert into manifests (digest, body) values ('sha256:' || repeat('0', 64), '{}')
 insert into sites (site, generation, manifest, state, revision, envelope, issued_at, expires_at, name, facts, root_version,
     release_list, serial)
 select site, %(commits)s, 'sha256:' || repeat('0', 64), 'active', revision, '{}', %(now)s, %(now)s + interval '7 days',
-    'Club ' || n, '{}', 1, '', 1
+    'Club ' || n,
+    jsonb_build_object(
+        'club', 'Club ' || n, 'city', 'Town ' || n %% 700, 'region', 'Region ' || n %% 13, 'country', 'FR',
+        'sports', jsonb_build_array((array['basketball', 'football', 'handball', 'rugby', 'volleyball'])[1 + n %% 5]),
+        'groups', jsonb_build_array('group-' || n %% 20, 'everyone'), 'video_sets', jsonb_build_array('national'),
+        'timezone', 'Europe/Paris', 'at', jsonb_build_array(42.5 + n * 7 %% 850 / 100.0, -4.5 + n * 13 %% 1250 / 100.0)
+    ) || case when rare then '{"connectivity": "matchdays"}'::jsonb else '{}' end, 1, '', 1
 from clubs_made, commits_made where c = %(commits)s;
 
 insert into generations (site, generation, revision, manifest, published_at, reached_at)
