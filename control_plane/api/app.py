@@ -74,11 +74,11 @@ def make_api(
 
     Without a `sweeper` nobody can ask for a sweep, without a `provider` people log in with passwords alone.
     """
-    heads = Heads(lambda: str(pool.conninfo))
+    lookout = Lookout(pool, clock)
+    heads = Heads(lambda: str(pool.conninfo), lookout)
     access = Access(heads, pool, clock, meters.signature_checks)
     entrance = Entrance(pool, clock, lasting(settings))
     perimeter = Perimeter(settings, access, entrance, pool)
-    lookout = Lookout(pool, clock)
     pulse = Pulse(pool, clock)
 
     async def claim(digest: Digest) -> None:

@@ -15,6 +15,7 @@ from psycopg import Error as PostgresError
 
 from control_plane.errors import DatabaseUnavailable
 from control_plane.store import alerts, publications, reports, views
+from control_plane.store.lookout import Lookout
 from control_plane.store.pool import Connection, open_connection
 from schemas.desired import SiteState
 from schemas.names import Digest, PublicKeyLine, SiteId
@@ -49,8 +50,10 @@ class Head(Struct, kw_only=True):
 class Heads:
     """The heads of all sites; `follow` keeps them fresh and must be running for `wait` to wake."""
 
-    def __init__(self, conninfo: Callable[[], str]) -> None:
-        self._conninfo = conninfo
+    def __init__(self, conninfo: Callable[[], str], lookout: Lookout) -> None:
+        """`lookout` hears of which sites there is news."""
+        self._conninfo, self._lookout = conninfo, lookout
+        lookout.tell = self._looked
         self._heads: dict[SiteId, Head] = {}
         self._waits: dict[SiteId, list[asyncio.Future[None]]] = {}
         self.serial = 0
@@ -116,6 +119,9 @@ class Heads:
             return self.news
         return max((self._newest.get(site, 0) for site in sites), default=0)
 
+    def _looked(self, sites: Collection[SiteId] | None) -> None:
+        self._tell(*(self._heads if sites is None else sites))
+
     def _tell(self, *sites: SiteId) -> None:
         self.news += 1
         self._newest |= dict.fromkeys(sites, self.news)
@@ -143,7 +149,9 @@ class Heads:
         told = await views.told_sites(conn)
         if went_back:
             self._heads.clear()
+            self._lookout.listens(True)
         for row in rows:
+            self._lookout.heard(row.site)
             self._take(Head(**row._asdict(), told=told.get(row.site, 0) >= row.generation))
         for site, generation in told.items():
             self.mark_told(site, generation)
@@ -172,6 +180,7 @@ class Heads:
                     await conn.execute(f"listen {publications.CHANNEL}")
                     await conn.execute(f"listen {reports.CHANNEL}")
                     await conn.execute(f"listen {alerts.CHANNEL}")
+                    self._lookout.listens(True)
                     await self.refresh(conn)
                     self.listening, failures = True, 0
                     await self._listen(conn)
@@ -179,11 +188,13 @@ class Heads:
                 if self.listening or failures == 0:
                     LOG.warning("cannot follow publications: %s; trying again", problem or "no answer in time")
                 self.listening = False
+                self._lookout.listens(False)
                 await asyncio.sleep(RECONNECT_S[min(failures, len(RECONNECT_S) - 1)])
                 failures += 1
 
     def _stopped(self, task: asyncio.Task[None]) -> None:
         self.listening = False
+        self._lookout.listens(False)
         if not task.cancelled() and task.exception() is not None:
             LOG.error("publications are no longer followed: a bug; restart the server", exc_info=task.exception())
 
@@ -201,6 +212,7 @@ class Heads:
                     await self.refresh(conn)
 
     async def _reported(self, conn: Connection, site: SiteId) -> None:
+        self._lookout.heard(site)
         self._tell(site)
         head = self._heads.get(site)
         if head is not None and head.ended and not head.told:

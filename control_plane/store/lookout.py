@@ -1,22 +1,30 @@
 """One look at the fleet shared by all who watch: pages, programs, metrics."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar, cast
 
+from control_plane.errors import DatabaseUnavailable
 from control_plane.store import activity, alerts, outcomes, views
 from control_plane.store.activity import Hour
 from control_plane.store.alerts import AlertRow
-from control_plane.store.pool import Pool, connection
+from control_plane.store.pool import Connection, Pool, connection
+from control_plane.store.renewal import renewed
 from schemas.memory import Availability, Deployments, Period, Traffic, Trouble
-from schemas.names import DocumentId
+from schemas.names import DocumentId, SiteId
+
+LOG = logging.getLogger(__name__)
 
 SMALL: Final = 500
 """A fleet of so many sites is looked at anew each time: nobody ever sees an old one."""
 REST: Final = 20
 """A look at a larger one is shared for this many times of what it cost: watching takes a twentieth of a core."""
+SHOWN_FOR_S: Final = 5.0
+"""An old look at a larger one is shown for so long, while a new one is under way; nobody waits for it."""
+Made = TypeVar("Made")
 
 
 OUTCOMES_LAST_S: Final = 300.0
@@ -47,41 +55,83 @@ class Lately(NamedTuple):
 
 
 class Lookout:
-    """Reads the fleet; no more often than the fleet's size allows."""
+    """Reads the fleet, no more often than its size allows; of a large one only what was heard of since."""
 
-    def __init__(self, pool: Pool, clock: Callable[[], datetime]) -> None:
-        self._pool, self._clock = pool, clock
+    def __init__(self, pool: Pool, clock: Callable[[], datetime], small: int = SMALL) -> None:
+        self._pool, self._clock, self._small = pool, clock, small
+        self.tell: Callable[[Collection[SiteId] | None], None] = lambda _: None
+        """Called when news of these sites, or of any, is in a new look: who was shown the old one may ask again."""
         self._seen: views.Fleet | None = None
-        self._until = self._rest_s = 0.0
+        self._until = self._shown_until = 0.0
+        self._listens = False
+        self._unread: set[SiteId] | None = None
+        """Of which sites there is news; None: of any, perhaps."""
         self._one_at_a_time = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None
+        self._made: dict[Callable[..., object], tuple[views.Fleet, object]] = {}
         self._outcomes: dict[tuple[Period, int], tuple[float, Outcomes]] = {}
         self._one_outcome = asyncio.Lock()
-        self._ahead: asyncio.Task[views.Fleet] | None = None
         self._lately: dict[DocumentId | None, tuple[float, Lately]] = {}
 
-    async def fleet(self) -> views.Fleet:
-        """The fleet as it is now, or a little ago; DatabaseUnavailable.
+    def heard(self, site: SiteId) -> None:
+        """There is news of this site."""
+        if self._unread is not None:
+            self._unread.add(site)
 
-        Whoever watches a large one seldom waits: the next look is taken ahead, while the last one is still shown.
-        """
-        seen, now_s = self._seen, time.monotonic()
-        if seen is None or now_s >= self._until + self._rest_s:
+    def listens(self, listens: bool) -> None:
+        """Whether `heard` is called for all news from now on; what came before may have been missed."""
+        self._listens, self._unread = listens, None
+
+    async def fleet(self) -> views.Fleet:
+        """The fleet as it is now, or a little ago; DatabaseUnavailable."""
+        seen, now = self._seen, time.monotonic()
+        if seen is None or now >= self._shown_until:
             return await self._look()
-        if now_s >= self._until and (self._ahead is None or self._ahead.done()):
-            self._ahead = asyncio.create_task(self._look(), name="look ahead")
-            self._ahead.add_done_callback(_forget_failure)
+        if now >= self._until and (self._renewal is None or self._renewal.done()):
+            self._renewal = asyncio.create_task(self._renew(), name="look at the fleet")
         return seen
+
+    async def made(self, work: Callable[[views.Fleet, Made | None], Made]) -> tuple[views.Fleet, Made]:
+        """The fleet, and what `work` makes of it; once a look. It is given what it made of the look before."""
+        fleet = await self.fleet()
+        of, found = self._made.get(work, (None, None))
+        if of is not fleet:
+            found = work(fleet, cast(Made | None, found))
+            self._made[work] = fleet, found
+        return fleet, cast(Made, found)
 
     async def _look(self) -> views.Fleet:
         async with self._one_at_a_time:
-            if self._seen is None or time.monotonic() >= self._until:
-                began = time.monotonic()
+            if self._seen is not None and time.monotonic() < self._until:
+                return self._seen
+            began, unread = time.monotonic(), self._unread
+            self._unread = set() if self._listens else None
+            try:
                 async with connection(self._pool) as conn:
-                    self._seen = await views.fleet(conn, self._clock())
-                cost = time.monotonic() - began
-                self._rest_s = cost * REST if len(self._seen.sites) > SMALL else 0
-                self._until = time.monotonic() + self._rest_s
+                    self._seen = await self._read(conn, self._seen, unread)
+            except BaseException:
+                self._unread = None
+                raise
+            large = len(self._seen.sites) > self._small
+            ended = time.monotonic()
+            self._until = ended + (ended - began) * REST if large else 0.0
+            self._shown_until = max(self._until, ended + SHOWN_FOR_S) if large else 0.0
             return self._seen
+
+    async def _read(self, conn: Connection, seen: views.Fleet | None, unread: set[SiteId] | None) -> views.Fleet:
+        if seen is None or unread is None or len(seen.sites) <= self._small:
+            return await views.fleet(conn, self._clock())
+        return await renewed(conn, seen, unread, self._clock())
+
+    async def _renew(self) -> None:
+        news = self._unread
+        try:
+            await self._look()
+        except DatabaseUnavailable as problem:
+            LOG.warning("cannot look at the fleet: %s; who asks is told", problem)
+        else:
+            if news is None or news:
+                self.tell(news)
 
     async def lately(self, tenant: DocumentId | None, but: Iterable[str]) -> Lately:
         """What went on lately, of all sites or of a tenant's; of those without the kinds of alerts in `but`."""
@@ -114,10 +164,4 @@ class Lookout:
 
     @property
     def _is_small(self) -> bool:
-        return self._seen is not None and len(self._seen.sites) <= SMALL
-
-
-def _forget_failure(look: asyncio.Task[views.Fleet]) -> None:
-    """Whoever comes when the last look is too old looks again, and is told what is wrong."""
-    if not look.cancelled():
-        look.exception()
+        return self._seen is not None and len(self._seen.sites) <= self._small

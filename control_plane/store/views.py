@@ -2,12 +2,13 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from control_plane.core.standing import Desired, Reported, Verdict, judge
 from control_plane.store import publications, remotes, reports
@@ -68,15 +69,18 @@ _SITE: Final[LiteralString] = (
 )
 # A site that left Git is listed until its box was told, if it has one.
 _LISTED: Final[LiteralString] = (
-    " where not s.gone or (s.identity is not null and v.identity is null"
-    " and r.site is not null and coalesce(r.head_generation, 0) < s.generation)"
+    " where (not s.gone or (s.identity is not null and v.identity is null"
+    " and r.site is not null and coalesce(r.head_generation, 0) < s.generation))"
 )
 _REPORT: Final = msgspec.json.Decoder(StatusReport)
+_NOT_JUDGED: Final = Verdict(standing="Unknown", reason="", message="")
 
 
-async def sites(conn: Connection, now: datetime) -> list[SiteView]:
-    """Every site, by id."""
-    rows = await conn.execute(_SITE + _LISTED + " order by s.site")
+async def sites(conn: Connection, now: datetime, only: Collection[SiteId] | None = None) -> list[SiteView]:
+    """Every site, by id, or `only` these of them."""
+    named: LiteralString = "" if only is None else " and s.site = any(%(only)s)"
+    given = {"only": None if only is None else list(only)}
+    rows = await conn.execute(_SITE + _LISTED + named + " order by s.site", given)
     found: list[SiteView] = []
     while some := await rows.fetchmany(TURN):
         found += [_site_view(row, now) for row in some]
@@ -103,6 +107,15 @@ async def changes(conn: Connection, limit: int = RECENT_CHANGES) -> list[Change]
     return await _changes(
         conn, "select * from commits order by seen_at desc, committed_at desc, revision limit %s", limit
     )
+
+
+async def newest_commits(conn: Connection, limit: int = RECENT_CHANGES) -> list[tuple[Revision, str, list[str]]]:
+    """The commits of `changes`, in its order, with verdict and problems: cheap to ask for."""
+    rows = await conn.execute(
+        "select revision, verdict, problems from commits order by seen_at desc, committed_at desc, revision limit %s",
+        (limit,),
+    )
+    return await rows.fetchall()
 
 
 async def change(conn: Connection, revision: Revision) -> Change | None:
@@ -250,17 +263,7 @@ def _summary(view: SiteView) -> dict[str, Any]:
 def _site_view(row: Sequence[Any], now: datetime) -> SiteView:
     name, title, state, gone, has_identity, revoked, generation, manifest, *rest = row
     commit, published_at, release, facts, at, body = rest
-    said = _REPORT.decode(body) if body is not None else None
-    desired = Desired(
-        state=state,
-        gone=gone,
-        has_identity=has_identity,
-        revoked=revoked,
-        generation=generation,
-        published_at=published_at,
-        connectivity=facts.get("connectivity", "always"),
-    )
-    return SiteView(
+    view = SiteView(
         site=name,
         name=title,
         state=state,
@@ -274,9 +277,24 @@ def _site_view(row: Sequence[Any], now: datetime) -> SiteView:
         desired_release=release,
         facts=facts,
         received_at=at,
-        report=said,
-        verdict=judge(desired, _reported(at, said), now),
+        report=_REPORT.decode(body) if body is not None else None,
+        verdict=_NOT_JUDGED,
     )
+    return replace(view, verdict=stands(view, now))
+
+
+def stands(view: SiteView, now: datetime) -> Verdict:
+    """How a site stands at `now`: silence is told by the time alone."""
+    desired = Desired(
+        state=view.state,
+        gone=view.gone,
+        has_identity=view.has_identity,
+        revoked=view.revoked,
+        generation=view.generation,
+        published_at=view.published_at,
+        connectivity=view.facts.get("connectivity", "always"),
+    )
+    return judge(desired, _reported(view.received_at, view.report), now)
 
 
 def _reported(at: datetime | None, said: StatusReport | None) -> Reported | None:
