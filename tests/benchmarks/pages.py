@@ -74,7 +74,7 @@ async def _page(api: Api, reader: httpx.AsyncClient, name: str) -> Row:
         floor = sorted([(await _ask(bare, "/"))[0] for _ in range(ASKED)])
     note = (
         f"95th percentile of {ASKED}, {SITES} sites, {DAYS} days, {REPORTS_S:.0f} reports/s meanwhile;"
-        f" {len(body)} bytes, median {statistics.median(took):.1f}, worst {took[-1]:.1f}, first after a start {first:.0f};"
+        f" {len(body)} bytes, median {statistics.median(took):.1f}, worst {took[-1]:.1f}, first of all {first:.0f};"
         " floor: the same bytes, ready made"
     )
     return row(name, _percentile(took), "ms", _percentile(floor), note)
