@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple, TypeVar, cast
+from typing import Final, NamedTuple
 
 from control_plane.errors import DatabaseUnavailable
 from control_plane.store import activity, alerts, outcomes, views
@@ -24,7 +24,6 @@ REST: Final = 20
 """A look at a larger one is shared for this many times of what it cost: watching takes a twentieth of a core."""
 SHOWN_FOR_S: Final = 5.0
 """An old look at a larger one is shown for so long, while a new one is under way; nobody waits for it."""
-Made = TypeVar("Made")
 
 
 OUTCOMES_LAST_S: Final = 300.0
@@ -68,7 +67,6 @@ class Lookout:
         """Of which sites there is news; None: of any, perhaps."""
         self._one_at_a_time = asyncio.Lock()
         self._renewal: asyncio.Task[None] | None = None
-        self._made: dict[Callable[..., object], tuple[views.Fleet, object]] = {}
         self._outcomes: dict[tuple[Period, int], tuple[float, Outcomes]] = {}
         self._one_outcome = asyncio.Lock()
         self._lately: dict[DocumentId | None, tuple[float, Lately]] = {}
@@ -90,15 +88,6 @@ class Lookout:
         if now >= self._until and (self._renewal is None or self._renewal.done()):
             self._renewal = asyncio.create_task(self._renew(), name="look at the fleet")
         return seen
-
-    async def made(self, work: Callable[[views.Fleet, Made | None], Made]) -> tuple[views.Fleet, Made]:
-        """The fleet, and what `work` makes of it; once a look. It is given what it made of the look before."""
-        fleet = await self.fleet()
-        of, found = self._made.get(work, (None, None))
-        if of is not fleet:
-            found = work(fleet, cast(Made | None, found))
-            self._made[work] = fleet, found
-        return fleet, cast(Made, found)
 
     async def _look(self) -> views.Fleet:
         async with self._one_at_a_time:
