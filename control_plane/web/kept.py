@@ -16,12 +16,17 @@ class Kept:
     def __init__(self) -> None:
         self._fleet: Fleet | None = None
         self._made: dict[Hashable, Any] = {}
+        self._before: dict[Hashable, Any] = {}
 
     def of(self, fleet: Fleet, key: Hashable, make: Callable[[], _Made]) -> _Made:
         """What `make` gives for this look; `key` says all that it depends on besides, whom it is for above all."""
+        return self.renewed(fleet, key, lambda _: make())
+
+    def renewed(self, fleet: Fleet, key: Hashable, make: Callable[[_Made | None], _Made]) -> _Made:
+        """The same of a `make` that is given what it made of the look before, if it did."""
         if self._fleet is not fleet or len(self._made) >= MOST:
-            self._fleet, self._made = fleet, {}
+            self._fleet, self._made, self._before = fleet, {}, self._made
         if key not in self._made:
-            self._made[key] = make()
+            self._made[key] = make(self._before.get(key))
         found: _Made = self._made[key]
         return found

@@ -2,40 +2,20 @@
 
 import csv as csv_format
 import io
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final, NamedTuple
-from urllib.parse import urlencode
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from control_plane.store.views import STANDINGS, Fleet, SiteView, running_release, standings, summary_of
-from control_plane.web.present import SiteRow, fact, site_row, visible_to
+from control_plane.store.views import STANDINGS, SiteView, summary_of
+from control_plane.web.directory import FACETS, SORTED, Directory, Query, directory_of, query_of
+from control_plane.web.present import SiteRow, fact, site_row
 from control_plane.web.visit import Download, Room, Shown, Visit
 from control_plane.web.words import Words
-from schemas.names import SiteId
 
 PAGE_SITES: Final = 100
-MAX_TEXT: Final = 100
-FACETS: Final = ("standing", "sport", "region", "group", "release", "state", "tenant", "connectivity")
-"""What the table is filtered by, beside the text; each is a key of the address."""
-
-
-class Query(Struct, frozen=True, kw_only=True):
-    """What the reader asks for; `page` counts from 1, `sort` is a column, `-` before it turns it round."""
-
-    text: str = ""
-    facets: Mapping[str, str] = {}
-    sort: str = ""
-    page: int = 1
-
-    def address(self, **changed: str | int) -> str:
-        """The query of the address that asks for this, with these changes."""
-        asked: dict[str, str | int] = {"q": self.text, **self.facets, "sort": self.sort}
-        given = {key: value for key, value in (asked | changed).items() if value not in ("", 1)}
-        return "?" + urlencode(given)
 
 
 class Choice(Struct, frozen=True, kw_only=True):
@@ -73,22 +53,10 @@ class SitesPage(Struct, frozen=True, kw_only=True):
     json: str
 
 
-class Register(NamedTuple):
-    """The sites that a reader may know of, by attention, and how many of them have which value of each filter."""
-
-    views: Sequence[SiteView]
-    counts: Mapping[str, Counter[str]]
-
-
-Texts = Mapping[SiteId, str]
-"""What a search looks through, by site."""
-
-
 async def show(room: Room, visit: Visit) -> Shown:
     """The table."""
-    look, query = await room.lookout.fleet(), query_of(visit.query)
-    register, texts = _kept(room, look, visit, query)
-    return Shown("sites.html", sites_page(register, texts, query, look.read_at, visit.words))
+    fleet, directory = await directory_of(room, visit)
+    return Shown("sites.html", sites_page(directory, query_of(visit.query), fleet.read_at, visit.words))
 
 
 async def csv(room: Room, visit: Visit) -> Download:
@@ -102,64 +70,23 @@ async def json(room: Room, visit: Visit) -> Download:
     return Download("sites.json", "application/json", body)
 
 
-async def _asked(room: Room, visit: Visit) -> Sequence[SiteView]:
-    query = query_of(visit.query)
-    register, texts = _kept(room, await room.lookout.fleet(), visit, query)
-    return select(register.views, texts, query)
+async def _asked(room: Room, visit: Visit) -> list[SiteView]:
+    _, directory = await directory_of(room, visit)
+    return directory.select(query_of(visit.query))
 
 
-def _kept(room: Room, look: Fleet, visit: Visit, query: Query) -> tuple[Register, Texts]:
-    """What all of a reader's questions to one look need, made once; texts only for a search."""
-    tenant = visit.reader.tenant
-    register = room.kept.of(look, ("register", tenant), lambda: register_of(visible_to(look, tenant).sites))
-    if not query.text:
-        return register, {}
-    return register, room.kept.of(
-        look, ("texts", tenant), lambda: {view.site: text_of(view) for view in register.views}
-    )
-
-
-def register_of(views: Iterable[SiteView]) -> Register:
-    """The register of these sites."""
-    ordered = sorted(views, key=_attention)
-    return Register(ordered, counts_of(ordered))
-
-
-def counts_of(views: Sequence[SiteView]) -> dict[str, Counter[str]]:
-    """How many of these sites have which value of each filter."""
-    counts = {key: Counter(value for view in views for value in _facet(view, key)) for key in FACETS}
-    return counts | {"standing": Counter({word: number for word, number in standings(views).items() if number})}
-
-
-def text_of(view: SiteView) -> str:
-    """What a search looks through."""
-    said = (view.site, view.name, *(fact(view, key) for key in view.facts), view.desired_release or "")
-    return " ".join(said).casefold()
-
-
-def query_of(given: Mapping[str, str]) -> Query:
-    """The question in an address; what makes no sense asks for nothing."""
-    sort, page = given.get("sort", ""), given.get("page", "")
-    return Query(
-        text=given.get("q", "")[:MAX_TEXT],
-        facets={key: given[key][:MAX_TEXT] for key in FACETS if given.get(key)},
-        sort=sort if sort.removeprefix("-") in _SORTED else "",
-        page=int(page) if page.isascii() and page.isdecimal() and len(page) < 7 else 1,
-    )
-
-
-def sites_page(register: Register, texts: Texts, query: Query, now: datetime, words: Words) -> SitesPage:
+def sites_page(directory: Directory, query: Query, now: datetime, words: Words) -> SitesPage:
     """The table of these sites."""
-    wanted = select(register.views, texts, query)
+    wanted = directory.select(query)
     pages = max(1, -(-len(wanted) // PAGE_SITES))
     page = min(max(1, query.page), pages)
     shown = msgspec.structs.replace(query, page=page)
     return SitesPage(
         rows=[site_row(view, now, words) for view in wanted[(page - 1) * PAGE_SITES : page * PAGE_SITES]],
-        columns=[_column(key, shown, words) for key in _SORTED],
-        choices=list(choices_of(register.counts, shown, words)),
+        columns=[_column(key, shown, words) for key in SORTED],
+        choices=list(choices_of(directory, shown, words)),
         matching=len(wanted),
-        all=len(register.views),
+        all=len(directory),
         query=shown,
         pages=pages,
         previous=shown.address(page=page - 1) if page > 1 else "",
@@ -169,51 +96,10 @@ def sites_page(register: Register, texts: Texts, query: Query, now: datetime, wo
     )
 
 
-def select(views: Sequence[SiteView], texts: Texts, query: Query) -> Sequence[SiteView]:
-    """The sites that are asked for, in the order that is asked for; as they are given if none is."""
-    asked = bool(query.facets or query.text)
-    found = [view for view in views if matches(view, query, texts.get(view.site))] if asked else views
-    column = query.sort.removeprefix("-")
-    if not column:
-        return found
-    known = [(value, view) for view in found if (value := _SORTED[column](view)) is not None]
-    unknown = [view for view in found if _SORTED[column](view) is None]
-    ordered = sorted(known, key=lambda pair: pair[0], reverse=query.sort.startswith("-"))
-    return [*(view for _, view in ordered), *unknown]
-
-
-def matches(view: SiteView, query: Query, text: str | None = None) -> bool:
-    """Whether the question asks for the site; `text`: what a search looks through, where it was made before."""
-    if any(wanted not in _facet(view, key) for key, wanted in query.facets.items()):
-        return False
-    words = query.text.casefold().split()
-    if not words:
-        return True
-    haystack = text_of(view) if text is None else text
-    return all(word in haystack for word in words)
-
-
-def _facet(view: SiteView, key: str) -> Sequence[str]:
-    """The values that a site has for a filter."""
-    match key:
-        case "standing":
-            return (view.verdict.standing,)
-        case "state":
-            return (view.state,)
-        case "release":
-            return (running.version,) if (running := running_release(view)) else ()
-        case "sport" | "group":
-            return [str(one) for one in view.facts.get(f"{key}s", ())]
-        case "connectivity":
-            return (str(view.facts.get(key, "always")),)
-        case _:
-            return (str(view.facts[key]),) if view.facts.get(key) else ()
-
-
-def choices_of(known: Mapping[str, Counter[str]], query: Query, words: Words) -> Iterable[Choice]:
-    """The filters that tell sites apart, or that are set. `known`: as `counts_of` gives it."""
+def choices_of(directory: Directory, query: Query, words: Words) -> Iterable[Choice]:
+    """The filters that tell sites apart, or that are set."""
     for key in FACETS:
-        counts, chosen = known[key], query.facets.get(key, "")
+        counts, chosen = directory.counts[key], query.facets.get(key, "")
         if len(counts) < 2 and not chosen:
             continue
         ordered = [word for word in STANDINGS if word in counts] if key == "standing" else sorted(counts)
@@ -240,30 +126,6 @@ def _column(key: str, query: Query, words: Words) -> Column:
     )
 
 
-def _attention(view: SiteView) -> tuple[bool, int, str]:
-    # A site that is only planned needs nobody's attention.
-    return (not view.has_identity, STANDINGS.index(view.verdict.standing), view.name.casefold())
-
-
-def _version(view: SiteView) -> tuple[tuple[int, int | str], ...] | None:
-    running = running_release(view)
-    if running is None:
-        return None
-    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in running.version.split("."))
-
-
-_SORTED: Final[Mapping[str, Callable[[SiteView], Any]]] = {
-    "site": lambda view: view.name.casefold(),
-    "state": lambda view: STANDINGS.index(view.verdict.standing),
-    "release": _version,
-    "cpu": lambda view: view.report.metrics.cpu_percent if view.report else None,
-    "memory": lambda view: view.report.metrics.memory_percent if view.report else None,
-    "disk": lambda view: view.report.metrics.disk_used_percent if view.report else None,
-    "temperature": lambda view: view.report.metrics.temperature_celsius if view.report else None,
-    "report": lambda view: view.received_at,
-    "waiting": lambda view: len(view.report.waiting) if view.report else None,
-}
-"""Columns -> what they are sorted by; None: the site has none, and comes last either way."""
 _NUMBERS: Final = ("cpu", "memory", "disk", "temperature", "report", "waiting")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
