@@ -62,7 +62,7 @@ class Lookout:
         """Called when news of these sites, or of any, is in a new look: who was shown the old one may ask again."""
         self._seen: views.Fleet | None = None
         self._until = self._shown_until = 0.0
-        self._listens = False
+        self._listens = self._shown_old = False
         self._unread: set[SiteId] | None = None
         """Of which sites there is news; None: of any, perhaps."""
         self._one_at_a_time = asyncio.Lock()
@@ -85,8 +85,10 @@ class Lookout:
         seen, now = self._seen, time.monotonic()
         if seen is None or now >= self._shown_until:
             return await self._look()
-        if now >= self._until and (self._renewal is None or self._renewal.done()):
-            self._renewal = asyncio.create_task(self._renew(), name="look at the fleet")
+        if now >= self._until:
+            self._shown_old = True
+            if self._renewal is None or self._renewal.done():
+                self._renewal = asyncio.create_task(self._renew(), name="look at the fleet")
         return seen
 
     async def _look(self) -> views.Fleet:
@@ -105,6 +107,9 @@ class Lookout:
             ended = time.monotonic()
             self._until = ended + (ended - began) * REST if large else 0.0
             self._shown_until = max(self._until, ended + SHOWN_FOR_S) if large else 0.0
+            if self._shown_old and (unread is None or unread):
+                self.tell(unread)
+            self._shown_old = False
             return self._seen
 
     async def _read(self, conn: Connection, seen: views.Fleet | None, unread: set[SiteId] | None) -> views.Fleet:
@@ -113,14 +118,10 @@ class Lookout:
         return await renewed(conn, seen, unread, self._clock())
 
     async def _renew(self) -> None:
-        news = self._unread
         try:
             await self._look()
         except DatabaseUnavailable as problem:
             LOG.warning("cannot look at the fleet: %s; who asks is told", problem)
-        else:
-            if news is None or news:
-                self.tell(news)
 
     async def lately(self, tenant: DocumentId | None, but: Iterable[str]) -> Lately:
         """What went on lately, of all sites or of a tenant's; of those without the kinds of alerts in `but`."""
