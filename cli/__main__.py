@@ -79,6 +79,7 @@ VERBS: Final = {
     "user add": ("cli.verbs.user_add:user_add", "make an account (on the server)"),
     "user list": ("cli.verbs.user_list:user_list", "list accounts (on the server)"),
     "user disable": ("cli.verbs.user_disable:user_disable", "let nobody in by an account (on the server)"),
+    "user link": ("cli.verbs.user_link:user_link", "an account for somebody at the OpenID provider (on the server)"),
     "user reset": ("cli.verbs.user_reset:user_reset", "a new password for an account (on the server)"),
     "token add": ("cli.verbs.token_add:token_add", "make a personal token (on the server)"),
     "token list": ("cli.verbs.token_list:token_list", "list personal tokens (on the server)"),

@@ -6,7 +6,6 @@ before it is believed; no redirect is followed, nothing is taken from the enviro
 """
 
 import asyncio
-import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -26,7 +25,7 @@ from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 from msgspec import Struct
 
-from control_plane.core.openid import Claims, Reason, Rules, Trouble, is_safe_url, missing
+from control_plane.core.openid import SUBJECT, Claims, Reason, Rules, Trouble, is_safe_url, missing
 from control_plane.errors import SettingsInvalid
 from control_plane.settings import Settings, read_secret
 
@@ -52,8 +51,6 @@ ALGORITHMS: Final = (
 )
 """Signatures by a key that only the provider has: `none` and those with a shared secret prove nothing to us."""
 MAX_CODE: Final = 4096
-_SUBJECT: Final = re.compile(r"[\x20-\x7e]{1,255}")
-"""Core 2: at most 255 ASCII characters."""
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -244,7 +241,7 @@ class Provider:
             claims.validate(now=int(self._clock().timestamp()), leeway=LEEWAY_S)
         except (JoseError, ValueError, TypeError) as problem:
             raise _Stopped("token", f"the ID token: {problem}") from None
-        if not _SUBJECT.fullmatch(claims["sub"]):
+        if not SUBJECT.fullmatch(claims["sub"]):
             raise _Stopped("token", f"the ID token: sub is {claims['sub'][:80]!r}")
         return dict(claims)
 

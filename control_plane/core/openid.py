@@ -3,6 +3,7 @@
 OpenID Connect Core 1.0. The claims were verified before: this only reads them.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any, Final, Literal
@@ -33,6 +34,8 @@ Reason = Literal[
 ]
 """Why a login through a provider ended; each has its words in `web/texts/openid.py`."""
 
+SUBJECT: Final = re.compile(r"[\x20-\x7e]{1,255}")
+"""Who somebody is at a provider (Core 2): at most 255 ASCII characters."""
 FACTORS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("pwd", "pin", "kba"), "known"),
     **dict.fromkeys(("otp", "hwk", "swk", "sc", "pop", "sms", "tel"), "held"),

@@ -17,6 +17,7 @@ Act = Literal[
     "totp_removed",
     "user_added",
     "user_changed",
+    "user_linked",
     "user_disabled",
     "user_reset",
     "token_added",

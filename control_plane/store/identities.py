@@ -60,6 +60,21 @@ async def add_account(conn: Connection, person: Person, name: str, now: datetime
         return await users.user(conn, number)
 
 
+async def link(conn: Connection, number: int, issuer: str, subject: str) -> None:
+    """From now on an account is whoever has this subject at that provider, and nobody by a password; sessions end.
+
+    Whoever it was at a provider before is nobody here any more. Nobody else may have the subject.
+    """
+    async with conn.transaction():
+        await conn.execute(
+            "insert into identities (issuer, subject, account) values (%s, %s, %s)"
+            " on conflict (account) do update set issuer = excluded.issuer, subject = excluded.subject",
+            (issuer, subject, number),
+        )
+        await conn.execute("update users set password = null, password_ends_at = null where id = %s", (number,))
+        await conn.execute("delete from sessions where account = %s", (number,))
+
+
 async def follow(conn: Connection, number: int, person: Person) -> bool:
     """Give an account what the provider says of it now; whether that is something else than before."""
     done = await conn.execute(

@@ -57,7 +57,7 @@ class Admission:
             return user
         # Two logins at once: the other one made it.
         found = await identities.account_of(conn, person.issuer, person.subject)
-        return found or Trouble(reason="taken", detail=f"{name} is an account that the provider does not know")
+        return found or Trouble(reason="taken", detail=f"{name} is another account; subject {person.subject}")
 
     async def _record(self, conn: Connection, act: Act, user: User, about: str, address: str) -> None:
         await audit.record(conn, Entry(act, user.name, user.id, about, address), self._clock())

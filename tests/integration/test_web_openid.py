@@ -12,7 +12,7 @@ import pytest
 from otpauth import TOTP
 
 from control_plane.core.openid import Grant
-from control_plane.store import audit, users
+from control_plane.store import audit, identities, users
 from control_plane.store.audit import Record
 from tests.support.api import Api, open_api
 from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET, SCOPES, Provider, Visitor, running_provider
@@ -215,6 +215,22 @@ async def test_account_of_the_same_name_is_not_taken_over(
     assert user is not None
     assert user.role == "viewer"
     assert (await come_in(client, api, before)).status_code == 303
+
+
+async def test_account_that_was_given_to_somebody_there_is_theirs_and_nobody_s_by_a_password(
+    api: Api, there: Provider, client: httpx.AsyncClient, visitor: Visitor
+) -> None:
+    ada = somebody(there, "fleet-operators")
+    before = await add_person(api, "marie", "viewer")
+    token = await token_of(api, before)
+    async with api.connection() as conn:
+        await identities.link(conn, before.id, "https://former.example.org", "17")
+        await identities.link(conn, before.id, there.issuer, ada)
+    await through_the_provider(client, visitor, ada)
+    assert ">marie</a>" in (await client.get("/changes")).text
+    assert (await api.http.get("/v1/fleet", headers=token)).status_code == 200
+    async with browser(api, HOME) as other:
+        assert (await come_in(other, api, before)).status_code == 422
 
 
 async def test_admin_with_two_factors_at_the_provider_is_in(

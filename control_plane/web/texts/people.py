@@ -160,6 +160,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "act.totp_removed": ("One-time codes turned off", "Codes désactivés"),
     "act.user_added": ("Account made", "Compte créé"),
     "act.user_changed": ("Role changed by the provider", "Rôle changé par le fournisseur"),
+    "act.user_linked": ("Account given to a provider", "Compte confié au fournisseur"),
     "act.user_disabled": ("Account disabled", "Compte désactivé"),
     "act.user_reset": ("Account reset", "Compte réinitialisé"),
     "act.token_added": ("Token made", "Jeton créé"),

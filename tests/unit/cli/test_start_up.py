@@ -22,7 +22,8 @@ YAML = {"yaml", "ruamel"}
 """Only where a document is edited, or something in it is wrong."""
 HEAVY = NETWORK | SERVER | DRAWING | MEDIA | RARE
 BY_THEMSELVES = {
-    *("token add", "token list", "token revoke", "user add", "user list", "user disable", "user reset", "release add"),
+    *("token add", "token list", "token revoke", "release add"),
+    *("user add", "user list", "user disable", "user link", "user reset"),
 }
 """Verbs that bring the server's modules, or those that upload."""
 MOST = 520
