@@ -41,8 +41,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "problem.403": ("This is not for this account", "Ceci n’est pas pour ce compte"),
     "problem.404": ("There is no such page", "Cette page n’existe pas"),
     "problem.404.help": (
-        "The site may never have been published, or its id is written otherwise.",
-        "Le site n’a peut-être jamais été publié, ou son identifiant s’écrit autrement.",
+        "What it names was never published, is no longer there, or is written otherwise.",
+        "Ce qu’elle nomme n’a jamais été publié, n’existe plus, ou s’écrit autrement.",
     ),
     "problem.421": ("This host name is not served here", "Ce nom d’hôte n’est pas servi ici"),
     "problem.421.help": (

@@ -43,6 +43,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "release.facts": ("About the release", "La version"),
     "release.services": ("Services", "Services"),
     "release.patches": ("Patches from", "Correctifs depuis"),
+    "release.changelog": ("Changelog", "Nouveautés"),
     "release.tree": ("Tree", "Arborescence"),
     "release.sites": ("Sites that want or run it", "Sites qui la veulent ou l’exécutent"),
     # Operations
