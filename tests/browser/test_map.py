@@ -89,6 +89,7 @@ def test_mark_of_several_leads_closer_and_the_keyboard_goes_on_there(browser: "B
 def test_mouse_drags_the_map_and_a_double_click_comes_closer(browser: "Browser", watched: WatchedFleet) -> None:
     with visitor(browser, watched.url, watched.cookies) as reader:
         page = opened(reader, "/map?zoom=3&at=46.5,2.5")
+        page.locator("#map").scroll_into_view_if_needed()
         box = page.locator("#map").bounding_box()
         assert box
         x, y = box["x"] + 20, box["y"] + box["height"] - 20
