@@ -34,6 +34,8 @@ ANSWER_S: Final = 10.0
 MAX_ANSWER_BYTES: Final = 256 * 1024
 KNOWN_FOR: Final = timedelta(hours=1)
 """How long its addresses and keys are believed without asking again; an unknown key is asked for at once."""
+AGAIN_AFTER: Final = timedelta(seconds=5)
+"""A provider that is away is not asked again before: whoever loads our pages would have us knock for them."""
 LEEWAY_S: Final = 120
 """How far its clock may be from ours."""
 ALGORITHMS: Final = (
@@ -97,6 +99,11 @@ class _Known(NamedTuple):
     since: datetime
 
 
+class _Away(NamedTuple):
+    trouble: Trouble
+    since: datetime
+
+
 class _Stopped(Exception):
     """A Trouble on its way out of this module, which it never leaves as an exception."""
 
@@ -126,6 +133,8 @@ class Provider:
         home = settings.public_url.rstrip("/")
         self._back, self._home = f"{home}{CALLBACK}", f"{home}/login"
         self._known: _Known | None = None
+        self._away: _Away | None = None
+        self._asking = asyncio.Lock()
 
     async def begin(self, ticket: Ticket, language: str) -> str | Trouble:
         """The address at the provider where a browser logs in."""
@@ -175,10 +184,20 @@ class Provider:
         return str(add_params_to_uri(told.end_session_endpoint, list(asked.items())))
 
     async def _know(self) -> _Known:
-        if self._known is None or self._clock() - self._known.since >= KNOWN_FOR:
-            told = await self._discover()
-            self._known = _Known(told, await self._keys(told), self._clock())
-        return self._known
+        """What is known of it, asked for by one at a time; one that could not be asked is left alone for a while."""
+        async with self._asking:
+            now = self._clock()
+            if self._known is not None and now - self._known.since < KNOWN_FOR:
+                return self._known
+            if self._away is not None and now - self._away.since < AGAIN_AFTER:
+                raise _Stopped(self._away.trouble.reason, self._away.trouble.detail)
+            try:
+                told = await self._discover()
+                self._known = _Known(told, await self._keys(told), now)
+            except _Stopped as stopped:
+                self._away = _Away(stopped.trouble, self._clock())
+                raise
+            return self._known
 
     async def _discover(self) -> Told:
         url = f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"

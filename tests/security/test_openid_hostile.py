@@ -1,5 +1,6 @@
 """A provider that lies, breaks, floods or dawdles; tokens that somebody else made: nobody comes in, and we say why."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -324,6 +325,26 @@ async def test_provider_is_asked_what_it_is_once_an_hour(ours: Provider, there: 
     clock.now += timedelta(hours=1)
     assert not isinstance(await redeem(ours, there), Trouble)
     assert (len(there.asked(METADATA)), len(there.asked(KEYS))) == (2, 2)
+
+
+async def test_many_who_begin_at_once_ask_the_provider_once(ours: Provider, there: Hostile) -> None:
+    begun = await asyncio.gather(*(ours.begin(TICKET, "en") for _ in range(10)))
+    assert all(isinstance(one, str) for one in begun)
+    assert (len(there.asked(METADATA)), len(there.asked(KEYS))) == (1, 1)
+
+
+async def test_provider_that_is_away_is_left_alone_for_some_seconds(
+    ours: Provider, there: Hostile, clock: Clock
+) -> None:
+    there.say[METADATA] = Say(status=503)
+    for found in await asyncio.gather(*(ours.begin(TICKET, "en") for _ in range(10))):
+        assert isinstance(found, Trouble)
+        assert found.reason == "unreachable"
+    assert await ours.farewell() is None
+    assert len(there.asked(METADATA)) == 1
+    del there.say[METADATA]
+    clock.now += timedelta(seconds=5)
+    assert isinstance(await ours.begin(TICKET, "en"), str)
 
 
 async def test_key_that_was_withdrawn_is_believed_for_an_hour_at_most(
