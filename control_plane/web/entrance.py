@@ -143,9 +143,11 @@ class Entrance:
         async with connection(self.pool) as conn:
             if not await attempts.begin(conn, against, now):
                 return "limited"
-        if not await self.is_right(user.password, password):
-            return "wrong"
+        right = await self.is_right(user.password, password)
         async with connection(self.pool) as conn:
+            if not right:
+                await self._record(conn, "login_failed", user, address)
+                return "wrong"
             await attempts.forgive(conn, user.name, address, [now])
         return None
 

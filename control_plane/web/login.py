@@ -100,7 +100,9 @@ class Login:
         await fields_of(request)
         session = await self._entrance.session(request)
         by_provider = session is not None and session.by_provider
-        return _see("/login?left=1" if by_provider else "/login", await self._entrance.leave(request))
+        answer = _see("/login?left=1" if by_provider else "/login", await self._entrance.leave(request))
+        answer.headers["Clear-Site-Data"] = '"cache"'  # the way back shows nothing to whoever sits down next
+        return answer
 
     async def _on(self, request: Asked, step: Step) -> Answer:
         """Take the form of a step, if that is the one that comes next, and go on to the one after it."""

@@ -204,7 +204,8 @@ async def test_session_ends_by_logout_idleness_and_age(api: Api, client: httpx.A
     marie = await add_person(api, "marie")
     await come_in(client, api, marie)
     stolen = cookie_of(client)
-    await send(client, "/logout")
+    gone = await send(client, "/logout")
+    assert gone.headers["clear-site-data"] == '"cache"'
     assert not cookie_of(client)
     again = {"Cookie": "; ".join(f"{name}={value}" for name, value in stolen.items())}
     assert (await client.get("/", headers=again)).status_code == 303, "it is over on the server"
@@ -356,7 +357,8 @@ async def test_way_in_is_never_kept_by_a_browser(api: Api, client: httpx.AsyncCl
 async def test_second_control_plane_knows_the_session_of_the_first(api: Api, client: httpx.AsyncClient) -> None:
     await come_in(client, api, await add_person(api, "marie"))
     async with api.serve() as url, httpx.AsyncClient(base_url=url, trust_env=False) as second:
-        answer = await second.get("/", cookies=dict(cookie_of(client)), headers={"Accept": "text/html"})
+        cookie = "; ".join(f"{name}={value}" for name, value in cookie_of(client).items())
+        answer = await second.get("/", headers={"Accept": "text/html", "Cookie": cookie})
         assert answer.status_code == 200
         assert ">marie</a>" in answer.text
 
