@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
+import psycopg
 from litestar import Request, Response, get, post
 from litestar.exceptions import ClientException
 from litestar.handlers import HTTPRouteHandler
@@ -64,8 +65,12 @@ class Analytics:
         except (msgspec.DecodeError, RecursionError, ValueError) as problem:
             raise ClientException(f"cannot read the batch: {str(problem)[:200]}") from None
         self._budget.take(head.site, len(batch.playbacks))
-        async with connection(self._pool) as conn:
-            await playbacks.keep(conn, head.site, batch, self._clock())
+        try:
+            async with connection(self._pool) as conn:
+                await playbacks.keep(conn, head.site, batch, self._clock())
+        except psycopg.DataError as problem:
+            why = str(problem).splitlines()[0]
+            raise ClientException(f"cannot keep the batch: the database cannot hold it: {why}") from None
 
     async def read(
         self, request: Asked, site: FromPath[str], kind: Wanted = "event", limit: Limit = 1_000

@@ -146,7 +146,9 @@ async def test_body_that_is_no_batch_is_refused_whole(
     assert await kept(api) == []
 
 
-@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-12:00"])
+@pytest.mark.parametrize(
+    "at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-12:00", "2026-03-01T12:00:00+18:10"]
+)
 async def test_time_at_the_end_of_the_calendar_is_kept_or_refused_and_never_an_error(
     api: Api, box: Box, at: str
 ) -> None:
