@@ -37,10 +37,12 @@ class Picture(NamedTuple):
 
 DARK: Final = {"color_scheme": "dark"}
 WIDE: Final = {"viewport": {"width": 1280, "height": 960}}
+LOW: Final = {"viewport": {"width": 1280, "height": 760}}
+"""For what would make too large a file."""
 SHEET: Final = {"viewport": {"width": 800, "height": 1130}}
 PICTURES: Final = {
     "fleet": Picture("/?lang=en", WIDE),
-    "map": Picture("/map?lang=en", WIDE),
+    "map": Picture("/map?lang=en", LOW),
     "sites": Picture("/sites?lang=en&region=Bretagne", WIDE),
     "site": Picture("/sites/vannes-rugby?lang=en", WIDE),
     "alerts": Picture("/alerts?lang=en", DARK | WIDE),
