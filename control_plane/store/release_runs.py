@@ -75,6 +75,24 @@ async def runs_of(conn: Connection, site: SiteId, limit: int = MAX_RUNS) -> list
     ]
 
 
+class Failure(NamedTuple):
+    """A release failed at a site, by the box's clock, and why."""
+
+    site: SiteId
+    at: datetime
+    message: str
+
+
+async def failures_of(conn: Connection, version: str, limit: int = MAX_RUNS) -> list[Failure]:
+    """Where a release failed, by the events that are still kept, the newest first."""
+    rows = await conn.execute(
+        "select site, at, message from events where reason = 'ReleaseFailed' and starts_with(message, %s)"
+        " order by received_at desc, number desc limit %s",
+        (f"Release {version} failed, ", limit),
+    )
+    return [Failure(*row) for row in await rows.fetchall()]
+
+
 async def prune(conn: Connection, before: datetime) -> int:
     """Forget runs that ended before this instant; how many rows."""
     return (await conn.execute("delete from release_runs where until < %s", (before,))).rowcount

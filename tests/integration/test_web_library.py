@@ -131,6 +131,15 @@ async def test_releases_say_where_they_run_and_where_they_failed_and_why(api: Ap
     one = (await page(api, "/releases/2.10.0")).text
     assert "Faster replays. And more." in one
     assert re.search(r"Failed on .*Nantes Degraded no answer on 3000 2\.1\.3 .*Sites that want or run it", one)
+    why = "Release 2.10.0 failed, going back to the last good one: no answer on 3000"
+    told = [
+        Event(number=1, at=NOW, severity="error", reason="ReleaseFailed", message=why),
+        Event(number=2, at=NOW, severity="error", reason="ReleaseFailed", message=why.replace("2.10.0", "2.10.01")),
+    ]
+    await api.report("brest", report(int(NOW.timestamp() * 1000), sequence=2, events=told))
+    one = (await page(api, "/releases/2.10.0")).text
+    assert re.search(rf"Every failure that is remembered .*Brest 1 Mar 2026, 12:00 UTC {why}", one)
+    assert "2.10.01" not in one
 
 
 async def test_change_says_how_fast_it_got_there_and_who_is_missing_and_why(api: Api) -> None:

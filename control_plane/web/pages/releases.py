@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from control_plane.core.versions import order
 from control_plane.errors import NotFound
-from control_plane.store import library
+from control_plane.store import library, release_runs
 from control_plane.store.pool import connection
+from control_plane.store.release_runs import Failure
 from control_plane.store.views import Fleet, SiteView, running_release, standings
 from control_plane.web.present import standing_bar
 from control_plane.web.table import Cell, Facts, ListPage, Table, heads, sites_table
@@ -50,6 +51,7 @@ async def show_one(room: Room, visit: Visit) -> Shown:
     version, words = visit.path["version"], visit.words
     async with connection(room.pool) as conn:
         release = await library.document_of(conn, "releases", version, Release)
+        before = await release_runs.failures_of(conn, version)
     if release is None:
         raise NotFound(f"cannot find release {version[:80]}: the published commit has none of that version")
     fleet = await room.lookout.fleet()
@@ -75,12 +77,33 @@ async def show_one(room: Room, visit: Visit) -> Shown:
                 title=words("release.failed"),
                 none=words("release.failed.none"),
             ),
+            *([_before(before, fleet, words)] if before else []),
             sites_table(
                 wanting, fleet.read_at, words, key="wanting", title=words("release.sites"), none=words("group.empty")
             ),
         ],
     )
     return Shown("list.html", page)
+
+
+def _before(failures: Sequence[Failure], fleet: Fleet, words: Words) -> Table:
+    """Where it failed before, and why; some of these boxes may run it since."""
+    names = {view.site: view.name for view in fleet.sites}
+    rows = [
+        [
+            Cell(text=names.get(one.site, one.site), link=f"/sites/{one.site}"),
+            Cell(text=words.instant(one.at), at=one.at),
+            Cell(text=one.message, lang="en"),
+        ]
+        for one in failures
+    ]
+    return Table(
+        key="before",
+        title=words("release.before"),
+        heads=heads(words("column.site"), words("operation.when"), words("timeline.why")),
+        rows=rows,
+        none=words("release.failed.none"),
+    )
 
 
 def newest_first(versions: Sequence[Version] | dict[Version, Release] | dict[Version, AgentRelease]) -> list[Version]:

@@ -40,6 +40,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "release.wanted": ("wanted by {n}", "voulue par {n}"),
     "release.failed": ("Failed on", "En échec sur"),
     "release.failed.none": ("On no site.", "Sur aucun site."),
+    "release.before": ("Every failure that is remembered", "Tous les échecs connus"),
     "release.facts": ("About the release", "La version"),
     "release.services": ("Services", "Services"),
     "release.patches": ("Patches from", "Correctifs depuis"),
