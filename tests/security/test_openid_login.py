@@ -121,6 +121,19 @@ async def test_first_logins_of_one_person_at_once_make_one_account(api: Api, the
     assert await sessions(api) == 6
 
 
+async def test_login_that_was_begun_at_one_control_plane_is_finished_at_another(
+    api: Api, there: Hostile, client: httpx.AsyncClient
+) -> None:
+    query = await begin(client, there)
+    second = Api(api.settings, api.pool, api.objects)
+    second.now = api.now
+    async with second.app.lifespan(), browser(second, HOME) as other:
+        other.cookies.update(client.cookies)
+        assert why(await back(other, query)) == ""
+        client.cookies.update(other.cookies)
+    assert ">ada</a>" in (await client.get("/")).text
+
+
 @pytest.mark.parametrize(("later", "told"), [(timedelta(minutes=9, seconds=59), ""), (timedelta(minutes=10), "stale")])
 async def test_login_lasts_ten_minutes(
     api: Api, there: Hostile, client: httpx.AsyncClient, later: timedelta, told: str
