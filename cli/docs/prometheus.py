@@ -56,8 +56,9 @@ variables: the data source, and which control planes to look at.
   series a server, and those of groups and releases.
 - Instants are seconds since 1970: `time() - neopro_fleet_publication_timestamp_seconds` is an age. What is not known
   has no sample.
-- Without a database a scrape says so (`neopro_database_up 0`), tells what the process counted, and nothing of the
-  fleet.
+- Without a database a scrape from the same machine says so (`neopro_database_up 0`), tells what the process counted,
+  and nothing of the fleet. A token cannot be checked then: a scrape that needs one is answered by 503, which Prometheus
+  takes for `up 0`.
 - `process_…` are those of every client of Prometheus.
 """
 

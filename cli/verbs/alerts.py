@@ -19,7 +19,9 @@ def alerts(
     repository: Path | None = None,
     json: Flag = False,
 ) -> Literal[0, 1]:
-    """List what worries somebody, the gravest first, and what to do. Exit status 1 while something does.
+    """List what worries somebody, the gravest first, and what to do.
+
+    Exit status 1 while something does; what is told for information (new sites, releases, boxes that wait) does not.
 
     Examples:
 
@@ -48,4 +50,4 @@ def alerts(
     else:
         rows = [(one.severity, f"{one.fired_at:%Y-%m-%d %H:%M}", one.kind, one.sentence, one.remedy) for one in found]
         output.table(("SEVERITY", "SINCE", "ALERT", "WHAT", "WHAT TO DO"), rows)
-    return 1 if any(one.cleared_at is None for one in found) else 0
+    return 1 if any(one.cleared_at is None and one.severity != "info" for one in found) else 0

@@ -166,7 +166,7 @@ CONVERGENCE: Final = Family(
     buckets=(10, 30, 60, 120, 300, 600, 1800, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600),
 )
 BLOB_BYTES_SENT: Final = Family(
-    "neopro_blob_sent_bytes_total", "counter", "Bytes of blobs and manifests that were read"
+    "neopro_blob_sent_bytes_total", "counter", "Bytes of blobs and manifests that were sent"
 )
 BLOB_BYTES_RECEIVED: Final = Family(
     "neopro_blob_received_bytes_total", "counter", "Bytes of blobs that operators uploaded"

@@ -4,7 +4,8 @@
 owns, `lyon-handball` has been silent for three hours and never said what it runs. What the verbs need is in HOME:
 `release.key`, `recovery.txt` (the recovery key of the backup that `rennes-fc` left), `server.toml`, `clip.mp4`; both
 boxes of the group sent the log of an operation, an old film waits to be swept, and a box has used the enrolment token
-of `quimper-basket`. What `main` of the remote holds is looked at after each command, as the server's job does.
+of `quimper-basket`. What should worry somebody was looked at once. What `main` of the remote holds is looked at after
+each command, as the server's job does.
 """
 
 import os
@@ -24,6 +25,7 @@ from cli.demo.clips import Clip, make_clip
 from cli.new_repository import schema_files
 from control_plane.store import backups, clubs, enrolments, operation_logs, publications, reports, tokens
 from control_plane.store.pool import Connection
+from control_plane.watching import Watch
 from schemas.club import ClubBlock, ClubCategory, ClubFile, ClubMirror, ClubVideo
 from schemas.enrolment import EnrolmentRequest
 from schemas.manifest import encode_canonical
@@ -179,6 +181,7 @@ async def _furnish(served: ServedWorld, home: Path) -> str:
         for site in ("brest-handball", "rennes-fc"):
             text = zstandard.compress(f"neopro-app: {site}: started\n".encode())
             await operation_logs.keep(conn, site, LOG, text, now - timedelta(hours=2))
+        await Watch(world.opened.pool, world.clock, listens_since=now - timedelta(hours=1)).look()
         return await tokens.add_token(conn, "ada", ["read", "write"], now=now, expires_at=now + timedelta(days=90))
 
 
@@ -212,7 +215,11 @@ def _names() -> dict[str, str]:
 
 def _said(now: datetime, release: RunningRelease) -> dict[str, tuple[timedelta, dict[str, Any]]]:
     """Site -> when its box reported, from now, and what."""
-    alike = {"release": release, "metrics": Metrics(disk_total_bytes=32_000_000_000, disk_free_bytes=20_000_000_000)}
+    alike = {
+        "at": now + FRESH,
+        "release": release,
+        "metrics": Metrics(disk_total_bytes=32_000_000_000, disk_free_bytes=20_000_000_000),
+    }
     life = Boot(id="life", started_at=now - timedelta(hours=2))
     samples = [
         Sample(boot=0, uptime_s=6900.0 + 60 * minute, span_s=60, cpu_percent=3, memory_percent=41, disk_percent=37)
