@@ -206,3 +206,13 @@ async def test_token_of_a_tenant_has_no_more_than_its_owner(api: Api) -> None:
             ("GET", "/v1/changes"),
         ):
             assert (await client.request(method, path, headers=headers)).status_code == 403, path
+
+
+async def test_tenant_without_sites_is_told_so_and_not_of_the_fleet(api: Api) -> None:
+    await live_on(api, MARK, THEIRS)
+    person = await add_person(api, "anne", "viewer", "ligue")
+    async with api.client(base="http://fleet.example.org", peer="203.0.113.9") as client:
+        for path in ("/", "/sites", "/map"):
+            text = (await client.get(path, headers=await session_of(api, person))).text
+            assert "There is no site of yours yet." in text, path
+            assert "Nothing was published" not in text and MARK not in text.casefold(), path

@@ -134,6 +134,11 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "scope.read": ("read", "lire"),
     "scope.write": ("write", "écrire"),
+    "tenant.empty": ("There is no site of yours yet.", "Vous n’avez encore aucun site."),
+    "tenant.empty.help": (
+        "Sites whose file says “tenant: {tenant}” appear here.",
+        "Les sites dont le fichier indique « tenant: {tenant} » apparaissent ici.",
+    ),
     # The audit
     "audit.intro": (
         "Logins, accounts, tokens, and who read the logs of boxes; the newest first.",
