@@ -39,7 +39,7 @@ BY_HAND: Final = ("picture", "sound", "remote", "loop", "match", "power", "air",
 _LINE: Final = re.compile(r"(FAIL|ok  ) (.*?): (.*)")
 
 
-class Tested(NamedTuple):
+class Told(NamedTuple):
     """A check of a self-test, as its text says it; `found`: what was seen, or what is wrong."""
 
     name: str
@@ -52,7 +52,7 @@ class SelfTest(NamedTuple):
 
     operation: DocumentId
     received_at: datetime
-    checks: list[Tested]
+    checks: list[Told]
 
 
 class Known(NamedTuple):
@@ -96,12 +96,12 @@ class Sheet(Struct, frozen=True, kw_only=True):
     printed: str
 
 
-def checks_in(text: str) -> list[Tested]:
+def checks_in(text: str) -> list[Told]:
     """The checks in the text of a self-test; a line that is none belongs to the one before it."""
-    found: list[Tested] = []
+    found: list[Told] = []
     for line in text.splitlines():
         if (read := _LINE.fullmatch(line)) is not None:
-            found.append(Tested(read[2], read[1] != "FAIL", read[3]))
+            found.append(Told(read[2], read[1] != "FAIL", read[3]))
         elif found and line.strip():
             found[-1] = found[-1]._replace(found=f"{found[-1].found} {line.strip()}")
     return found

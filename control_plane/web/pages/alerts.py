@@ -76,7 +76,13 @@ def of_sites(rows: Sequence[AlertRow], sites: Set[SiteId] | None) -> Sequence[Al
 
 FLEET_KINDS: Final = frozenset({"commit_refused", "commit_held", "remote", "expiry", "new_release"})
 """Alerts that are not about a site."""
-_LINKS: Final = {"new_release": "/releases", "commit_refused": "/", "commit_held": "/", "remote": "/system"}
+_LINKS: Final = {
+    "new_release": "/releases",
+    "commit_refused": "/",
+    "commit_held": "/",
+    "remote": "/system",
+    "expiry": "/system",
+}
 
 
 def alert_lines(rows: Sequence[AlertRow], now: datetime, words: Words) -> list[AlertLine]:
