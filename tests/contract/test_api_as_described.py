@@ -22,7 +22,7 @@ from control_plane.store.binaries import Programs
 from tests.support.hostile_fleet import SITE, HostileFleet, hostile_fleet
 from tests.support.postgres import PostgresServer, newest_and_oldest
 
-SAMPLE, MANY = 3, 150
+SAMPLE, MANY = 3, 60
 """Requests for each operation, by each of ASKERS, of each mode."""
 BODIES = 5
 """So many times more for what a box sends: there is most to be wrong."""
