@@ -55,6 +55,8 @@ def _data(user: User, now: datetime) -> dict[str, object]:
 def _state(user: User, now: datetime) -> str:
     if user.disabled_at:
         return "disabled"
+    if user.password is None:
+        return "provider"
     if user.password_ends_at is None:
         return "live"
     return "one-time password" if user.password_ends_at > now else "password ended"

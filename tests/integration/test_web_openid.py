@@ -1,5 +1,6 @@
 """Coming in by a real OpenID provider: from our page through its forms and back, as what its groups say."""
 
+import re
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -279,6 +280,25 @@ async def test_person_who_does_not_agree_there_is_told_so(
 ) -> None:
     ada = somebody(there, "fleet-operators")
     assert await refusal(client, await through_the_provider(client, visitor, ada, answer="deny")) == ("denied", 403)
+
+
+async def test_token_is_made_shortly_after_a_login_by_the_provider(
+    api: Api, there: Provider, client: httpx.AsyncClient, visitor: Visitor
+) -> None:
+    await through_the_provider(client, visitor, somebody(there, "fleet-operators"))
+    page = await client.get("/account")
+    assert page.status_code == 200
+    assert 'name="password"' not in page.text, "there is no password to change"
+    wish = {"label": "laptop", "days": "30", "scope-read": "on"}
+    made = await send(client, "/account/tokens", **wish)
+    found = re.search(r"neopro_[A-Za-z0-9]{43}", made.text)
+    assert found, made.text
+    token = {"Authorization": f"Bearer {found[0]}"}
+    assert (await api.http.get("/v1/fleet", headers=token)).status_code == 200
+    api.now += timedelta(minutes=10)
+    late = await send(client, "/account/tokens", **wish)
+    assert late.status_code == 422
+    assert not re.search(r"neopro_[A-Za-z0-9]{43}", late.text)
 
 
 async def test_logout_ends_our_session_and_leads_to_the_end_of_the_provider_s(
