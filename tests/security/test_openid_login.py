@@ -2,18 +2,21 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
-from control_plane.core.openid import Grant
+from control_plane.core.openid import Grant, Reason
 from control_plane.store import audit, users
 from control_plane.web import openid
+from control_plane.web.words import LANGUAGES
 from tests.support.api import Api, open_api
 from tests.support.hostile_openid import CLIENT_ID, METADATA, TOKEN, Hostile
 from tests.support.people import add_person, browser, come_in
@@ -294,6 +297,17 @@ async def test_provider_that_is_away_is_told_in_words_and_written_down(
     [about] = await abouts(api, "login_failed")
     assert "answered 503" in about
     assert (await client.get("/login")).status_code == 200, "passwords go on working"
+
+
+async def test_every_trouble_has_words_of_its_own_in_both_languages(api: Api, client: httpx.AsyncClient) -> None:
+    seen: set[str] = set()
+    for reason, language in product(get_args(Reason), LANGUAGES):
+        shown = await client.get(openid.REFUSED, params={"why": reason}, headers={"Accept-Language": language})
+        assert shown.status_code == openid.STATUS.get(reason, 403)
+        told = re.search(r'role="alert">([^<]+)</p>', shown.text)
+        assert told, shown.text
+        seen.add(told[1])
+    assert len(seen) == len(get_args(Reason)) * len(LANGUAGES)
 
 
 IMPOSSIBLE: list[dict[str, Any]] = [

@@ -4,6 +4,8 @@ from itertools import product
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from control_plane.core.openid import (
     FACTORS,
@@ -157,6 +159,27 @@ def test_claims_that_the_token_lacks_are_asked_for() -> None:
     for claim in whole:
         expected = "realm_access.roles" if claim == "realm_access" else claim
         assert missing({key: value for key, value in whole.items() if key != claim}, rules()) == {expected}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("fleet-admins"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = ("preferred_username", "email", "email_verified", "groups", "realm_access", "amr", "acr", "x")
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), JSON, max_size=len(NAMES)))
+def test_whatever_a_provider_says_is_somebody_or_a_trouble(claims: dict[str, Any]) -> None:
+    found = person_of({**WHO, **claims}, rules(acr=["gold"]))
+    missing(claims, rules())
+    if isinstance(found, Person):
+        assert found.name == found.name.strip() != ""
+        assert found.role != "admin" or "fleet-admins" in (
+            [claims["groups"]] if isinstance(claims["groups"], str) else claims["groups"]
+        )
+    else:
+        assert found.reason in {"name", "email", "grant"}
 
 
 @pytest.mark.parametrize(
