@@ -1,11 +1,12 @@
 """The releases that a box had: what ran from when until when, and what failed and why; pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from control_plane.store.release_runs import ReleaseRun
 from control_plane.web.words import Words
@@ -23,6 +24,7 @@ class ReleaseRow(Struct, frozen=True, kw_only=True):
     """A release that ran, or that was tried and failed before a report said that it ran (`tried`)."""
 
     version: str
+    link: str
     note: str
     since: datetime
     since_text: str
@@ -34,9 +36,9 @@ class ReleaseRow(Struct, frozen=True, kw_only=True):
 
 
 def release_rows(
-    runs: Sequence[ReleaseRun], failures: Sequence[Event], now: datetime, words: Words
+    runs: Sequence[ReleaseRun], failures: Sequence[Event], now: datetime, words: Words, *, pages: Collection[str]
 ) -> list[ReleaseRow]:
-    """What ran and what was tried, the newest first."""
+    """What ran and what was tried, the newest first. `pages`: the versions that have a page for the reader."""
     told = [(named[1] if (named := _NAMED.match(event.message)) else "", event) for event in failures]
     rows, known = [], set()
     for run in runs:
@@ -44,7 +46,8 @@ def release_rows(
         known |= {event.number for event in of_it}
         rows.append(_ran(run, of_it[0].message if of_it else "", now, words))
     rows += [_tried(version, event, words) for version, event in told if version and event.number not in known]
-    return sorted(rows, key=lambda row: row.since, reverse=True)
+    linked = [replace(row, link=f"/releases/{row.version}") if row.version in pages else row for row in rows]
+    return sorted(linked, key=lambda row: row.since, reverse=True)
 
 
 def _is_of(run: ReleaseRun, version: str, at: datetime) -> bool:
@@ -56,6 +59,7 @@ def _is_of(run: ReleaseRun, version: str, at: datetime) -> bool:
 def _ran(run: ReleaseRun, failed: str, now: datetime, words: Words) -> ReleaseRow:
     return ReleaseRow(
         version=run.version,
+        link="",
         note=words("by.hand") if run.tree is None else "",
         since=run.since,
         since_text=words.instant(run.since),
@@ -70,6 +74,7 @@ def _ran(run: ReleaseRun, failed: str, now: datetime, words: Words) -> ReleaseRo
 def _tried(version: str, event: Event, words: Words) -> ReleaseRow:
     return ReleaseRow(
         version=version,
+        link="",
         note="",
         since=event.at,
         since_text=words.instant(event.at),

@@ -7,7 +7,18 @@ from msgspec import Struct
 
 from control_plane.core.people import may_see
 from control_plane.errors import NotFound
-from control_plane.store import alerts, clubs, conditions, metrics, operation_logs, release_runs, reports, views, wanted
+from control_plane.store import (
+    alerts,
+    clubs,
+    conditions,
+    library,
+    metrics,
+    operation_logs,
+    release_runs,
+    reports,
+    views,
+    wanted,
+)
 from control_plane.store.alerts import AlertRow
 from control_plane.store.pool import Connection, connection
 from control_plane.store.release_runs import ReleaseRun
@@ -25,7 +36,7 @@ from control_plane.web.timeline import Timeline, timeline_of
 from control_plane.web.visit import Room, Shown, Visit
 from schemas.api import ClubState
 from schemas.memory import ConditionSpan, MetricsPoint
-from schemas.names import SiteId
+from schemas.names import DocumentId, SiteId
 from schemas.status import Event
 
 
@@ -40,7 +51,6 @@ class WholeSite(Struct, frozen=True, kw_only=True):
     charts: Charts
     releases: list[ReleaseRow]
     operations: list[OperationRow]
-    team: bool
 
 
 class _Read(NamedTuple):
@@ -54,6 +64,7 @@ class _Read(NamedTuple):
     runs: list[ReleaseRun]
     failures: list[Event]
     asked: Asked
+    versions: list[DocumentId]
 
 
 async def show(room: Room, visit: Visit) -> Shown:
@@ -75,9 +86,8 @@ async def show(room: Room, visit: Visit) -> Shown:
         content=content,
         timeline=timeline_of(read.turned, span, now, words),
         charts=charts(read.measured, span, now, words),
-        releases=release_rows(read.runs, read.failures, now, words),
+        releases=release_rows(read.runs, read.failures, now, words, pages=read.versions if team else ()),
         operations=operation_rows(view, read.asked, now, words, reads=may_see(visit.reader, "operators")),
-        team=team,
     )
     return Shown("site.html", page)
 
@@ -98,4 +108,5 @@ async def _read(conn: Connection, view: SiteView, span: Span, now: datetime) -> 
             await operation_logs.results_of_site(conn, site),
             await operation_logs.logs_of_site(conn, site),
         ),
+        versions=await library.ids(conn, "releases"),
     )
