@@ -1,12 +1,14 @@
 """What is on paper: dark on white, without what one can only click, on so many sheets as it takes."""
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
+from control_plane.web.words import LANGUAGES
 from tests.browser.chromium import visitor, why_not
 from tests.support.page_addresses import PAGE_PATHS, address_of
-from tests.support.watched_fleet import WatchedFleet
+from tests.support.watched_fleet import REPORTING, WatchedFleet
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -33,3 +35,12 @@ def test_page_is_printed_dark_on_white(browser: "Browser", watched: WatchedFleet
         for selector in (".menu", ".languages", ".live", ".filter"):
             assert not any(one.is_visible() for one in page.locator(selector).all()), selector
         assert page.pdf(format="A4").startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_acceptance_sheet_is_one_sheet(browser: "Browser", watched: WatchedFleet, language: str) -> None:
+    with visitor(browser, watched.url, watched.cookies) as reader:
+        for site in (REPORTING, "besancon-football"):
+            page = reader.goes_to(f"/sites/{site}/acceptance?lang={language}")
+            paper = page.pdf(format="A4")
+            assert len(re.findall(rb"/Type\s*/Page\b", paper)) == 1, site

@@ -58,6 +58,12 @@ def test_language_is_switched_and_remembered(reader: Visitor) -> None:
     assert page.locator("html").get_attribute("lang") == "fr"
 
 
+@pytest.mark.parametrize(("wish", "language"), [("fr-FR", "fr"), ("en-GB", "en"), ("de-DE", "en")])
+def test_language_is_the_browsers_wish(browser: "Browser", watched: WatchedFleet, wish: str, language: str) -> None:
+    with visitor(browser, watched.url, watched.cookies, java_script_enabled=False, locale=wish) as reader:
+        assert reader.goes_to("/").locator("html").get_attribute("lang") == language
+
+
 def test_figures_of_a_chart_are_a_table_that_opens(reader: Visitor) -> None:
     page = reader.goes_to("/sites/vannes-rugby")
     figures = page.locator("#figures details").first
