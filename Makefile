@@ -87,7 +87,7 @@ lock: ## compile the requirement files anew (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml --extra agent -o requirements/agent.txt
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in --extra demo -o requirements/demo.txt
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in --extra demo --group dev -o requirements/dev.txt
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in --extra demo --group browser -o requirements/browser.txt
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in --extra demo --group browser -c requirements/dev.txt -o requirements/browser.txt
 
 clean: ## remove the environment and what was built
 	@rm -rf $(VENV) build *.egg-info bench.json
