@@ -75,11 +75,11 @@ async def records(
     return [Record(*row) for row in await rows.fetchall()]
 
 
-async def was_lately(conn: Connection, act: Act, address: str, now: datetime) -> bool:
-    """Whether this was written down of this address within a quarter of an hour."""
+async def was_lately(conn: Connection, act: Act, address: str, now: datetime, *, who: str) -> bool:
+    """Whether this was written down of somebody at this address within a quarter of an hour."""
     rows = await conn.execute(
-        "select exists (select from audit where act = %s and address = %s and at > %s)",
-        (act, address, now - ATTEMPTS_WITHIN),
+        "select exists (select from audit where act = %s and who = %s and address = %s and at > %s)",
+        (act, who, address, now - ATTEMPTS_WITHIN),
     )
     row = await rows.fetchone()
     return row is not None and bool(row[0])

@@ -6,10 +6,11 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
+from litestar.exceptions import ServiceUnavailableException
 
 from control_plane import passwords
 from control_plane.core import totp
@@ -26,6 +27,9 @@ Client = ASGIConnection[Any, Any, Any, Any]
 COOKIE: Final = "neopro_session"
 HASHES_AT_ONCE: Final = 2
 """64 MiB each."""
+MAX_WAITING: Final = 100
+"""Passwords that wait to be looked at: some five seconds of a quiet machine."""
+T = TypeVar("T")
 Refusal = Literal["wrong", "ended", "limited", "code", "stale"]
 """No such account or another password; a one-time password too late; too many attempts; a code that will not do; a
 login by a provider that was too long ago."""
@@ -36,7 +40,7 @@ class Entrance:
 
     def __init__(self, pool: Pool, clock: Callable[[], datetime], lasting: Lasting) -> None:
         self.pool, self.clock, self.lasting = pool, clock, lasting
-        self._hashing = asyncio.Semaphore(HASHES_AT_ONCE)
+        self._hashing, self._waiting = asyncio.Semaphore(HASHES_AT_ONCE), 0
 
     async def session(self, client: Client) -> Session | None:
         """The live session that a request comes with, whoever's and however far; see `Session.step`."""
@@ -67,7 +71,9 @@ class Entrance:
         right = await self.is_right(user.password if user else None, password)
         async with connection(self.pool) as conn:
             if user is None or not right or user.disabled_at is not None:
-                await self._record(conn, "login_failed", user, address)
+                # Of names that nobody has there are as many as somebody likes to type: one entry stands for all.
+                if user is not None or not await audit.was_lately(conn, "login_failed", address, now, who=""):
+                    await self._record(conn, "login_failed", user, address)
                 return "wrong"
             if user.password_ends_at is not None and user.password_ends_at <= now:
                 await self._record(conn, "login_failed", user, address)
@@ -162,19 +168,28 @@ class Entrance:
 
     async def is_right(self, kept: str | None, password: str) -> bool:
         """As `passwords.is_right`, in a thread."""
-        async with self._hashing:
-            return await asyncio.to_thread(passwords.is_right, kept, password)
+        return await self._hash(passwords.is_right, kept, password)
 
     async def hashed(self, password: str) -> str:
         """As `passwords.hashed`, in a thread."""
-        async with self._hashing:
-            return await asyncio.to_thread(passwords.hashed, password)
+        return await self._hash(passwords.hashed, password)
+
+    async def _hash(self, work: Callable[..., T], *given: object) -> T:
+        """Two at a time in threads; 503 when so many wait that nobody should wait behind them."""
+        if self._waiting >= MAX_WAITING:
+            raise ServiceUnavailableException("cannot look at a password now: too many log in at once; try again")
+        self._waiting += 1
+        try:
+            async with self._hashing:
+                return await asyncio.to_thread(work, *given)
+        finally:
+            self._waiting -= 1
 
     async def _begin(self, conn: Connection, name: str, address: str, now: datetime) -> bool:
         """Count an attempt; one that is refused is written down when it is the first of its kind for a while."""
         known = await attempts.is_known(conn, name, address, now)
         allowed = await attempts.begin(conn, buckets(name, address, known=known), now)
-        if not allowed and not await audit.was_lately(conn, "login_limited", address, now):
+        if not allowed and not await audit.was_lately(conn, "login_limited", address, now, who=""):
             await audit.record(conn, Entry("login_limited", "", address=address), now)
         return allowed
 

@@ -135,7 +135,7 @@ class OpenId:
         act: Act = "login_limited" if trouble.reason == "limited" else "login_failed"
         about = f"{self._provider.label}: {trouble.reason}: {trouble.detail}"[:MAX_ABOUT]
         async with connection(self._entrance.pool) as conn:
-            if act == "login_failed" or not await audit.was_lately(conn, act, address, now):
+            if act == "login_failed" or not await audit.was_lately(conn, act, address, now, who=""):
                 await audit.record(conn, Entry(act, "", about=about, address=address), now)
         return _go(f"{REFUSED}?{urlencode({'why': trouble.reason})}")
 
