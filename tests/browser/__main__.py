@@ -43,11 +43,8 @@ SHEET: Final = {"viewport": {"width": 800, "height": 1130}}
 PICTURES: Final = {
     "fleet": Picture("/?lang=en", WIDE),
     "map": Picture("/map?lang=en", LOW),
-    "sites": Picture("/sites?lang=en&region=Bretagne", WIDE),
     "site": Picture("/sites/vannes-rugby?lang=en", WIDE),
     "alerts": Picture("/alerts?lang=en", DARK | WIDE),
-    "library": Picture("/library?lang=fr", DARK | WIDE),
-    "change": Picture("/changes/{commit}?lang=en", WIDE),
     "acceptance": Picture("/sites/brest-handball/acceptance?lang=fr", SHEET, paper=True),
     "phone": Picture("/?lang=fr", DARK | {"viewport": PHONE, "device_scale_factor": 2, "is_mobile": True}),
 }
@@ -99,6 +96,7 @@ def _fleet() -> Iterator[WatchedFleet]:
         text = fleet.served.world.site_file(place.site, **short)
         fleet.served.publish({f"sites/{place.site}.yaml": text}, "Call the club of Besançon by its short name")
         _is_well(fleet, place)
+        fleet.served.run(_never_alerted(fleet, place))
         yield fleet
 
 
@@ -110,6 +108,11 @@ def _is_well(fleet: WatchedFleet, place: Place) -> None:
     body = msgspec.json.encode(report(**{"at": world.clock(), "sequence": 100, **said}))
     path = f"{fleet.url}/v1/sites/{place.site}/status"
     httpx.post(path, content=body, headers=world.headers(place.site), trust_env=False).raise_for_status()
+
+
+async def _never_alerted(fleet: WatchedFleet, place: Place) -> None:
+    async with fleet.served.world.connection() as conn:
+        await conn.execute("delete from alerts where subject = %s", (place.site,))
 
 
 if __name__ == "__main__":
