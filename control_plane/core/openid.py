@@ -94,7 +94,7 @@ def person_of(claims: Claims, rules: Rules) -> Person | Trouble:
     if granted is None:
         if matching:
             return Trouble(reason="email", detail="a grant names the address, but email_verified is not true")
-        return Trouble(reason="grant", detail=f"no grant matches {name!r}")
+        return Trouble(reason="grant", detail=f"no grant matches {name[:80]!r}")
     return Person(
         issuer=claims["iss"],
         subject=claims["sub"],
