@@ -135,6 +135,12 @@ async def test_token_signed_with_our_own_secret_is_refused_though_the_provider_o
     assert await reason(ours, there) == "token"
 
 
+async def test_token_signed_with_a_secret_that_is_published_as_a_key_is_refused(ours: Provider, there: Hostile) -> None:
+    there.signed_by_our_secret(SECRET)
+    there.published_secret()
+    assert await reason(ours, there) == "token"
+
+
 async def test_provider_that_signs_with_secrets_alone_is_refused(ours: Provider, there: Hostile) -> None:
     there.metadata = {"id_token_signing_alg_values_supported": ["HS256", "none"]}
     there.signed_by_our_secret(SECRET)

@@ -55,7 +55,12 @@ class Hostile:
 
     def signed_by_our_secret(self, secret: str) -> None:
         """HS256: what whoever knows the client's secret could sign, we too."""
-        self.signed_by, self.header = OctKey.import_key(secret), {"alg": "HS256"}
+        self.signed_by, self.header = OctKey.import_key(secret, {"kid": "ours"}), {"alg": "HS256"}
+
+    def published_secret(self) -> None:
+        """… and publish that secret among the keys, so that a library which would take it finds it."""
+        self.published.append(self.signed_by.as_dict(private=True))
+        self.header = {"alg": "HS256", "kid": "ours"}
 
     def _answer(self, asked: Asked) -> Say:
         said = self.say.get(asked.path)
