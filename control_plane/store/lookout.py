@@ -13,6 +13,7 @@ from control_plane.store.activity import Hour
 from control_plane.store.alerts import AlertRow
 from control_plane.store.pool import Connection, Pool, connection
 from control_plane.store.renewal import renewed
+from schemas.api import Change
 from schemas.memory import Availability, Deployments, Period, Traffic, Trouble
 from schemas.names import DocumentId, SiteId
 
@@ -69,6 +70,7 @@ class Lookout:
         self._renewal: asyncio.Task[None] | None = None
         self._outcomes: dict[tuple[Period, int], tuple[float, Outcomes]] = {}
         self._one_outcome = asyncio.Lock()
+        self._changes: tuple[float, list[Change]] = (0.0, [])
         self._lately: dict[DocumentId | None, tuple[float, Lately]] = {}
 
     def heard(self, site: SiteId) -> None:
@@ -134,6 +136,15 @@ class Lookout:
                     await alerts.recent_alerts(conn, now - RECENT_SINCE, RECENT, tenant=tenant, but=but),
                 )
             self._lately[tenant] = (time.monotonic() + (0 if self._is_small else LATELY_LASTS_S), found)
+        return found
+
+    async def changes(self, limit: int) -> list[Change]:
+        """The commits that were looked at last, and how far they got, as of now or of some seconds ago."""
+        until, found = self._changes
+        if time.monotonic() >= until:
+            async with connection(self._pool) as conn:
+                found = await views.changes(conn, limit)
+            self._changes = (time.monotonic() + (0 if self._is_small else LATELY_LASTS_S), found)
         return found
 
     async def outcomes(self, period: Period, count: int) -> Outcomes:

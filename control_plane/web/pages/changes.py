@@ -35,8 +35,7 @@ class ChangesPage(Struct, frozen=True, kw_only=True):
 async def show(room: Room, visit: Visit) -> Shown:
     """The last hundred commits."""
     fleet = await room.lookout.fleet()
-    async with connection(room.pool) as conn:
-        found = await views.changes(conn, SHOWN)
+    found = await room.lookout.changes(SHOWN)
     stands = {view.site: view.verdict.standing for view in fleet.sites}
     rows = [change_row(change, stands, fleet.read_at, visit.words) for change in found]
     return Shown("changes.html", ChangesPage(changes=rows))
