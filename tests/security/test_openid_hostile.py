@@ -111,6 +111,25 @@ async def test_token_with_a_wrong_claim_is_refused(ours: Provider, there: Hostil
     assert await reason(ours, there) == "token"
 
 
+@pytest.mark.parametrize(
+    ("claim", "off", "told"),
+    [
+        ("exp", -119, ""),
+        ("exp", -120, "token"),
+        ("iat", 120, ""),
+        ("iat", 121, "token"),
+        ("nbf", 120, ""),
+        ("nbf", 121, "token"),
+    ],
+)
+async def test_clocks_may_differ_by_two_minutes_to_the_second(
+    ours: Provider, there: Hostile, clock: Clock, claim: str, off: int, told: str
+) -> None:
+    there.claims = {claim: int(clock.now.timestamp()) + off}
+    found = await redeem(ours, there)
+    assert (found.reason if isinstance(found, Trouble) else "") == told
+
+
 async def test_token_for_several_that_names_us_as_the_party_is_believed(ours: Provider, there: Hostile) -> None:
     there.claims = {"aud": [CLIENT_ID, "another-client"], "azp": CLIENT_ID}
     assert not isinstance(await redeem(ours, there), Trouble)
@@ -212,6 +231,18 @@ async def test_nonsense_in_the_place_of_any_answer_is_told_and_never_a_bug(
     there.claims = {"groups": None}
     there.say[path] = say
     assert await reason(ours, there) == told
+
+
+@pytest.mark.parametrize("path", [METADATA, KEYS, TOKEN, USERINFO])
+async def test_answer_that_is_right_but_too_long_is_not_read(
+    ours: Provider, there: Hostile, clock: Clock, path: str
+) -> None:
+    there.claims, there.userinfo = {"groups": None}, {"groups": ["fleet-admins"]}
+    there.padded = (path, openid.MAX_ANSWER_BYTES // 2)
+    assert not isinstance(await redeem(ours, there), Trouble)
+    clock.now += openid.KNOWN_FOR
+    there.padded = (path, openid.MAX_ANSWER_BYTES)
+    assert await reason(ours, there) == "unusable"
 
 
 @pytest.mark.parametrize("path", [METADATA, KEYS, TOKEN, USERINFO])

@@ -36,7 +36,9 @@ class Hostile:
         self.nonce: str | None = None
         """None: the code that comes to the token endpoint is the nonce, so that many may log in at once."""
         self.now: Callable[[], float] = time.time
-        self.server = ScriptedServer(self._answer)
+        self.padded: tuple[str, int] = ("", 0)
+        """A path whose answer, right as it is, ends in so many spaces."""
+        self.server = ScriptedServer(self._padded)
         self.issuer = self.server.url
 
     @contextmanager
@@ -61,6 +63,10 @@ class Hostile:
         """… and publish that secret among the keys, so that a library which would take it finds it."""
         self.published.append(self.signed_by.as_dict(private=True))
         self.header = {"alg": "HS256", "kid": "ours"}
+
+    def _padded(self, asked: Asked) -> Say:
+        said, (path, spaces) = self._answer(asked), self.padded
+        return said._replace(body=said.body + b" " * spaces) if asked.path == path else said
 
     def _answer(self, asked: Asked) -> Say:
         said = self.say.get(asked.path)
