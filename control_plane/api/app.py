@@ -1,8 +1,9 @@
 """The web application: every route of boxes, operators and people, wired by plain constructor calls."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
@@ -28,7 +29,7 @@ from control_plane.api.memories import Memories
 from control_plane.api.operations import Operations
 from control_plane.api.operators import Operators
 from control_plane.api.perimeter import Perimeter
-from control_plane.api.pulse import Pulse
+from control_plane.api.pulse import Pulse, Tally
 from control_plane.api.refusals import Refusals
 from control_plane.api.scrapes import Scrapes
 from control_plane.api.spool import Spool
@@ -77,32 +78,16 @@ def make_api(
     lookout = Lookout(pool, clock)
     heads = Heads(lambda: str(pool.conninfo), lookout)
     access = Access(heads, pool, clock, meters.signature_checks)
-    entrance = Entrance(pool, clock, lasting(settings))
-    perimeter = Perimeter(settings, access, entrance, pool)
-    pulse = Pulse(pool, clock)
-
-    async def claim(digest: Digest) -> None:
-        async with connection(pool) as conn:
-            await sweeps.ask(conn, digest, clock())
-
-    spool = Spool(settings.data_dir / "uploads", objects, claim)
-    blobs = Blobs(
+    entrance, pulse, timing = Entrance(pool, clock, lasting(settings)), Pulse(pool, clock), Timing(meters)
+    perimeter, frame = Perimeter(settings, access, entrance, pool), Frame([page for page in PAGES if page.nav])
+    uploads = _uploads(
+        settings=settings,
         access=access,
-        grants=Grants(pool, objects),
-        spool=spool,
         objects=objects,
-        pool=pool,
-        tally=pulse.tally,
-        meters=meters,
-    )
-    backups = Backups(access=access, spool=spool, objects=objects, pool=pool, clock=clock)
-    videos = VideoBackups(
-        access=access,
-        folder=settings.data_dir / "uploads-of-boxes",
-        objects=objects,
-        claim=claim,
         pool=pool,
         clock=clock,
+        tally=pulse.tally,
+        meters=meters,
     )
     boxes = Boxes(
         heads=heads,
@@ -113,38 +98,27 @@ def make_api(
         tally=pulse.tally,
         refusals=Refusals(pool, clock, meters.reports["refused"]),
     )
-    operators = Operators(access, pool, lookout, clock)
-    operations = Operations(heads=heads, pool=pool, objects=objects)
-    scrapes = Scrapes(
-        settings=settings,
-        heads=heads,
-        pool=pool,
-        objects=objects,
-        lookout=lookout,
-        meters=meters,
-    )
-    timing = Timing(meters)
-    frame = Frame([page for page in PAGES if page.nav])
+    scrapes = Scrapes(settings=settings, heads=heads, pool=pool, objects=objects, lookout=lookout, meters=meters)
+    calls = [
+        *boxes.routes(),
+        *uploads.routes,
+        *Operators(access, pool, lookout, clock).routes(),
+        *Operations(heads=heads, pool=pool, objects=objects).routes(),
+        *scrapes.routes(),
+        *_of_records(access, pool, lookout, clock),
+        *(Gc(sweeper).routes() if sweeper is not None else ()),
+    ]
     own = expiring.certificate(settings.tls_certificate) if settings.tls_certificate else None
     room = Room(pool, lookout, objects, clock, read_outlines(settings.outlines), Kept(), own)
-    pages = [
-        *Routes(room, frame).routes(),
-        *_ways_in(provider, entrance, frame),
-        *Account(entrance, frame).routes(),
-    ]
+    pages = [*Routes(room, frame).routes(), *_ways_in(provider, entrance, frame), *Account(entrance, frame).routes()]
 
     @asynccontextmanager
     async def following(app: Litestar) -> AsyncIterator[None]:
         app.state.heads, app.state.pulse = heads, pulse
-        spool.forget_old()
-        videos.forget_old()
+        uploads.forget_old()
         async with heads.following(), pulse.beating():
             yield
 
-    rooms = (boxes, blobs, backups, videos, operators, operations, scrapes)
-    calls = [*(route for room in rooms for route in room.routes()), *_of_records(access, pool, lookout, clock)]
-    if sweeper is not None:
-        calls += Gc(sweeper).routes()
     return Litestar(
         route_handlers=[*calls, *Description(calls).routes(), *Live(heads, lookout).routes(), *pages],
         guards=[perimeter.guard],
@@ -156,6 +130,41 @@ def make_api(
         logging_config=None,
         request_max_body_size=MAX_BODY_BYTES,
     )
+
+
+class _Uploads(NamedTuple):
+    """The routes of what is handed over in pieces, and what forgets pieces that nobody went on with."""
+
+    routes: Sequence[HTTPRouteHandler]
+    forget_old: Callable[[], None]
+
+
+def _uploads(
+    *,
+    settings: Settings,
+    access: Access,
+    objects: ObjectStore,
+    pool: Pool,
+    clock: Callable[[], datetime],
+    tally: Tally,
+    meters: Meters,
+) -> _Uploads:
+    async def claim(digest: Digest) -> None:
+        async with connection(pool) as conn:
+            await sweeps.ask(conn, digest, clock())
+
+    spool = Spool(settings.data_dir / "uploads", objects, claim)
+    grants = Grants(pool, objects)
+    blobs = Blobs(access=access, grants=grants, spool=spool, objects=objects, pool=pool, tally=tally, meters=meters)
+    backups = Backups(access=access, spool=spool, objects=objects, pool=pool, clock=clock)
+    folder = settings.data_dir / "uploads-of-boxes"
+    videos = VideoBackups(access=access, folder=folder, objects=objects, claim=claim, pool=pool, clock=clock)
+
+    def forget_old() -> None:
+        spool.forget_old()
+        videos.forget_old()
+
+    return _Uploads([*blobs.routes(), *backups.routes(), *videos.routes()], forget_old)
 
 
 def _ways_in(provider: Provider | None, entrance: Entrance, frame: Frame) -> list[HTTPRouteHandler]:
