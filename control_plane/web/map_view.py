@@ -189,6 +189,16 @@ def overview_map(views: Sequence[SiteView], outlines: Outlines | NoOutlines, wor
     )
 
 
+def same_on_map(one: Sequence[SiteView], other: Sequence[SiteView]) -> bool:
+    """Whether a map of these sites is a map of those: a report seldom changes what a map shows."""
+    return len(one) == len(other) and all(a is b or _on_map(a) == _on_map(b) for a, b in zip(one, other, strict=True))
+
+
+def _on_map(view: SiteView) -> tuple[object, ...]:
+    facts = [view.facts.get(key) for key in ("at", "region", "city")]
+    return (view.site, view.name, view.verdict.standing, *facts)
+
+
 def _region_row(name: str, views: Sequence[SiteView], words: Words) -> RegionRow:
     """Every site of the region, whether it has a place or not."""
     bar = standing_bar(standings(views), len(views), words)

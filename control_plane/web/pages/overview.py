@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,7 +13,7 @@ from control_plane.store import library
 from control_plane.store.pool import connection
 from control_plane.store.views import Fleet, SiteView, running_release, standings
 from control_plane.web.bars import Activity, activity_of
-from control_plane.web.map_view import OverviewMap, overview_map
+from control_plane.web.map_view import OverviewMap, overview_map, same_on_map
 from control_plane.web.pages.alerts import FLEET_KINDS, AlertLine, alert_lines
 from control_plane.web.present import (
     Banner,
@@ -81,12 +81,27 @@ async def show(room: Room, visit: Visit) -> Shown:
 
     def make() -> OverviewPage:
         fleet = visible_to(look, tenant)
-        map_ = overview_map(fleet.sites, room.outlines, words)
-        return overview(fleet, releases, map_, words, team=tenant is None)
+        return overview(fleet, releases, _map_of(room, look, visit, fleet.sites), words, team=tenant is None)
 
     page = room.kept.of(look, ("overview", tenant, words.language, *releases), make)
     activity, told = activity_of(lately.hours, words), alert_lines(lately.alerts, look.read_at, words)
     return Shown("overview.html", replace(page, activity=activity, alerts=told))
+
+
+class _Drawn(NamedTuple):
+    views: Sequence[SiteView]
+    map: OverviewMap | None
+
+
+def _map_of(room: Room, look: Fleet, visit: Visit, views: Sequence[SiteView]) -> OverviewMap | None:
+    """The map of these sites: that of the look before, as long as it shows the same."""
+
+    def make(before: _Drawn | None) -> _Drawn:
+        if before is not None and same_on_map(before.views, views):
+            return _Drawn(views, before.map)
+        return _Drawn(views, overview_map(views, room.outlines, visit.words))
+
+    return room.kept.renewed(look, ("overview map", visit.reader.tenant, visit.words.language), make).map
 
 
 def overview(

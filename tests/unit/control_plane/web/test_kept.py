@@ -49,3 +49,15 @@ def test_no_more_is_kept_than_the_limit() -> None:
     kept.of(fleet, 0, of("forgotten"))
     kept.of(fleet, MOST, of("still there"))
     assert made[-1] == "forgotten"
+
+
+def test_work_is_given_what_it_made_of_the_look_before_and_of_no_older_one() -> None:
+    kept, looks = Kept(), [look() for _ in range(4)]
+    asked = [looks[0], looks[0], looks[1], looks[3]]
+
+    def make(before: list[int] | None) -> list[int]:
+        return [*(before or []), len(before or [])]
+
+    assert [kept.renewed(fleet, "a", make) for fleet in asked] == [[0], [0], [0, 1], [0, 1, 2]]
+    kept.of(looks[2], "b", list)
+    assert kept.renewed(looks[0], "a", make) == [0]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from control_plane.core.standing import Verdict
 from control_plane.store.views import STANDINGS, SiteView
@@ -15,7 +16,16 @@ from control_plane.web.map_marks import MOST_RADIUS, ONE_RADIUS, SHOWN_NEAREST, 
 from control_plane.web.map_outlines import NoOutlines
 from control_plane.web.map_places import APART, Spot, gather, locate
 from control_plane.web.map_plane import MOST_ZOOM, project
-from control_plane.web.map_view import CELLS, MARK_UNITS, Asked, MapView, asked_of, map_view, overview_map
+from control_plane.web.map_view import (
+    CELLS,
+    MARK_UNITS,
+    Asked,
+    MapView,
+    asked_of,
+    map_view,
+    overview_map,
+    same_on_map,
+)
 from control_plane.web.words import Words
 from schemas.api import Standing
 
@@ -319,3 +329,27 @@ def test_ten_thousand_sites_are_few_marks() -> None:
     assert len(marks(found)) <= CELLS * CELLS
     assert sum(map(number, marks(found))) == 10_000
     assert sum(len(mark.sites) for mark in marks(found)) <= SHOWN_SITES * CELLS * CELLS
+
+
+@given(sites, sites)
+def test_map_of_sites_that_are_the_same_on_it_is_the_same(views: list[SiteView], others: list[SiteView]) -> None:
+    told_again = [replace(view, received_at=NOW, generation=2) for view in views]
+    assert same_on_map(views, told_again)
+    for other in (told_again, others, views[1:]):
+        same = overview_map(views, NONE, EN) == overview_map(other, NONE, EN)
+        assert same or not same_on_map(views, other)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        site("brest", QUIMPER, region="Bretagne", city="Brest"),
+        site("brest", BREST, "Offline", region="Bretagne", city="Brest"),
+        site("brest", BREST, region="Finistère", city="Brest"),
+        site("brest", BREST, region="Bretagne", city="Quimper"),
+        site("brest", None, region="Bretagne", city="Brest"),
+        site("lille", BREST, region="Bretagne", city="Brest"),
+    ],
+)
+def test_map_is_another_when_what_it_shows_of_a_site_is(changed: SiteView) -> None:
+    assert not same_on_map([site("brest", BREST, region="Bretagne", city="Brest")], [changed])
