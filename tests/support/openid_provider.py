@@ -147,7 +147,11 @@ def _configuration(port: int, folder: Path) -> dict[str, Any]:
             "JAVASCRIPT": False,
             "ENABLE_PASSWORD_COMPROMISSION_CHECK": False,
             "ACL": {"DEFAULT": {"PERMISSIONS": ["use_oidc"]}},
-            "LOGGING": {"version": 1, "loggers": {"canaille": {"level": "CRITICAL"}}},
+            "LOGGING": {
+                "version": 1,
+                "disable_existing_loggers": False,
+                "loggers": {"canaille": {"level": "CRITICAL"}},
+            },
         },
         "CANAILLE_SQL": {
             "DATABASE_URI": f"sqlite:///{folder}/openid.sqlite",
