@@ -81,13 +81,7 @@ def make_api(
     entrance, pulse, timing = Entrance(pool, clock, lasting(settings)), Pulse(pool, clock), Timing(meters)
     perimeter, frame = Perimeter(settings, access, entrance, pool), Frame([page for page in PAGES if page.nav])
     uploads = _uploads(
-        settings=settings,
-        access=access,
-        objects=objects,
-        pool=pool,
-        clock=clock,
-        tally=pulse.tally,
-        meters=meters,
+        settings=settings, access=access, objects=objects, pool=pool, clock=clock, tally=pulse.tally, meters=meters
     )
     boxes = Boxes(
         heads=heads,
@@ -100,16 +94,12 @@ def make_api(
     )
     scrapes = Scrapes(settings=settings, heads=heads, pool=pool, objects=objects, lookout=lookout, meters=meters)
     calls = [
-        *boxes.routes(),
-        *uploads.routes,
-        *Operators(access, pool, lookout, clock).routes(),
+        *(*boxes.routes(), *uploads.routes, *scrapes.routes()),
         *Operations(heads=heads, pool=pool, objects=objects).routes(),
-        *scrapes.routes(),
         *_of_records(access, pool, lookout, clock),
         *(Gc(sweeper).routes() if sweeper is not None else ()),
     ]
-    own = expiring.certificate(settings.tls_certificate) if settings.tls_certificate else None
-    room = Room(pool, lookout, objects, clock, read_outlines(settings.outlines), Kept(), own)
+    room = _room(settings, pool, lookout, objects, clock)
     pages = [*Routes(room, frame).routes(), *_ways_in(provider, entrance, frame), *Account(entrance, frame).routes()]
 
     @asynccontextmanager
@@ -130,6 +120,13 @@ def make_api(
         logging_config=None,
         request_max_body_size=MAX_BODY_BYTES,
     )
+
+
+def _room(
+    settings: Settings, pool: Pool, lookout: Lookout, objects: ObjectStore, clock: Callable[[], datetime]
+) -> Room:
+    own = expiring.certificate(settings.tls_certificate) if settings.tls_certificate else None
+    return Room(pool, lookout, objects, clock, read_outlines(settings.outlines), Kept(), own)
 
 
 class _Uploads(NamedTuple):
@@ -189,4 +186,5 @@ def _of_records(access: Access, pool: Pool, lookout: Lookout, clock: Callable[[]
         *Enrolments(pool, clock).routes(),
         *Clubs(access, pool, clock).routes(),
         *Memories(pool, clock).routes(),
+        *Operators(access, pool, lookout, clock).routes(),
     ]

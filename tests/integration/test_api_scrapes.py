@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,17 +15,11 @@ from control_plane.objects import FolderStore
 from control_plane.store import audit, refusals
 from schemas.names import Digest
 from schemas.status import MAX_REPORT_BYTES, Boot, Condition, History, RunningRelease, Sample
-from tests.support.api import Api, boxes, open_api, until
+from tests.support.api import Api, boxes, until
 from tests.support.published import NOW, Box, Wanted, report
 
 pytestmark = pytest.mark.anyio
 Values = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 def values(text: str) -> Values:

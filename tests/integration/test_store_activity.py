@@ -1,9 +1,7 @@
 """What is counted of boxes by the hour, who serves, and which releases ran: on real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -18,18 +16,12 @@ from schemas.manifest import ContentFile
 from schemas.names import digest_of
 from schemas.status import RunningRelease
 from tests.integration.test_store_memory import KEEP
-from tests.support.api import Api, open_api
+from tests.support.api import Api
 from tests.support.published import NOW, Box, Wanted, manifest, report
 
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 VIDEO = b"film" * 1000
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 async def test_reports_and_downloads_are_counted_by_hour_and_tenant(api: Api) -> None:

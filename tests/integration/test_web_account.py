@@ -3,25 +3,18 @@
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pytest
 
 from control_plane.store import audit, operation_logs, tokens, users
 from control_plane.store.audit import Entry
-from tests.support.api import Api, open_api
+from tests.support.api import Api
 from tests.support.people import PASSWORD, add_person, browser, code_of, come_in, cookie_of, secret_on, send, token_of
 from tests.support.published import Box, Wanted
 
 pytestmark = pytest.mark.anyio
 OTHER = "another tale, and a better one"
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Changes and trust on the pages: who signed, what the plan said, who may sign what and until when."""
 
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -11,19 +9,13 @@ from control_plane.store import publications
 from control_plane.store.publications import CommitLook, TrustRow
 from schemas.api import ChangeImpact, CommitSignature
 from tests.integration.test_web_pages import page
-from tests.support.api import Api, open_api
+from tests.support.api import Api
 from tests.support.published import NOW, Box, Wanted, report
 from tests.support.trust_keys import ShiftedClock, TrustKeys
 
 pytestmark = pytest.mark.anyio
 KEY = "SHA256:abcdefghijklmnopqrstuvwxyz"
 SIGNER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ ada@desk"
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 async def look(api: Api, signature: CommitSignature | None, digit: str) -> None:

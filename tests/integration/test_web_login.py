@@ -5,7 +5,6 @@ import itertools
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pytest
@@ -16,7 +15,7 @@ from control_plane.core.people import MOST_BY_ADDRESS, MOST_BY_NAME
 from control_plane.store import audit, retention, sessions, users
 from control_plane.store.retention import Keep
 from control_plane.web import entrance
-from tests.support.api import Api, open_api
+from tests.support.api import Api
 from tests.support.people import (
     PASSWORD,
     add_person,
@@ -30,12 +29,6 @@ from tests.support.people import (
 )
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -33,12 +33,6 @@ PLACES = {
 
 
 @pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
-
-
-@pytest.fixture
 async def bare(tmp_path: Path, database: str) -> AsyncIterator[Api]:
     """A server whose set-up brought no outlines."""
     async with open_api(tmp_path, database, outlines=tmp_path / "none.svg") as opened:

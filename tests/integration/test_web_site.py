@@ -1,9 +1,7 @@
 """A site's page: content, releases it had, operations and their texts, conditions over time; its acceptance sheet."""
 
 import re
-from collections.abc import AsyncIterator
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,7 +34,7 @@ from schemas.manifest import (
 from schemas.names import digest_of
 from schemas.status import Condition, Difference, Event, Link, Metrics, RunningRelease, Waiting
 from tests.integration.test_web_pages import page
-from tests.support.api import Api, open_api
+from tests.support.api import Api
 from tests.support.published import NOW, Box, Wanted, manifest, report
 
 pytestmark = pytest.mark.anyio
@@ -48,12 +46,6 @@ ok   page: answers as it should
 ok   http://localhost:3000/x: contains 'a: b'
 ok   disk: 100 MB of 200 MB are free
 """
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 def file(name: str) -> ContentFile:

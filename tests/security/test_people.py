@@ -5,7 +5,6 @@ import hashlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -20,7 +19,7 @@ from control_plane import passwords
 from control_plane.core.people import ATTEMPTS_WITHIN, MOST_BY_ADDRESS, MOST_BY_NAME, buckets, local_path
 from control_plane.store import attempts, sessions, users
 from control_plane.store.sessions import Browser
-from tests.support.api import Api, open_api
+from tests.support.api import Api
 from tests.support.people import (
     ORIGIN,
     PASSWORD,
@@ -37,12 +36,6 @@ from tests.support.people import (
 
 pytestmark = pytest.mark.anyio
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-
-
-@pytest.fixture
-async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
-    async with open_api(tmp_path, database) as opened:
-        yield opened
 
 
 @pytest.fixture
