@@ -177,7 +177,7 @@ def identity(chosen: argparse.Namespace) -> int:
 
 def status(chosen: argparse.Namespace) -> int:
     """Say what the agent last found."""
-    from reconciler_agent.app import read_state
+    from reconciler_agent.beginning import read_state
     from reconciler_agent.technician.status import describe
 
     settings = load_settings(chosen.conf)

@@ -5,11 +5,11 @@ import os
 import pwd
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from reconciler_agent import (
     age_key,
@@ -22,11 +22,12 @@ from reconciler_agent import (
     steps,
 )
 from reconciler_agent.analytics import Analytics, Spool
+from reconciler_agent.beginning import load_state
 from reconciler_agent.belongings import Belongings
 from reconciler_agent.box_app import BoxApp
 from reconciler_agent.client import Client
 from reconciler_agent.converge import Convergence
-from reconciler_agent.core.trust import first_state, is_old, latest_instant
+from reconciler_agent.core.trust import is_old, latest_instant
 from reconciler_agent.download import Throttle
 from reconciler_agent.durable import Disk
 from reconciler_agent.errors import AgentError, SettingsInvalid
@@ -54,15 +55,13 @@ from reconciler_agent.self_update import Reach, SelfUpdate
 from reconciler_agent.services import ServiceManager, SupervisorSocket
 from reconciler_agent.settings import SYSTEMD, Settings
 from reconciler_agent.site_key import load_key
-from reconciler_agent.state import State, Store
+from reconciler_agent.state import Store
 from reconciler_agent.sticks import Sticks, Supplies, mounted, named
 from reconciler_agent.system_calls import SYSTEM, Calls, Owner
 from reconciler_agent.systemd import Systemd
 from reconciler_agent.upkeep import Upkeep
-from schemas.status import Reason, RunId
+from schemas.status import RunId
 
-BUILT_AT: Final = datetime(2025, 11, 1, tzinfo=UTC)
-"""It is at least this late, whatever the clock says."""
 BOX_PRIVATE: Final = "data/agent"
 
 
@@ -205,66 +204,38 @@ def _take_up(*disks: Disk) -> None:
 def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -> Agent:
     """The agent of these parts; the state is loaded, and what an earlier run left undone is known."""
     said = load_state(settings, store)
-    control_plane, screen, services, clock, throttle, *_ = outside
+    clock, desk = outside.clock, outside.control_plane
     sticks = outside.sticks or Sticks(lambda: (), settings.site)
     supplies = Supplies(
-        control_plane, sticks, lambda claimed: is_old(store.state.trust, claimed, clock.now(), clock.synchronised())
+        desk, sticks, lambda claimed: is_old(store.state.trust, claimed, clock.now(), clock.synchronised())
     )
-
-    def configuration_bytes() -> bytes:
-        return files.box.read(configuration_file.PATH, configuration_file.MAX_BYTES) or b""
-
-    health = Health(
-        services,
-        app_url=settings.app_url,
-        admin_url=settings.admin_url,
-        page_url=settings.page_url,
-        configuration=configuration_bytes,
-    )
-    content = Content(files.box, supplies)
-    box = steps.Box(
-        disk=files.box,
-        content=content,
-        downloads=Downloads(content, settings.downloads),
-        configuration=configuration.Configuration(files.box, screen, clock),
-        releases=Releases(files.box, store, supplies),
-        access=Access(files.box),
-        admin=AdminUnit(services, settings.root, present=bool(settings.admin_url)),
-        services=services,
-        health=health,
-        screen=screen,
-        clock=clock,
-    )
+    box = _box(settings, files.box, store, outside, supplies)
     doer = steps.Steps(box, store, files.run)
-    gates = Gatekeeper(screen, clock, store)
+    gates = Gatekeeper(outside.screen, clock, store)
     convergence = Convergence(
-        box, store, doer, gates=gates, throttle=throttle, run=files.run, updates=settings.auto_update
+        box, store, doer, gates=gates, throttle=outside.throttle, run=files.run, updates=settings.auto_update
     )
     convergence.recover()
-    meter = Meter(settings.root, lambda: health.restarts, clock.error_s) if settings.telemetry else None
+    meter = Meter(settings.root, lambda: box.health.restarts, clock.error_s) if settings.telemetry else None
     history = History(store, clock, lambda: _latest(store, clock), meter)
     if not history.load():
         said.append(("warning", "StateDamaged", "What was measured and not handed over yet was damaged and is lost."))
     for event in said:
         doer.say(*event)
-    self_update = SelfUpdate(
-        Slots(files.slots, supplies, files.slot) if files.slots is not None else None,
-        store,
-        doer,
-        clock,
-        Reach(settings.central_url, str(settings.ca or "")),
-        allowed=settings.auto_update,
-    )
+    slots = Slots(files.slots, supplies, files.slot) if files.slots is not None else None
+    reach = Reach(settings.central_url, str(settings.ca or ""))
+    self_update = SelfUpdate(slots, store, doer, clock, reach, allowed=settings.auto_update)
     self_update.recover()
+    key = age_key.path_of(settings.key)
     wake = threading.Event()
     parts = Parts(
         store=store,
         convergence=convergence,
         steps=doer,
         news=news.News(supplies, settings.site, clock),
-        health=health,
+        health=box.health,
         reporter=Reporter(
-            desk=control_plane,
+            desk=desk,
             store=store,
             history=history,
             clock=clock,
@@ -272,29 +243,10 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
             run=files.run,
             report_s=settings.report_s,
         ),
-        operations=Operations(_hands(settings, box, gates, outside, configuration_bytes), store, files.run),
-        analytics=Analytics(
-            spool=Spool(files.box, clock, doer.say), desk=control_plane, clock=clock, allowed=settings.telemetry
-        ),
-        belongings=Belongings(
-            disk=files.box,
-            configuration=box.configuration,
-            desk=control_plane,
-            store=store,
-            clock=clock,
-            throttle=throttle,
-            say=doer.say,
-            key=age_key.path_of(settings.key),
-            telemetry=settings.telemetry,
-        ),
-        hotspot=Hotspot(
-            wifi=outside.wifi,
-            store=store,
-            gates=gates,
-            clock=clock,
-            say=doer.say,
-            key=age_key.path_of(settings.key),
-        ),
+        operations=Operations(_hands(settings, box, gates, outside), store, files.run),
+        analytics=Analytics(spool=Spool(box.disk, clock, doer.say), desk=desk, clock=clock, allowed=settings.telemetry),
+        belongings=_belongings(settings, box, doer, store, outside),
+        hotspot=Hotspot(wifi=outside.wifi, store=store, gates=gates, clock=clock, say=doer.say, key=key),
         self_update=self_update,
         history=history,
         upkeep=Upkeep(store, box.releases, history),
@@ -302,19 +254,56 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         clock=clock,
         notifier=Notifier(),
     )
-    return Agent(loop=Loop(parts, settings.heal_s, wake), store=store, control_plane=control_plane, supplies=supplies)
+    return Agent(Loop(parts, settings.heal_s, wake), store, desk, supplies)
 
 
-def _hands(
-    settings: Settings, box: steps.Box, gates: Gatekeeper, outside: Outside, configuration_bytes: Callable[[], bytes]
-) -> Hands:
+def _box(settings: Settings, disk: Disk, store: Store, outside: Outside, supplies: Supplies) -> steps.Box:
+    """What convergence changes, and looks at."""
+    content = Content(disk, supplies)
+    return steps.Box(
+        disk=disk,
+        content=content,
+        downloads=Downloads(content, settings.downloads),
+        configuration=configuration.Configuration(disk, outside.screen, outside.clock),
+        releases=Releases(disk, store, supplies),
+        access=Access(disk),
+        admin=AdminUnit(outside.services, settings.root, present=bool(settings.admin_url)),
+        services=outside.services,
+        health=Health(
+            outside.services,
+            app_url=settings.app_url,
+            admin_url=settings.admin_url,
+            page_url=settings.page_url,
+            configuration=lambda: _configuration_bytes(disk),
+        ),
+        screen=outside.screen,
+        clock=outside.clock,
+    )
+
+
+def _belongings(settings: Settings, box: steps.Box, doer: steps.Steps, store: Store, outside: Outside) -> Belongings:
+    """What is the club's: shown to the team where it may be, and kept safe."""
+    return Belongings(
+        disk=box.disk,
+        configuration=box.configuration,
+        desk=outside.control_plane,
+        store=store,
+        clock=outside.clock,
+        throttle=outside.throttle,
+        say=doer.say,
+        key=age_key.path_of(settings.key),
+        telemetry=settings.telemetry,
+    )
+
+
+def _hands(settings: Settings, box: steps.Box, gates: Gatekeeper, outside: Outside) -> Hands:
     """What operations are done with."""
     examined = Examined(
         services=outside.services,
         health=box.health,
         clock=outside.clock,
         root=str(settings.root),
-        configuration=configuration_bytes,
+        configuration=lambda: _configuration_bytes(box.disk),
         link=outside.control_plane.head,
     )
     return Hands(
@@ -325,40 +314,8 @@ def _hands(
         desk=outside.control_plane,
         gates=gates,
         clock=outside.clock,
-        read_configuration=lambda: _json(configuration_bytes()),
+        read_configuration=lambda: _json(_configuration_bytes(box.disk)),
     )
-
-
-Said = tuple[Literal["info", "warning", "error"], Reason, str]
-
-
-def load_state(settings: Settings, store: Store) -> list[Said]:
-    """Load what was kept; without it begin with the provisioned trust root. What is to be said about it, as events."""
-    loaded = store.load()
-    if loaded.state is not None:
-        said = [f"{name} was damaged; its twin was used." for name in loaded.damaged]
-        said += [f"Of what a newer agent kept, some of {name!r} cannot be read here." for name in loaded.left_out]
-        return [("warning", "StateDamaged", sentence) for sentence in said]
-    try:
-        root = settings.trust.read_bytes()
-    except OSError as problem:
-        raise SettingsInvalid(f"cannot read the trust root {settings.trust}: {problem.strerror}") from None
-    store.hold(State(trust=first_state(root, BUILT_AT)))
-    if loaded.damaged:
-        lost = f"{' and '.join(loaded.damaged)} were damaged; the box starts again from its provisioned trust root."
-        return [("error", "StateLost", lost)]
-    return [("info", "FirstStart", "The agent starts for the first time here, with its provisioned trust root.")]
-
-
-def read_state(settings: Settings) -> State | None:
-    """What the agent last kept, for a person to read; None when it never ran here."""
-    if not settings.state.is_dir():
-        return None
-    disk = Disk(settings.state, "", "")
-    try:
-        return Store(disk).load().state
-    finally:
-        disk.close()
 
 
 def find_owner(name: str) -> Owner | None:
@@ -376,6 +333,10 @@ def find_owner(name: str) -> Owner | None:
 
 def _latest(store: Store, clock: SystemClock) -> datetime:
     return latest_instant(store.state.trust, clock.now(), False)
+
+
+def _configuration_bytes(disk: Disk) -> bytes:
+    return disk.read(configuration_file.PATH, configuration_file.MAX_BYTES) or b""
 
 
 def _json(data: bytes) -> object:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from reconciler_agent import __version__
 from reconciler_agent.age_key import make_recipient, path_of
-from reconciler_agent.app import BUILT_AT, read_state
+from reconciler_agent.beginning import BUILT_AT, read_state
 from reconciler_agent.client import Client
 from reconciler_agent.core.trust import first_state, trusted_root
 from reconciler_agent.errors import NetworkTrouble, SettingsInvalid, TrustRefused

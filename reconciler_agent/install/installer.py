@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from reconciler_agent.age_key import make_recipient, path_of
-from reconciler_agent.app import BUILT_AT
+from reconciler_agent.beginning import BUILT_AT
 from reconciler_agent.core.trust import first_state
 from reconciler_agent.errors import ServiceFailed, SettingsInvalid
 from reconciler_agent.install.checks import problems

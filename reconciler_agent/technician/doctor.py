@@ -9,7 +9,8 @@ from typing import Final
 from reconciler_agent import self_test
 from reconciler_agent.age_key import load as load_age_key
 from reconciler_agent.age_key import path_of
-from reconciler_agent.app import BUILT_AT, service_manager
+from reconciler_agent.app import service_manager
+from reconciler_agent.beginning import BUILT_AT
 from reconciler_agent.client import Client
 from reconciler_agent.core.trust import first_state, latest_instant
 from reconciler_agent.durable import Disk

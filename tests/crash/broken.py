@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reconciler_agent.app import read_state
+from reconciler_agent.beginning import read_state
 from reconciler_agent.state import COPIES
 from tests.crash.dying import in_child
 from tests.crash.scenario import Scenario

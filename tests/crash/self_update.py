@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from reconciler_agent import launcher
-from reconciler_agent.app import read_state
+from reconciler_agent.beginning import read_state
 from reconciler_agent.system_calls import SYSTEM, Calls
 from tests.crash.scenario import Scenario
 from tests.support.agent_world import manifest_of

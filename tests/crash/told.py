@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from reconciler_agent.app import read_state
+from reconciler_agent.beginning import read_state
 from reconciler_agent.core.trust import current_head
 from reconciler_agent.settings import Settings
 from schemas.status import StatusReport

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from reconciler_agent import launcher
-from reconciler_agent.app import read_state
+from reconciler_agent.beginning import read_state
 from reconciler_agent.core.report import Round
 from reconciler_agent.errors import NetworkTrouble
 from reconciler_agent.resources.slots import own_slot
