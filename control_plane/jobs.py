@@ -23,6 +23,7 @@ RENEW_EVERY_S: Final = 3600
 TIDY_EVERY_S: Final = 3600
 KEEP_EVERY_S: Final = 30
 WATCH_EVERY_S: Final = 30
+ROLL_EVERY_S: Final = 15
 TELL_EVERY_S: Final = 30
 _STUCK: Final = ("refused", "held")
 """Verdicts that are told once for each commit."""
@@ -40,6 +41,7 @@ async def running_jobs(jobs: "Jobs", *, poll_s: int) -> AsyncIterator[None]:
         (jobs.tidy, TIDY_EVERY_S),
         (jobs.keep, KEEP_EVERY_S),
         (jobs.watch, WATCH_EVERY_S),
+        (jobs.roll, ROLL_EVERY_S),
         (jobs.tell, TELL_EVERY_S),
     ):
         jobs.meters.expect_job(job.__name__, every_s)
@@ -93,6 +95,10 @@ class Jobs:
         """Look at what should worry somebody."""
         await self._run("watch", self._look)
 
+    async def roll(self) -> None:
+        """Move rollouts on."""
+        await self._run("roll", self._roll)
+
     async def tell(self) -> None:
         """Tell people of alerts."""
         await self._run("tell", self._notify)
@@ -119,6 +125,10 @@ class Jobs:
     async def _renew(self) -> None:
         if renewed := await self._pipeline.renew():
             logger.info("renewed", extra={"heads": renewed})
+
+    async def _roll(self) -> None:
+        if moved := await self._pipeline.roll():
+            logger.info("rolled", extra={"sites": moved})
 
     async def _tidy(self) -> None:
         async with connection(self._pool) as conn:

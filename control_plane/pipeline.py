@@ -7,9 +7,9 @@ processes the publishing transaction decides, and the one that comes second look
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -17,29 +17,29 @@ from msgspec import Struct
 from control_plane.compiling import compile_tree
 from control_plane.core.commit_signature import signature_fault, signature_of
 from control_plane.core.compile import CompiledFleet, changed_sites
-from control_plane.core.number import Bodies, Mark, Numbering, number
+from control_plane.core.number import Mark
 from control_plane.core.trust import require_continued
 from control_plane.documents import DocumentCache
 from control_plane.errors import ClockBehind, CommitRefused, DatabaseUnavailable, FleetError, Superseded
 from control_plane.git_objects import Tree
 from control_plane.git_source import CommitInfo, GitSource
 from control_plane.guarding import Guarding
+from control_plane.issuing import Issue, Issuer, Trust, trust_of
 from control_plane.objects import ObjectStore
 from control_plane.presence import Presence
+from control_plane.rolling import HeldSite, Rolling, Standing, Turn
 from control_plane.signer import Signer
 from control_plane.store import publications, remotes
 from control_plane.store.pool import Connection, Pool, connection
-from control_plane.store.publications import CommitLook, Published, SignedHead, TrustRow, Word
+from control_plane.store.publications import CommitLook, News, Published, SignedHead, TrustRow, Word
 from schemas.api import ChangeImpact, CommitSignature
 from schemas.desired import Revoked
-from schemas.manifest import ListRef, SiteHead
-from schemas.names import Revision, SiteId, digest_of
-from schemas.trust import TrustRoot, read_release_list, read_root
+from schemas.names import Revision, SiteId
+from schemas.trust import TrustRoot, read_root
 
 Clock = Callable[[], datetime]
 """Now, in UTC."""
 
-HEAD_LIFETIME: Final = timedelta(days=7)
 RENEW_AFTER: Final = timedelta(days=1)
 CLOCK_TOLERANCE: Final = timedelta(days=1)
 RENEW_BATCH: Final = 1000
@@ -56,21 +56,38 @@ class Outcome(Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
-class _Trust(Struct, frozen=True, kw_only=True):
-    """What every head says of the documents that stand above it."""
-
-    root_version: int
-    release_list: ListRef
-
-
 class _Known(Struct, frozen=True, kw_only=True):
-    """What this process knows of the publication with this serial, so that it need not be read or compiled again."""
+    """What this process knows of the publication with this serial, so that it need not be read or compiled again.
+
+    `held`: what sites are served that rollouts have not reached; not known where `compiled` is not.
+    """
 
     serial: int
     marks: dict[SiteId, Mark]
     compiled: CompiledFleet | None
-    trust: _Trust | None
+    held: Mapping[SiteId, HeldSite] = {}
+    trust: Trust | None
     """What every head names; None: some may name older documents."""
+
+    @property
+    def standing(self) -> Standing:
+        """As rollouts look at it."""
+        return Standing(self.compiled, self.marks, self.held)
+
+    def after(
+        self, published: Published, news: News, compiled: CompiledFleet, turn: Turn, trust: Trust | None
+    ) -> "_Known":
+        """What is known once `news` are published."""
+        marks = {**self.marks, **{site: mark for site, (mark, _) in news.heads.items()}, **news.rows}
+        return _Known(serial=published.serial, marks=marks, compiled=compiled, held=turn.held, trust=trust)
+
+
+class _Judged(NamedTuple):
+    """A commit that may be published, what that does to rollouts, and what the plan of it counted."""
+
+    compiled: CompiledFleet
+    turn: Turn
+    impact: ChangeImpact | None
 
 
 class Pipeline:
@@ -86,7 +103,7 @@ class Pipeline:
         *,
         documents: DocumentCache | None = None,
     ) -> None:
-        self._pool, self._git, self._objects, self._signer, self._clock = pool, git, objects, signer, clock
+        self._pool, self._git, self._issuer, self._clock = pool, git, Issuer(signer), clock
         self._guarding = Guarding(git)
         self._documents = documents
         self._busy = asyncio.Lock()
@@ -95,6 +112,7 @@ class Pipeline:
         self._refused: Outcome | None = None
         self._signable = 0
         self._presence = Presence(pool, objects)
+        self._rolling = Rolling(pool, clock)
 
     async def ingest(self) -> Outcome:
         """Look at the remote once and publish what is new; the `remote` row keeps how it went.
@@ -119,6 +137,57 @@ class Pipeline:
         """Sign the heads anew that are older than a day or name older trust; how many. Commits are not looked at."""
         async with self._busy:
             return await self._renew()
+
+    async def roll(self) -> int:
+        """Look how rollouts do and move them on; how many sites that gives a new generation.
+
+        What follows from a look is published in one transaction, or, when another process was first, not at all: it is
+        looked at again next time. CommitRefused: what is published cannot be compiled any more.
+        """
+        async with self._busy:
+            base = await self._current()
+            if base is None or not await self._rolling.has_work():
+                return 0
+            known = await self._knowledge(base)
+            compiled = known.compiled or await self._compile_again(base)
+            turn = await self._rolling.look(known.standing, compiled)
+            if turn.absent:
+                raise CommitRefused(
+                    f"cannot move a rollout on: in commit {base.revision[:12]} {turn.absent}", [turn.absent]
+                )
+            if turn.changes:
+                return await self._move(base, known, compiled, turn)
+            self._known = msgspec.structs.replace(known, compiled=compiled, held=turn.held)
+            return 0
+
+    async def _compile_again(self, base: Published) -> CompiledFleet:
+        compiled = await compile_tree(await self._git.tree(base.revision), self._compiled, self._documents)
+        if compiled.has_errors:
+            why = (
+                f"cannot compile commit {base.revision[:12]} again, which is published: this server has become stricter"
+            )
+            raise CommitRefused(why, [str(problem) for problem in compiled.problems])
+        return compiled
+
+    async def _move(self, base: Published, known: _Known, compiled: CompiledFleet, turn: Turn) -> int:
+        """Publish what rollouts came to, by the commit that is published."""
+        now = self._clock()
+        self._require_clock(base, None)
+        async with connection(self._pool) as conn:
+            trust = await self._published_trust(conn)
+            assert trust is not None, "something is published"
+            news = await asyncio.to_thread(self._news, known, Issue(base.revision, trust, now), compiled, turn)
+            try:
+                published = await publications.publish_again(conn, base, news, now=now)
+            except Superseded:
+                return 0
+        self._known = known.after(published, news, compiled, turn, known.trust)
+        return len(news.heads)
+
+    def _news(self, known: _Known, issue: Issue, compiled: CompiledFleet, turn: Turn) -> News:
+        changed = changed_sites(known.compiled, compiled) | turn.moved if known.compiled else None
+        news = self._issuer.news(issue, turn.served(compiled), known.marks, changed)
+        return news._replace(rollouts=turn.changes)
 
     async def keep_documents(self) -> None:
         """Write down what was parsed, so that it need not be after a restart; nobody waits for that."""
@@ -173,7 +242,12 @@ class Pipeline:
         if why:
             told = (why, *compiled.problems)
             return await self._refuse(base, commit, told, compiled.revoked, final=True, verdict="held", impact=impact)
-        return await self._publish(base, known, commit, compiled, impact)
+        messages = await self._git.messages(commit.revision, base.revision) if base else []
+        turn = await self._rolling.take(known.standing, commit.revision, compiled, messages)
+        if turn.absent:
+            told = (turn.absent, *compiled.problems)  # judged again next time: the rollout goes on meanwhile
+            return await self._refuse(base, commit, told, compiled.revoked, final=False, verdict="held", impact=impact)
+        return await self._publish(base, known, commit, _Judged(compiled, turn, impact))
 
     async def _untrusted(self, commit: CommitInfo, compiled: CompiledFleet) -> tuple[object, ...]:
         """Why the commit must not count, whatever it says: judged by the root that is published, else by its own."""
@@ -191,74 +265,31 @@ class Pipeline:
         root = own if envelopes is None else read_root(envelopes[0], None)
         return signature_of(root.commit_signers if root else [], commit.signature, commit.signed)
 
-    async def _publish(
-        self,
-        base: Published | None,
-        known: _Known,
-        commit: CommitInfo,
-        compiled: CompiledFleet,
-        impact: ChangeImpact | None,
-    ) -> Outcome:
+    async def _publish(self, base: Published | None, known: _Known, commit: CommitInfo, judged: _Judged) -> Outcome:
+        compiled, turn, impact = judged
         assert compiled.root is not None, "a commit without a trust root has errors"
-        self._signer.require_allowed(compiled.root)
+        self._issuer.require_allowed(compiled.root)
         now = self._clock()
-        trust = _trust_of(compiled)
-        numbering, heads = await asyncio.to_thread(self._number, known, commit.revision, compiled, trust, now)
+        trust = trust_of(compiled)
+        news = await asyncio.to_thread(self._news, known, Issue(commit.revision, trust, now), compiled, turn)
         look = _look_of(commit, compiled.problems, await self._signed_by(commit, compiled.root), impact)
         async with connection(self._pool) as conn:
             published = await publications.publish(
                 conn,
                 base,
                 look,
+                news,
                 now=now,
-                bodies=Bodies(numbering, compiled.sites),
-                heads=heads,
-                rows=numbering.rows,
                 trust=[TrustRow(d.kind, d.version, d.envelope) for d in compiled.trust_documents],
                 revoked=compiled.revoked.identities,
                 documents=compiled.library(),
                 seen=self._presence.seen,
             )
-        marks = known.marks.copy()
-        marks.update(numbering.heads)
-        marks.update(numbering.rows)
         settled = trust if known.trust == trust or not known.marks else None
-        self._known = _Known(serial=published.serial, marks=marks, compiled=compiled, trust=settled)
+        self._known = known.after(published, news, compiled, turn, settled)
         if settled is None:
             await self._renew()
-        return Outcome(
-            verdict="published", revision=commit.revision, sites=len(numbering.heads), problems=look.problems
-        )
-
-    def _number(
-        self, known: _Known, revision: Revision, compiled: CompiledFleet, trust: _Trust, now: datetime
-    ) -> tuple[Numbering, dict[SiteId, tuple[Mark, SignedHead]]]:
-        changed = changed_sites(known.compiled, compiled) if known.compiled else None
-        numbering = number(compiled.sites, known.marks, int(now.timestamp() * 1000), changed=changed)
-        return numbering, {
-            site: (mark, self._sign(Word(site, mark.generation, mark.manifest, mark.state, revision), trust, now))
-            for site, mark in numbering.heads.items()
-        }
-
-    def _sign(self, word: Word, trust: _Trust, now: datetime) -> SignedHead:
-        head = SiteHead(
-            site=word.site,
-            generation=word.generation,
-            manifest=word.manifest,
-            state=word.state,
-            commit=word.revision,
-            issued_at=now,
-            expires_at=now + HEAD_LIFETIME,
-            root_version=trust.root_version,
-            release_list=trust.release_list,
-        )
-        return SignedHead(
-            envelope=self._signer.sign_head(head),
-            issued_at=head.issued_at,
-            expires_at=head.expires_at,
-            root_version=trust.root_version,
-            release_list=trust.release_list.sha256,
-        )
+        return Outcome(verdict="published", revision=commit.revision, sites=len(news.heads), problems=look.problems)
 
     async def _refuse(
         self,
@@ -297,25 +328,19 @@ class Pipeline:
                 if not batch:
                     self._settle(base, trust)
                     return renewed
-                heads = await asyncio.to_thread(self._sign_anew, batch, trust, now)
+                heads = await asyncio.to_thread(self._sign_anew, batch, Issue(base.revision, trust, now))
                 try:
                     self._follow(base, await publications.replace_heads(conn, base, heads))
                 except Superseded:
                     continue
                 renewed += len(batch)
 
-    def _sign_anew(self, batch: Sequence[Word], trust: _Trust, now: datetime) -> dict[SiteId, SignedHead]:
-        return {word.site: self._sign(word, trust, now) for word in batch}
+    def _sign_anew(self, batch: Sequence[Word], issue: Issue) -> dict[SiteId, SignedHead]:
+        return {word.site: self._issuer.sign(word, issue) for word in batch}
 
-    async def _published_trust(self, conn: Connection) -> _Trust | None:
+    async def _published_trust(self, conn: Connection) -> Trust | None:
         envelopes = await publications.newest_trust(conn)
-        if envelopes is None:
-            return None
-        root = read_root(envelopes[0], None)
-        self._signer.require_allowed(root)
-        allowed = read_release_list(envelopes[1], root)
-        listed = ListRef(version=allowed.version, sha256=digest_of(envelopes[1]))
-        return _Trust(root_version=root.version, release_list=listed)
+        return None if envelopes is None else self._issuer.trust_of(*envelopes)
 
     async def _current(self) -> Published | None:
         async with connection(self._pool) as conn:
@@ -335,7 +360,7 @@ class Pipeline:
         if base and now and self._known and self._known.serial == base.serial:
             self._known = msgspec.structs.replace(self._known, serial=now.serial)
 
-    def _settle(self, base: Published, trust: _Trust) -> None:
+    def _settle(self, base: Published, trust: Trust) -> None:
         """Every head names `trust` as of this publication."""
         if self._known and self._known.serial == base.serial:
             self._known = msgspec.structs.replace(self._known, trust=trust)
@@ -373,10 +398,3 @@ def _look_of(
         impact=impact,
         signature=signature,
     )
-
-
-def _trust_of(compiled: CompiledFleet) -> _Trust:
-    assert compiled.root is not None and compiled.release_list is not None
-    newest = max((d for d in compiled.trust_documents if d.kind == "release-list"), key=lambda d: d.version)
-    listed = ListRef(version=newest.version, sha256=digest_of(newest.envelope))
-    return _Trust(root_version=compiled.root.version, release_list=listed)

@@ -17,8 +17,9 @@ from control_plane.core.operations import NO_OPERATIONS, Operations, check_opera
 from control_plane.core.parse import Documents, Locator
 from control_plane.core.problems import Finding, KeyPath, Problem, sort_problems
 from control_plane.core.reading import EMPTY, Changes, Reading, problems_of_names, read_tree
-from control_plane.core.render import CompiledSite, Rendering, render
+from control_plane.core.render import CompiledSite, Rendering, render, render_held
 from control_plane.core.resolve import Origins, Resolved, apply_layer, merge_base
+from control_plane.core.rollout import Held, RolloutKind
 from control_plane.core.site_checks import check_sites
 from control_plane.core.sites import NO_SITES, Sites, site_source, sources_of, take_sites
 from control_plane.core.trees import Folder, folder_of
@@ -29,10 +30,11 @@ from control_plane.core.validate import (
     check_fleet,
     check_references,
     check_releases,
+    fleet_of,
     revoked_of,
 )
-from schemas.desired import KINDS, Document, Release, Revoked, Site
-from schemas.names import Digest, SiteId
+from schemas.desired import KINDS, Document, Release, Revoked, RolloutPolicy, Site
+from schemas.names import Digest, DocumentId, SiteId, Version
 from schemas.trust import ReleaseList, TrustRoot
 
 __all__ = [
@@ -92,6 +94,26 @@ class CompiledFleet(Struct, frozen=True, kw_only=True):
                 if file.document is not None and not isinstance(file.document, Calendar):
                     found[folder, name] = (file.blob, file.document)
         return found
+
+    @property
+    def policies(self) -> Mapping[DocumentId, RolloutPolicy]:
+        """Of rollouts."""
+        fleet = fleet_of(self.state.reading)
+        return {} if fleet is None else fleet.rollouts
+
+    def has(self, kind: RolloutKind, version: Version) -> bool:
+        """Whether a release or agent is in the commit."""
+        return self.state.reading.document(f"{kind}s", version) is not None
+
+    def agent_needed(self, version: Version) -> str | None:
+        """What a release asks of the agent, as `>=1.2`."""
+        release = self.state.reading.document("releases", version)
+        return release.requires.agent if isinstance(release, Release) else None
+
+    def hold(self, held: Mapping[SiteId, Held]) -> dict[SiteId, CompiledSite]:
+        """These sites as they are while a rollout has not reached them; every version must be in the commit."""
+        state = self.state
+        return render_held(state.reading, state.sites, state.operations, state.rendering, held)
 
     @property
     def patches(self) -> frozenset[Digest]:

@@ -20,6 +20,7 @@ class Mark(Struct, frozen=True, kw_only=True, gc=False):
     identity: PublicKeyLine | None
     name: str
     release: Version | None
+    agent: Version | None
     facts: bytes
     """Canonical JSON."""
 
@@ -88,5 +89,6 @@ def _mark(site: CompiledSite, generation: int) -> Mark:
         identity=site.identity,
         name=site.name,
         release=site.release,
+        agent=site.agent,
         facts=msgspec.json.encode(site.facts, order="deterministic"),
     )

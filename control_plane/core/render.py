@@ -19,21 +19,27 @@ from control_plane.core.manifests import (
 )
 from control_plane.core.operations import Concerned, Operations
 from control_plane.core.reading import Changes, Reading
+from control_plane.core.rollout import Held
 from control_plane.core.sites import GroupKeys, SiteRecord, Sites
 from control_plane.core.suffixes import Desk, Own, make_suffix
 from control_plane.core.validate import fleet_of
 from schemas.desired import AgentRelease, Operation, Release, SiteState, Video, VideoSet
-from schemas.names import Digest, PublicKeyLine, SiteId, Version
+from schemas.names import Digest, DocumentId, PublicKeyLine, SiteId, Version
 
 
 class CompiledSite(Struct, frozen=True, kw_only=True, gc=False):
-    """What one site is to be; `facts` (club, place, sports, groups …) are for pages."""
+    """What one site is to be; `facts` (club, place, sports, groups …) are for pages.
+
+    `rollout`: the policy by which another release or agent is to come to it.
+    """
 
     site: SiteId
     name: str
     state: SiteState
     identity: PublicKeyLine | None
     release: Version | None
+    agent: Version | None
+    rollout: DocumentId | None
     facts: dict[str, Any]
     content: Body
 
@@ -102,6 +108,23 @@ def render(
             if record is None:
                 del compiled[name]
     return Rendering(compiled, frozenset(), prefixes, users, naming, before.sites, stale)
+
+
+def render_held(
+    reading: Reading, sites: Sites, operations: Operations, rendering: Rendering, held: Mapping[SiteId, Held]
+) -> dict[SiteId, CompiledSite]:
+    """These sites with another release or agent than they resolve to, and all else as they resolve to it.
+
+    The documents of those must be in the reading.
+    """
+    renderer = _Renderer(reading, operations, rendering.prefixes.copy())
+    return {name: renderer.site(name, _hold(sites.records[name], one)) for name, one in held.items()}
+
+
+def _hold(record: SiteRecord, held: Held) -> SiteRecord:
+    resolved = record.resolved
+    release, agent = held.release or resolved.release, held.agent or resolved.agent
+    return replace(record, resolved=replace(resolved, release=release, agent=agent))
 
 
 def _count_up(users: dict[Prefix, int], naming: dict[Digest, int], body: Body) -> None:
@@ -259,7 +282,7 @@ class _Renderer:
         )
         self._operations = operations
         self._prefixes = prefixes
-        self._bodies: dict[tuple[GroupKeys, Own], Body] = {}
+        self._bodies: dict[tuple[GroupKeys, Own, Version | None, Version | None], Body] = {}
 
     def site(self, name: SiteId, record: SiteRecord) -> CompiledSite:
         """Compile one site."""
@@ -270,6 +293,8 @@ class _Renderer:
             state=document.state,
             identity=document.identity,
             release=record.resolved.release,
+            agent=record.resolved.agent,
+            rollout=record.resolved.rollout,
             facts=_facts(record),
             content=self._body(name, record),
         )
@@ -280,9 +305,10 @@ class _Renderer:
         own = Own(timezone=document.timezone, operations=operations, restore=document.restore)
         if not record.shares:
             return self._make(record, own)
-        body = self._bodies.get((record.groups, own))
+        key = (record.groups, own, record.resolved.release, record.resolved.agent)
+        body = self._bodies.get(key)
         if body is None:
-            body = self._bodies[record.groups, own] = self._make(record, own)
+            body = self._bodies[key] = self._make(record, own)
         return body
 
     def _make(self, record: SiteRecord, own: Own) -> Body:

@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from control_plane.core.number import Mark
 from control_plane.errors import Superseded
-from control_plane.store import library, revocations
+from control_plane.store import library, revocations, rollouts
 from control_plane.store.pool import Connection
 from schemas.api import ChangeImpact, CommitSignature
 from schemas.desired import SiteState
@@ -64,6 +64,18 @@ class SignedHead(Struct, frozen=True, kw_only=True, gc=False):
     release_list: Digest
 
 
+class News(NamedTuple):
+    """What is to be served otherwise: `heads` of sites with a new generation, `rows` of those with new facts only.
+
+    `bodies`: at least the manifests that the heads name and that are new. `rollouts`: those that moved.
+    """
+
+    heads: Mapping[SiteId, tuple[Mark, SignedHead]]
+    rows: Mapping[SiteId, Mark] = {}
+    bodies: Mapping[Digest, bytes] = {}
+    rollouts: Sequence[rollouts.Change] = ()
+
+
 class HeadRow(NamedTuple):
     """A head as the server answers with it; `identity` is None when nobody may speak for the site, or it is revoked."""
 
@@ -96,7 +108,7 @@ async def current(conn: Connection) -> Published | None:
 async def marks(conn: Connection) -> dict[SiteId, Mark]:
     """What is published for every site, to number the next commit against."""
     rows = await conn.execute(
-        "select site, generation, manifest, state, gone, identity, name, release, facts::text from sites"
+        "select site, generation, manifest, state, gone, identity, name, release, agent, facts::text from sites"
     )
     return {
         site: Mark(
@@ -107,9 +119,10 @@ async def marks(conn: Connection) -> dict[SiteId, Mark]:
             identity=identity,
             name=name,
             release=release,
+            agent=agent,
             facts=msgspec.json.encode(msgspec.json.decode(facts), order="deterministic"),
         )
-        async for site, generation, manifest, state, gone, identity, name, release, facts in rows
+        async for site, generation, manifest, state, gone, identity, name, release, agent, facts in rows
     }
 
 
@@ -163,11 +176,9 @@ async def publish(
     conn: Connection,
     base: Published | None,
     commit: CommitLook,
+    news: News,
     *,
     now: datetime,
-    bodies: Mapping[Digest, bytes],
-    heads: Mapping[SiteId, tuple[Mark, SignedHead]],
-    rows: Mapping[SiteId, Mark],
     trust: Sequence[TrustRow],
     revoked: Sequence[PublicKeyLine],
     documents: Mapping[library.Name, library.Entry] | None = None,
@@ -177,17 +188,14 @@ async def publish(
 
     `seen`: the `condemnations` as of which its blobs were seen in the object store; Superseded if there are more.
 
-    `heads` are the sites with a new generation, `rows` those with new facts only, `bodies` at least the manifests that
-    the heads name and that are new, `documents` all but the sites (None: as they were). Can be run again from any
-    point: before the commit nothing of it is to be seen.
+    `documents`: all but the sites (None: as they were). Can be run again from any point: before the commit nothing of
+    it is to be seen.
     """
     async with _writing(conn, base) as serial:
         if seen is not None and await condemnations(conn) != seen:
             raise Superseded("cannot publish: a sweep of the object store came between; looking again")
-        await _record(conn, commit, "published", now, sites=len(heads))
-        await _put_manifests(conn, bodies, now)
-        await _put_heads(conn, commit.revision, heads, serial, now)
-        await _put_rows(conn, rows, serial)
+        await _record(conn, commit, "published", now, sites=len(news.heads))
+        await _put_news(conn, commit.revision, news, serial, now)
         await _put_trust(conn, trust)
         await revocations.replace(conn, revoked, serial)
         if documents is not None:
@@ -200,6 +208,15 @@ async def publish(
         )
         await _notify(conn, serial)
     return Published(commit.revision, serial, now)
+
+
+async def publish_again(conn: Connection, base: Published, news: News, *, now: datetime) -> Published:
+    """Serve the commit that is published in another way: what rollouts came to. Superseded."""
+    async with _writing(conn, base) as serial:
+        await _put_news(conn, base.revision, news, serial, now)
+        await conn.execute("update publication set serial = %s", (serial,))
+        await _notify(conn, serial)
+    return base._replace(serial=serial)
 
 
 async def refuse(
@@ -315,6 +332,13 @@ async def _record(
     )
 
 
+async def _put_news(conn: Connection, revision: Revision, news: News, serial: int, now: datetime) -> None:
+    await _put_manifests(conn, news.bodies, now)
+    await _put_heads(conn, revision, news.heads, serial, now)
+    await _put_rows(conn, news.rows, serial)
+    await rollouts.write(conn, news.rollouts)
+
+
 async def _put_manifests(conn: Connection, bodies: Mapping[Digest, bytes], now: datetime) -> None:
     known = await conn.execute("select digest from manifests where digest = any(%s)", (list(bodies),))
     new = bodies.keys() - {digest for (digest,) in await known.fetchall()}
@@ -338,16 +362,17 @@ async def _put_heads(
     await _copy(
         conn,
         "copy sites (site, generation, manifest, state, revision, envelope, issued_at, expires_at, identity, name,"
-        " release, facts, gone, root_version, release_list, serial) from stdin (format binary)",
+        " release, agent, facts, gone, root_version, release_list, serial) from stdin (format binary)",
         [
             *("text", "int8", "text", "text", "text", "bytea", "timestamptz", "timestamptz", "text", "text"),
-            *("text", "jsonb", "bool", "int4", "text", "int8"),
+            *("text", "text", "jsonb", "bool", "int4", "text", "int8"),
         ],
         (
             (
                 *(site, mark.generation, mark.manifest, mark.state, revision),
                 *(head.envelope, head.issued_at, head.expires_at, mark.identity, mark.name),
-                *(mark.release, Jsonb(mark.facts, bytes), mark.gone, head.root_version, head.release_list, serial),
+                *(mark.release, mark.agent, Jsonb(mark.facts, bytes), mark.gone),
+                *(head.root_version, head.release_list, serial),
             )
             for site, (mark, head) in heads.items()
         ),
@@ -363,8 +388,9 @@ async def _put_heads(
 async def _put_rows(conn: Connection, rows: Mapping[SiteId, Mark], serial: int) -> None:
     async with conn.cursor() as cursor:
         await cursor.executemany(
-            "update sites set identity = %s, name = %s, release = %s, facts = %s, serial = %s where site = %s",
-            [(m.identity, m.name, m.release, Jsonb(m.facts, bytes), serial, site) for site, m in rows.items()],
+            "update sites set identity = %s, name = %s, release = %s, agent = %s, facts = %s, serial = %s"
+            " where site = %s",
+            [(m.identity, m.name, m.release, m.agent, Jsonb(m.facts, bytes), serial, site) for site, m in rows.items()],
         )
 
 

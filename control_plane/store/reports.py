@@ -83,6 +83,12 @@ async def record(conn: Connection, received: Sequence[Received]) -> Taken:
         return await _record(conn, received)
 
 
+async def heard_since(conn: Connection, since: datetime) -> frozenset[SiteId]:
+    """The sites whose boxes have spoken since then."""
+    rows = await conn.execute("select site from reports where received_at >= %s", (since,))
+    return frozenset(site for (site,) in await rows.fetchall())
+
+
 async def _record(conn: Connection, received: Sequence[Received]) -> Taken:
     async with conn.transaction():
         arrivals = await _arrivals(conn, sorted(received, key=lambda one: one.site))

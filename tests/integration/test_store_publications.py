@@ -13,7 +13,7 @@ from control_plane.core.number import Mark
 from control_plane.errors import DatabaseUnavailable, Superseded
 from control_plane.store import publications
 from control_plane.store.pool import Connection, Pool, connection, open_connection, open_pool
-from control_plane.store.publications import CommitLook, Published, SignedHead, TrustRow
+from control_plane.store.publications import CommitLook, News, Published, SignedHead, TrustRow
 from schemas.names import digest_of
 from tests.support.patience import PATIENCE_S
 
@@ -41,6 +41,7 @@ def mark(generation: int, **changes: Any) -> Mark:
         identity=KEY,
         name="Brest",
         release="1.0.0",
+        agent=None,
         facts=b'{"club":"Brest"}',
     )
     return msgspec.structs.replace(usual, **changes)
@@ -57,8 +58,10 @@ def signed(text: str, issued_at: datetime = NOW) -> SignedHead:
 
 
 async def publish(conn: Connection, base: Published | None, number: int, **changes: Any) -> Published:
-    usual: dict[str, Any] = {"now": NOW, "bodies": {digest_of(BODY): BODY}, "heads": {}, "rows": {}, "trust": []}
-    return await publications.publish(conn, base, commit(number), **usual | {"revoked": []} | changes)
+    told = {key: changes.pop(key) for key in ("heads", "rows", "bodies") if key in changes}
+    news = News(**{"heads": {}, "bodies": {digest_of(BODY): BODY}} | told)
+    usual: dict[str, Any] = {"now": NOW, "trust": [], "revoked": []}
+    return await publications.publish(conn, base, commit(number), news, **usual | changes)
 
 
 async def test_published_heads_read_back_as_they_were_written(pool: Pool) -> None:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from control_plane.core.number import Mark
 from control_plane.store import publications
 from control_plane.store.pool import Connection
-from control_plane.store.publications import CommitLook, Published, SignedHead, TrustRow
+from control_plane.store.publications import CommitLook, News, Published, SignedHead, TrustRow
 from schemas import dsse, site_token
 from schemas.desired import SiteState
 from schemas.manifest import HEAD_TYPE, ListRef, SiteHead, SiteManifest, encode_canonical
@@ -80,10 +80,8 @@ async def publish(
         conn,
         await publications.current(conn),
         CommitLook(revision=revision, author=author, subject=subject, committed_at=now),
+        News(heads, {}, bodies),
         now=now,
-        bodies=bodies,
-        heads=heads,
-        rows={},
         trust=trust,
         revoked=revoked,
     )
@@ -100,6 +98,7 @@ def _head(
         identity=wanted.identity,
         name=wanted.name or site.title(),
         release=wanted.release,
+        agent=None,
         facts=msgspec.json.encode(dict(wanted.facts)),
     )
     head = SiteHead(

@@ -18,13 +18,22 @@ def wanted(manifest: str = "m", state: str = "active", name: str = "n", identity
     """What numbering reads of a compiled site."""
     return cast(
         CompiledSite,
-        SimpleNamespace(manifest=manifest, state=state, name=name, identity=identity, release="1.0.0", facts={"b": 1}),
+        SimpleNamespace(
+            manifest=manifest, state=state, name=name, identity=identity, release="1.0.0", agent=None, facts={"b": 1}
+        ),
     )
 
 
 def published(generation: int = 7, **changes: Any) -> Mark:
     usual = Mark(
-        generation=generation, manifest="m", state="active", identity="k", name="n", release="1.0.0", facts=b'{"b":1}'
+        generation=generation,
+        manifest="m",
+        state="active",
+        identity="k",
+        name="n",
+        release="1.0.0",
+        agent=None,
+        facts=b'{"b":1}',
     )
     return msgspec.structs.replace(usual, **changes)
 

@@ -1,0 +1,165 @@
+"""Rollouts as they are kept: where each stands, and how it goes at each of its sites."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final, LiteralString, NamedTuple
+
+from psycopg.rows import dict_row
+
+from control_plane.core.rollout import Member, Rollout, RolloutKind
+from control_plane.store.pool import Connection
+from schemas.names import DocumentId, SiteId, Version
+
+RECENT: Final = 20
+TURN: Final = 1000
+_FIELDS: Final = tuple(field for field in Rollout.__struct_fields__ if field != "members")
+_ROLLOUT: Final[LiteralString] = (
+    "select r.number, r.kind, r.version, r.policy, r.revision, r.started_at, r.phase, r.wave, r.wave_at, r.sound_since,"
+    " r.ended_at, r.why"
+)
+
+
+class Change(NamedTuple):
+    """A rollout before and after; None: it is new."""
+
+    before: Rollout | None
+    after: Rollout
+
+
+class SiteRollout(NamedTuple):
+    """A rollout that a site is part of, without its other members."""
+
+    rollout: Rollout
+    member: Member
+
+
+async def opened(conn: Connection) -> list[Rollout]:
+    """Those that have not ended, whole, in the order in which they began."""
+    return await _whole(conn, await _rows(conn, " from rollouts r where r.ended_at is null order by r.number", ()))
+
+
+async def ended(conn: Connection, limit: int = RECENT) -> list[Rollout]:
+    """The last ones that ended, whole, the newest first."""
+    return await _whole(
+        conn,
+        await _rows(
+            conn,
+            " from rollouts r where r.ended_at is not null order by r.ended_at desc, r.number desc limit %s",
+            (limit,),
+        ),
+    )
+
+
+async def rollout(conn: Connection, number: int) -> Rollout | None:
+    """One of them, whole."""
+    found = await _whole(conn, await _rows(conn, " from rollouts r where r.number = %s", (number,)))
+    return found[0] if found else None
+
+
+async def of_site(conn: Connection, site: SiteId) -> list[SiteRollout]:
+    """Those open ones that a site is part of."""
+    rows = await _rows(
+        conn,
+        ", m.position, m.before, m.wave as member_wave, m.let_in_at, m.outcome, m.why as member_why, m.excused"
+        " from rollouts r join rollout_sites m on m.rollout = r.number"
+        " where r.ended_at is null and m.site = %s order by r.number",
+        (site,),
+    )
+    return [SiteRollout(_rollout(row), _member(row, "member_")) for row in rows]
+
+
+async def has_opened(conn: Connection) -> bool:
+    """Whether there is one that has not ended."""
+    row = await (await conn.execute("select exists (select from rollouts where ended_at is null)")).fetchone()
+    return row == (True,)
+
+
+async def next_number(conn: Connection) -> int:
+    """Of a rollout that begins."""
+    row = await (await conn.execute("select coalesce(max(number), 0) + 1 from rollouts")).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def ids(conn: Connection, kind: RolloutKind, version: Version) -> list[tuple[int, DocumentId]]:
+    """The open rollouts of a version: number and policy."""
+    rows = await conn.execute(
+        "select number, policy from rollouts where ended_at is null and kind = %s and version = %s order by number",
+        (kind, version),
+    )
+    return await rows.fetchall()
+
+
+async def write(conn: Connection, changes: Iterable[Change]) -> None:
+    """Keep them as they are now; in the caller's transaction."""
+    for before, after in changes:
+        await conn.execute(
+            "insert into rollouts (number, kind, version, policy, revision, started_at, phase, wave, wave_at,"
+            " sound_since, ended_at, why) values (%(number)s, %(kind)s, %(version)s, %(policy)s,"
+            " %(revision)s, %(started_at)s, %(phase)s, %(wave)s, %(wave_at)s, %(sound_since)s, %(ended_at)s, %(why)s)"
+            " on conflict (number) do update set phase = excluded.phase, wave = excluded.wave,"
+            " wave_at = excluded.wave_at, sound_since = excluded.sound_since, ended_at = excluded.ended_at,"
+            " why = excluded.why",
+            {name: getattr(after, name) for name in _FIELDS},
+        )
+        known = before.members if before else {}
+        gone = [site for site in known if site not in after.members]
+        if gone and after.ended_at is None:
+            await conn.execute("delete from rollout_sites where rollout = %s and site = any(%s)", (after.number, gone))
+        changed = [(site, member) for site, member in after.members.items() if known.get(site) != member]
+        await _write_members(conn, after.number, changed)
+
+
+async def _write_members(conn: Connection, number: int, members: Sequence[tuple[SiteId, Member]]) -> None:
+    if not members:
+        return
+    await conn.execute("create temporary table joining (like rollout_sites including defaults) on commit drop")
+    async with conn.cursor() as cursor, cursor.copy("copy joining from stdin (format binary)") as copy:
+        copy.set_types(["int8", "text", "int4", "text", "int4", "timestamptz", "text", "text", "bool"])
+        for site, m in members:
+            await copy.write_row((number, site, m.position, m.before, m.wave, m.let_in_at, m.outcome, m.why, m.excused))
+    await conn.execute(
+        "insert into rollout_sites select * from joining on conflict (rollout, site) do update set"
+        " position = excluded.position, before = excluded.before, wave = excluded.wave,"
+        " let_in_at = excluded.let_in_at, outcome = excluded.outcome, why = excluded.why, excused = excluded.excused"
+    )
+    await conn.execute("drop table joining")
+
+
+async def prune(conn: Connection, before: datetime) -> int:
+    """Forget rollouts that ended before this instant; how many."""
+    return (await conn.execute("delete from rollouts where ended_at < %s", (before,))).rowcount
+
+
+async def _rows(conn: Connection, query: LiteralString, given: Sequence[object]) -> list[dict[str, Any]]:
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_ROLLOUT + query, given)
+        return await cursor.fetchall()
+
+
+async def _whole(conn: Connection, rows: Collection[dict[str, Any]]) -> list[Rollout]:
+    members: dict[int, dict[SiteId, Member]] = {row["number"]: {} for row in rows}
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            "select * from rollout_sites where rollout = any(%s) order by rollout, position", (list(members),)
+        )
+        while some := await cursor.fetchmany(TURN):
+            for row in some:
+                members[row["rollout"]][row["site"]] = _member(row)
+    return [_rollout(row, members[row["number"]]) for row in rows]
+
+
+def _rollout(row: dict[str, Any], members: dict[SiteId, Member] | None = None) -> Rollout:
+    return Rollout(**{name: row[name] for name in _FIELDS}, members=members or {})
+
+
+def _member(row: dict[str, Any], prefix: str = "") -> Member:
+    return Member(
+        position=row["position"],
+        before=row["before"],
+        wave=row[prefix + "wave"],
+        let_in_at=row["let_in_at"],
+        outcome=row["outcome"],
+        why=row[prefix + "why"],
+        excused=row["excused"],
+    )
