@@ -18,9 +18,7 @@ from control_plane.core.rollout import (
     OPEN,
     Commit,
     Held,
-    Outcome,
     Rollout,
-    RolloutKind,
     Served,
     Wish,
     advance,
@@ -35,6 +33,7 @@ from control_plane.store.pool import Connection, Pool, connection
 from control_plane.store.rollouts import Change
 from control_plane.store.views import SiteView
 from schemas.names import Revision, SiteId, Version
+from schemas.rollouts import Outcome, RolloutKind
 
 TRAILER: Final = "Resume-Rollout"
 _LINE: Final = re.compile(

@@ -31,6 +31,7 @@ from control_plane.api.operators import Operators
 from control_plane.api.perimeter import Perimeter
 from control_plane.api.pulse import Pulse, Tally
 from control_plane.api.refusals import Refusals
+from control_plane.api.rollouts import Rollouts
 from control_plane.api.scrapes import Scrapes
 from control_plane.api.spool import Spool
 from control_plane.api.timing import Timing
@@ -186,5 +187,6 @@ def _of_records(access: Access, pool: Pool, lookout: Lookout, clock: Callable[[]
         *Enrolments(pool, clock).routes(),
         *Clubs(access, pool, clock).routes(),
         *Memories(pool, clock).routes(),
+        *Rollouts(pool, clock).routes(),
         *Operators(access, pool, lookout, clock).routes(),
     ]

@@ -19,7 +19,7 @@ from control_plane.core.problems import Finding, KeyPath, Problem, sort_problems
 from control_plane.core.reading import EMPTY, Changes, Reading, problems_of_names, read_tree
 from control_plane.core.render import CompiledSite, Rendering, render, render_held
 from control_plane.core.resolve import Origins, Resolved, apply_layer, merge_base
-from control_plane.core.rollout import Held, RolloutKind
+from control_plane.core.rollout import Held
 from control_plane.core.site_checks import check_sites
 from control_plane.core.sites import NO_SITES, Sites, site_source, sources_of, take_sites
 from control_plane.core.trees import Folder, folder_of
@@ -35,6 +35,7 @@ from control_plane.core.validate import (
 )
 from schemas.desired import KINDS, Document, Release, Revoked, RolloutPolicy, Site
 from schemas.names import Digest, DocumentId, SiteId, Version
+from schemas.rollouts import RolloutKind
 from schemas.trust import ReleaseList, TrustRoot
 
 __all__ = [

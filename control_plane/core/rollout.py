@@ -15,7 +15,7 @@ ADR 0018 says why it is so.
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,11 +23,9 @@ from msgspec.structs import replace
 from schemas.desired import RolloutPolicy
 from schemas.manifest import Instant
 from schemas.names import DocumentId, Revision, SiteId, Version, at_least, duration_s
+from schemas.rollouts import Outcome, Phase, RolloutKind
 
-RolloutKind = Literal["release", "agent"]
 KINDS: Final[tuple[RolloutKind, ...]] = ("release", "agent")
-Outcome = Literal["pending", "well", "failed"]
-Phase = Literal["rolling", "halted", "rolled_back", "done", "superseded"]
 OPEN: Final[tuple[Phase, ...]] = ("rolling", "halted", "rolled_back")
 """Phases in which sites may be held back."""
 

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from control_plane.core.rollout import Outcome, RolloutKind
 from schemas.names import Version
+from schemas.rollouts import Outcome, RolloutKind
 from schemas.status import Condition
 
 NAMES = {"release": "Release", "agent": "Agent"}

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from control_plane.store.pool import Connection
-from schemas.desired import KINDS, SINGLES, Document, Fleet
+from schemas.desired import KINDS, SINGLES, Document, Fleet, RolloutPolicy
 from schemas.names import DocumentId
 
 Entry = tuple[str, Document]
@@ -72,6 +72,12 @@ async def document_of(conn: Connection, folder: str, name: str, kind: type[T]) -
 async def fleet_document(conn: Connection) -> Fleet | None:
     """`fleet.yaml`; None before the first publication."""
     return await document_of(conn, *_FLEET, Fleet)
+
+
+async def policies(conn: Connection) -> Mapping[DocumentId, RolloutPolicy]:
+    """Of rollouts, by name."""
+    fleet = await fleet_document(conn)
+    return {} if fleet is None else fleet.rollouts
 
 
 async def ids(conn: Connection, folder: str) -> list[DocumentId]:

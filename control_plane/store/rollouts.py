@@ -6,9 +6,10 @@ from typing import Any, Final, LiteralString, NamedTuple
 
 from psycopg.rows import dict_row
 
-from control_plane.core.rollout import Member, Rollout, RolloutKind
+from control_plane.core.rollout import Member, Rollout
 from control_plane.store.pool import Connection
 from schemas.names import DocumentId, SiteId, Version
+from schemas.rollouts import RolloutKind
 
 RECENT: Final = 20
 TURN: Final = 1000

@@ -1,0 +1,64 @@
+"""A rollout as people and programs are told of it (pure)."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+from control_plane.core.rollout import Member, Rollout, is_overdue
+from schemas.desired import RolloutPolicy
+from schemas.names import SiteId, duration_s
+from schemas.rollouts import RolloutDetail, RolloutInfo, RolloutSite
+
+
+def info_of(rollout: Rollout, policy: RolloutPolicy | None, now: datetime) -> RolloutInfo:
+    """Its figures; `policy` is the one of its name that is published, if there still is one."""
+    return RolloutInfo(**_figures(rollout, policy, now))
+
+
+def detail_of(rollout: Rollout, policy: RolloutPolicy | None, now: datetime) -> RolloutDetail:
+    """Its figures and its sites."""
+    ordered = sorted(rollout.members.items(), key=lambda item: item[1].position)
+    return RolloutDetail(**_figures(rollout, policy, now), members=[site_of(site, member) for site, member in ordered])
+
+
+def site_of(site: SiteId, member: Member) -> RolloutSite:
+    """One of its sites."""
+    return RolloutSite(
+        site=site,
+        before=member.before,
+        wave=None if member.wave is None else member.wave + 1,
+        let_in_at=member.let_in_at,
+        outcome=member.outcome,
+        why=member.why,
+        excused=member.excused,
+    )
+
+
+def _figures(rollout: Rollout, policy: RolloutPolicy | None, now: datetime) -> dict[str, Any]:
+    counts = Counter(m.outcome if m.wave is not None else "waiting" for m in rollout.members.values())
+
+    return {
+        "number": rollout.number,
+        "kind": rollout.kind,
+        "version": rollout.version,
+        "policy": rollout.policy,
+        "commit": rollout.revision,
+        "phase": rollout.phase,
+        "why": rollout.why,
+        "started_at": rollout.started_at,
+        "ended_at": rollout.ended_at,
+        "wave": rollout.wave + 1,
+        "wave_at": rollout.wave_at,
+        "shares": [] if policy is None else policy.waves,
+        "next_at": _next_at(rollout, policy),
+        "overdue": policy is not None and is_overdue(rollout, policy, now),
+        "sites": len(rollout.members),
+        **counts,
+    }
+
+
+def _next_at(rollout: Rollout, policy: RolloutPolicy | None) -> datetime | None:
+    """When the wave has soaked; None while it does not, and where nothing rolls."""
+    if rollout.phase != "rolling" or rollout.sound_since is None or policy is None:
+        return None
+    return rollout.sound_since + timedelta(seconds=duration_s(policy.soak))

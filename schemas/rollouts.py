@@ -1,0 +1,60 @@
+"""Rollouts as the API tells them: how far a new release or agent has come, and how it does."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from schemas.manifest import Instant
+from schemas.names import DocumentId, Percent, Revision, SiteId, Version
+
+RolloutKind = Literal["release", "agent"]
+Phase = Literal["rolling", "halted", "rolled_back", "done", "superseded"]
+"""`halted`: nobody else gets it, and who has it keeps it. `rolled_back`: all went back to what they had."""
+Outcome = Literal["pending", "well", "failed"]
+Wave = Annotated[int, Meta(ge=1, description="Counted from 1.")]
+
+
+class RolloutInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A rollout, by its figures: of all `sites`, `waiting` do not have it yet; the others are one of the outcomes.
+
+    `shares`: of the sites, after each wave, as the policy has it now; none where the policy is gone. `next_at`: when
+    the next wave goes, if all stays well. `overdue`: the wave waits beyond its `deadline` for boxes that say nothing.
+    """
+
+    number: int
+    kind: RolloutKind
+    version: Version
+    policy: DocumentId
+    commit: Revision
+    phase: Phase
+    why: str = ""
+    started_at: Instant
+    ended_at: Instant | None = None
+    wave: Wave
+    wave_at: Instant
+    shares: list[Percent] = []
+    next_at: Instant | None = None
+    overdue: bool = False
+    sites: int
+    waiting: int = 0
+    pending: int = 0
+    well: int = 0
+    failed: int = 0
+
+
+class RolloutSite(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A site of a rollout; without `wave` it waits for its turn. `excused`: its failure does not count any more."""
+
+    site: SiteId
+    before: Version
+    wave: Wave | None = None
+    let_in_at: Instant | None = None
+    outcome: Outcome = "pending"
+    why: str = ""
+    excused: bool = False
+
+
+class RolloutDetail(RolloutInfo, frozen=True, kw_only=True, omit_defaults=True):
+    """A rollout with its sites, in the order in which they have their turn."""
+
+    members: list[RolloutSite] = []
