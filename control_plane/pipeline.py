@@ -187,7 +187,7 @@ class Pipeline:
     def _news(self, known: _Known, issue: Issue, compiled: CompiledFleet, turn: Turn) -> News:
         changed = changed_sites(known.compiled, compiled) | turn.moved if known.compiled else None
         news = self._issuer.news(issue, turn.served(compiled), known.marks, changed)
-        return news._replace(rollouts=turn.changes)
+        return news._replace(rolled=turn.changes)
 
     async def keep_documents(self) -> None:
         """Write down what was parsed, so that it need not be after a restart; nobody waits for that."""

@@ -67,13 +67,13 @@ class SignedHead(Struct, frozen=True, kw_only=True, gc=False):
 class News(NamedTuple):
     """What is to be served otherwise: `heads` of sites with a new generation, `rows` of those with new facts only.
 
-    `bodies`: at least the manifests that the heads name and that are new. `rollouts`: those that moved.
+    `bodies`: at least the manifests that the heads name and that are new. `rolled`: the rollouts that moved.
     """
 
     heads: Mapping[SiteId, tuple[Mark, SignedHead]]
     rows: Mapping[SiteId, Mark] = {}
     bodies: Mapping[Digest, bytes] = {}
-    rollouts: Sequence[rollouts.Change] = ()
+    rolled: Sequence[rollouts.Change] = ()
 
 
 class HeadRow(NamedTuple):
@@ -336,7 +336,7 @@ async def _put_news(conn: Connection, revision: Revision, news: News, serial: in
     await _put_manifests(conn, news.bodies, now)
     await _put_heads(conn, revision, news.heads, serial, now)
     await _put_rows(conn, news.rows, serial)
-    await rollouts.write(conn, news.rollouts)
+    await rollouts.write(conn, news.rolled)
 
 
 async def _put_manifests(conn: Connection, bodies: Mapping[Digest, bytes], now: datetime) -> None:
