@@ -181,7 +181,9 @@ def _still_holds(old: HeldSite, compiled: CompiledFleet, found: Held | None) -> 
 
 def _absent(compiled: CompiledFleet, rollouts: Iterable[Rollout]) -> str:
     """Which documents are gone that sites have, or would go back to; empty when all are there."""
-    needed = Counter((r.kind, m.before) for r in rollouts if r.phase in OPEN for m in r.members.values())
+    needed = Counter(
+        (r.kind, m.before) for r in rollouts if r.phase in OPEN for m in r.members.values() if m.before is not None
+    )
     gone = sorted(key for key in needed if not compiled.has(*key))
     return "; ".join(
         f"{kind}s/{version}.yaml is gone, and {needed[kind, version]} sites have that {kind}, or may go back to it, "

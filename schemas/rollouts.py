@@ -43,10 +43,13 @@ class RolloutInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RolloutSite(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A site of a rollout; without `wave` it waits for its turn. `excused`: its failure does not count any more."""
+    """A site of a rollout; without `wave` it waits for its turn. `excused`: its failure does not count any more.
+
+    `before`: what it had, and may go back to; None where that was revoked since.
+    """
 
     site: SiteId
-    before: Version
+    before: Version | None = None
     wave: Wave | None = None
     let_in_at: Instant | None = None
     outcome: Outcome = "pending"

@@ -31,11 +31,14 @@ OPEN: Final[tuple[Phase, ...]] = ("rolling", "halted", "rolled_back")
 
 
 class Member(Struct, frozen=True, kw_only=True, gc=False):
-    """A site of a rollout, which had `before`; without `wave` it waits. `excused`: a person said that its failure does
-    not count."""
+    """A site of a rollout, which had `before`; without `wave` it waits.
+
+    `before` is None once no box may run it any more: there is no way back. `excused`: a person said that a failure does
+    not count.
+    """
 
     position: int
-    before: Version
+    before: Version | None
     wave: int | None = None
     let_in_at: Instant | None = None
     outcome: Outcome = "pending"
@@ -114,14 +117,16 @@ def enrol(
     third one, to another policy, or is gone. One that left for what it had before gets it at once: a revert is not
     rolled out. A rollout without members is superseded.
     """
-    left: set[tuple[SiteId, RolloutKind, Version]] = set()
+    left: set[tuple[SiteId, RolloutKind, Version | None]] = set()
     taken: dict[tuple[RolloutKind, Version, DocumentId], Rollout] = {}
     ended: list[Rollout] = []
     for rollout in opened:
-        kept = {site: m for site, m in rollout.members.items() if _stays(rollout, site, m, commit)}
+        kept = {
+            s: _as_allowed(rollout, m, commit, now) for s, m in rollout.members.items() if _stays(rollout, s, commit)
+        }
         gone = rollout.members.keys() - kept.keys()
         left |= {(site, rollout.kind, rollout.members[site].before) for site in gone}
-        taken[rollout.kind, rollout.version, rollout.policy] = replace(rollout, members=kept) if gone else rollout
+        taken[rollout.kind, rollout.version, rollout.policy] = replace(rollout, members=kept)
     for key, joining in _joining(taken, left, commit, served).items():
         rollout = taken.get(key) or _begin(key, commit, first_number + len(taken) - len(opened), now)
         taken[key] = replace(rollout, members={**rollout.members, **_members(rollout, joining, commit.heard)})
@@ -133,14 +138,20 @@ def enrol(
     return [*ended, *(open_wave(rollout, commit.policies[rollout.policy], now) for rollout in taken.values())]
 
 
-def _stays(rollout: Rollout, site: SiteId, member: Member, commit: Commit) -> bool:
+def _stays(rollout: Rollout, site: SiteId, commit: Commit) -> bool:
     if site not in commit.wishes:
-        wish: Wish | None = Wish(rollout.version, rollout.version, rollout.policy)  # as it was
-    else:
-        wish = commit.wishes[site]
-    if wish is None or wish.policy != rollout.policy or getattr(wish, rollout.kind) != rollout.version:
-        return False
-    return member.wave is not None or (rollout.kind, member.before) in commit.allowed
+        return True
+    wish = commit.wishes[site]
+    return wish is not None and wish.policy == rollout.policy and getattr(wish, rollout.kind) == rollout.version
+
+
+def _as_allowed(rollout: Rollout, member: Member, commit: Commit, now: datetime) -> Member:
+    """What no box may run any more is nothing to wait on, or to go back to."""
+    if member.before is None or (rollout.kind, member.before) in commit.allowed:
+        return member
+    if member.wave is not None:
+        return replace(member, before=None)
+    return replace(member, before=None, wave=rollout.wave, let_in_at=now)
 
 
 _Joining = dict[tuple[RolloutKind, Version, DocumentId], dict[SiteId, Version]]
@@ -148,7 +159,7 @@ _Joining = dict[tuple[RolloutKind, Version, DocumentId], dict[SiteId, Version]]
 
 def _joining(
     taken: Mapping[tuple[RolloutKind, Version, DocumentId], Rollout],
-    left: Set[tuple[SiteId, RolloutKind, Version]],
+    left: Set[tuple[SiteId, RolloutKind, Version | None]],
     commit: Commit,
     served: Mapping[SiteId, Served],
 ) -> _Joining:
@@ -327,7 +338,7 @@ def held(rollouts: Iterable[Rollout]) -> dict[SiteId, Held]:
         if rollout.phase not in OPEN:
             continue
         for site, member in rollout.members.items():
-            if member.wave is None:
+            if member.wave is None and member.before is not None:
                 known = found.get(site, Held())
                 release = rollout.kind == "release"
                 found[site] = known._replace(release=member.before) if release else known._replace(agent=member.before)

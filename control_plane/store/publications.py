@@ -211,9 +211,14 @@ async def publish(
 
 
 async def publish_again(conn: Connection, base: Published, news: News, *, now: datetime) -> Published:
-    """Serve the commit that is published in another way: what rollouts came to. Superseded."""
+    """Serve the commit that is published in another way: what rollouts came to. Superseded.
+
+    What only is known better of some of their sites makes no new publication.
+    """
     async with _writing(conn, base) as serial:
         await _put_news(conn, base.revision, news, serial, now)
+        if not (news.heads or news.rows or any(change.moved for change in news.rolled)):
+            return base
         await conn.execute("update publication set serial = %s", (serial,))
         await _notify(conn, serial)
     return base._replace(serial=serial)

@@ -26,6 +26,11 @@ class Change(NamedTuple):
     before: Rollout | None
     after: Rollout
 
+    @property
+    def moved(self) -> bool:
+        """Whether it stands otherwise, whatever is known of its members."""
+        return self.before is None or any(getattr(self.before, name) != getattr(self.after, name) for name in _FIELDS)
+
 
 class SiteRollout(NamedTuple):
     """A rollout that a site is part of, without its other members."""
@@ -93,22 +98,28 @@ async def ids(conn: Connection, kind: RolloutKind, version: Version) -> list[tup
 
 async def write(conn: Connection, changes: Iterable[Change]) -> None:
     """Keep them as they are now; in the caller's transaction."""
-    for before, after in changes:
-        await conn.execute(
-            "insert into rollouts (number, kind, version, policy, revision, started_at, phase, wave, wave_at,"
-            " sound_since, ended_at, why) values (%(number)s, %(kind)s, %(version)s, %(policy)s,"
-            " %(revision)s, %(started_at)s, %(phase)s, %(wave)s, %(wave_at)s, %(sound_since)s, %(ended_at)s, %(why)s)"
-            " on conflict (number) do update set phase = excluded.phase, wave = excluded.wave,"
-            " wave_at = excluded.wave_at, sound_since = excluded.sound_since, ended_at = excluded.ended_at,"
-            " why = excluded.why",
-            {name: getattr(after, name) for name in _FIELDS},
-        )
+    for change in changes:
+        before, after = change
+        if change.moved:
+            await _write_rollout(conn, after)
         known = before.members if before else {}
         gone = [site for site in known if site not in after.members]
         if gone and after.ended_at is None:
             await conn.execute("delete from rollout_sites where rollout = %s and site = any(%s)", (after.number, gone))
         changed = [(site, member) for site, member in after.members.items() if known.get(site) != member]
         await _write_members(conn, after.number, changed)
+
+
+async def _write_rollout(conn: Connection, rollout: Rollout) -> None:
+    await conn.execute(
+        "insert into rollouts (number, kind, version, policy, revision, started_at, phase, wave, wave_at,"
+        " sound_since, ended_at, why) values (%(number)s, %(kind)s, %(version)s, %(policy)s,"
+        " %(revision)s, %(started_at)s, %(phase)s, %(wave)s, %(wave_at)s, %(sound_since)s, %(ended_at)s, %(why)s)"
+        " on conflict (number) do update set phase = excluded.phase, wave = excluded.wave,"
+        " wave_at = excluded.wave_at, sound_since = excluded.sound_since, ended_at = excluded.ended_at,"
+        " why = excluded.why",
+        {name: getattr(rollout, name) for name in _FIELDS},
+    )
 
 
 async def _write_members(conn: Connection, number: int, members: Sequence[tuple[SiteId, Member]]) -> None:

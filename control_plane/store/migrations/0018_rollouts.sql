@@ -21,7 +21,7 @@ create table rollout_sites (
     rollout bigint not null references rollouts on delete cascade,
     site text not null,
     position integer not null,
-    before text not null,                       -- what it was served when it joined
+    before text,                                -- what it was served when it joined; null: no box may run that any more
     wave integer,                               -- null: it waits
     let_in_at timestamptz,
     outcome text not null check (outcome in ('pending', 'well', 'failed')),
