@@ -18,12 +18,15 @@ from control_plane.core.alerts import (
     Refusal,
     Server,
     Trend,
+    Troubled,
     Watched,
     alerts_of_fleet,
     alerts_of_site,
 )
+from control_plane.core.rollout import is_overdue
+from control_plane.core.rollout_outcome import NAMES
 from control_plane.core.versions import Order, order
-from control_plane.store import alerts, conditions, enrolments, library, refusals, trends, views
+from control_plane.store import alerts, conditions, enrolments, library, refusals, rollouts, trends, views
 from control_plane.store.pool import Connection, Pool, connection
 from control_plane.store.views import Fleet, SiteView
 from schemas.alerts import Alerts
@@ -106,11 +109,24 @@ class Watch:
             remote_error_since=remote.error_since if remote else None,
             expiring=[*await expiring.of_fleet(conn), *self._certificates],
             new_releases=await library.came_since(conn, "releases", now - timedelta(days=1)),
+            rollouts=await _troubled(conn, now),
             new_boxes=[
                 NewBox(site=box.site, hostname=box.hostname, model=box.model) for box in await enrolments.waiting(conn)
             ],
             alerts=limits,
         )
+
+
+async def _troubled(conn: Connection, now: datetime) -> list[Troubled]:
+    """The rollouts that do not go on by themselves, or not in their time."""
+    policies = await library.policies(conn)
+    found = []
+    for rollout in await rollouts.under_way(conn):
+        policy, halted = policies.get(rollout.policy), rollout.phase != "rolling"
+        if halted or (policy is not None and is_overdue(rollout, policy, now)):
+            what = f"{NAMES[rollout.kind]} {rollout.version} ({rollout.policy})"
+            found.append(Troubled(what=what, halted=halted, wave=rollout.wave + 1, why=rollout.why))
+    return found
 
 
 def _watched(view: SiteView, versions: Sequence[Order], first_published_at: datetime | None) -> Watched:

@@ -53,6 +53,8 @@ AlertKind = Literal[
     "new_release",
     "commit_refused",
     "commit_held",
+    "rollout_halted",
+    "rollout_overdue",
     "remote",
     "expiry",
 ]

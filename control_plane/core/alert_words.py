@@ -209,6 +209,30 @@ ALERT_WORDS: Final[Mapping[AlertKind, AlertWords]] = {
         ),
         "The newest commit exceeds the guards of fleet.yaml.",
     ),
+    "rollout_halted": AlertWords(
+        _both("Rollout halted", "Déploiement arrêté"),
+        _both("{subject} halted in wave {wave}: {why}", "{subject} s’est arrêté à la vague {wave} : {why}"),
+        _both(
+            "The page of rollouts says why. Publish a better version, or revert; or go on: `neopro rollout resume`.",
+            "La page des déploiements dit pourquoi. Publiez une meilleure version, ou annulez ; ou reprenez : "
+            "`neopro rollout resume`.",
+        ),
+        "A rollout went beyond what its policy lets fail. Nobody else gets the version until somebody decides.",
+    ),
+    "rollout_overdue": AlertWords(
+        _both("Rollout overdue", "Déploiement en retard"),
+        _both(
+            "{subject} waits in wave {wave} for boxes that have not said how it runs.",
+            "{subject} attend à la vague {wave} des boîtiers qui n’ont pas dit comment elle tourne.",
+        ),
+        _both(
+            "Nothing failed, and it goes on by itself when enough boxes have spoken. See who is silent, or waits for a "
+            "window.",
+            "Rien n’a échoué, et la suite vient d’elle-même dès qu’assez de boîtiers ont parlé. Voyez lesquels se "
+            "taisent ou attendent une fenêtre.",
+        ),
+        "A wave of a rollout has been waiting for longer than the `deadline` of its policy.",
+    ),
     "remote": AlertWords(
         _both("Git remote unreachable", "Dépôt Git inaccessible"),
         _both("{why}", "{why}"),

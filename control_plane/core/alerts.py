@@ -123,6 +123,15 @@ class Expiring(Struct, frozen=True, kw_only=True):
     warn: timedelta
 
 
+class Troubled(Struct, frozen=True, kw_only=True):
+    """A rollout that a person should look at: `halted`, or overdue; `wave` counts from 1."""
+
+    what: str
+    halted: bool
+    wave: int
+    why: str = ""
+
+
 class Server(Struct, frozen=True, kw_only=True):
     """The fleet's own affairs. `new_releases`: version -> when first seen."""
 
@@ -134,6 +143,7 @@ class Server(Struct, frozen=True, kw_only=True):
     expiring: Sequence[Expiring] = ()
     new_releases: Mapping[str, Instant] = {}
     new_boxes: Sequence[NewBox] = ()
+    rollouts: Sequence[Troubled] = ()
     alerts: Alerts | None = None
 
 
@@ -277,6 +287,13 @@ def _of_fleet(server: Server, now: datetime) -> Iterator[Firing]:
         kind: AlertKind = "commit_refused" if server.newest_verdict == "refused" else "commit_held"
         values: dict[str, Value] = {"commit": server.newest_commit[:8], "subject": server.newest_subject}
         yield Firing(kind=kind, subject="fleet", severity="warning", values=values)
+    for one in server.rollouts:
+        if one.halted:
+            yield Firing(
+                kind="rollout_halted", subject=one.what, severity="critical", values={"wave": one.wave, "why": one.why}
+            )
+        else:
+            yield Firing(kind="rollout_overdue", subject=one.what, severity="warning", values={"wave": one.wave})
     since = server.remote_error_since
     if server.remote_error and since is not None and now - since >= UNREACHABLE_AFTER:
         yield Firing(kind="remote", subject="fleet", severity="critical", values={"why": server.remote_error})

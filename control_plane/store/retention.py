@@ -14,6 +14,7 @@ from control_plane.store import (
     refusals,
     release_runs,
     reports,
+    rollouts,
     sessions,
 )
 from control_plane.store.pool import Connection
@@ -56,6 +57,7 @@ async def tidy(conn: Connection, now: datetime, keep: Keep) -> Kept:
     pruned += await refusals.prune(conn, now - keep.events)
     pruned += await conditions.prune(conn, now - keep.conditions)
     pruned += await release_runs.prune(conn, now - keep.conditions)
+    pruned += await rollouts.prune(conn, now - keep.conditions)
     pruned += await activity.prune(conn, now - keep.metrics)
     pruned += await playbacks.prune(conn, now - keep.playbacks)
     pruned += await audit.prune_audit(conn, now - keep.audit)

@@ -44,6 +44,13 @@ async def opened(conn: Connection) -> list[Rollout]:
     return await _whole(conn, await _rows(conn, " from rollouts r where r.ended_at is null order by r.number", ()))
 
 
+async def under_way(conn: Connection) -> list[Rollout]:
+    """Those that have not ended, without their members, which may be many."""
+    return [
+        _rollout(row) for row in await _rows(conn, " from rollouts r where r.ended_at is null order by r.number", ())
+    ]
+
+
 async def ended(conn: Connection, limit: int = RECENT) -> list[Rollout]:
     """The last ones that ended, whole, the newest first."""
     return await _whole(

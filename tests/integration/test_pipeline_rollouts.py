@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from control_plane.core.alert_words import sentence
 from control_plane.core.rollout import Rollout
 from control_plane.pipeline import Outcome
-from control_plane.store import publications, reports, rollouts
+from control_plane.store import alerts, publications, reports, rollouts
 from control_plane.store.reports import Received
+from control_plane.watching import Watch
 from schemas.manifest import SiteManifest
 from schemas.status import Condition, RunningRelease
 from tests.support.published import NOW, report
@@ -170,6 +172,7 @@ async def test_failures_halt_it_and_everybody_goes_back(world: World) -> None:
     assert await having(world, "1.0.0") == set(TEN)
     found = await opened(world)
     assert (found.phase, found.why) == ("rolled_back", "5 of the 5 sites that have it failed; `max_failures` allows 3")
+    assert await worries(world) == ["Release 1.1.0 (standard) halted in wave 2: " + found.why]
 
 
 async def test_failures_under_a_policy_that_holds_leave_those_who_have_it(world: World) -> None:
@@ -194,6 +197,27 @@ async def test_trailer_resumes_what_was_rolled_back(world: World) -> None:
     assert await having(world, "1.1.0") == set()
     await push(world, {}, "It was the network\n\nResume-Rollout: release 1.1.0\n")
     assert await having(world, "1.1.0") == first
+
+
+async def test_wave_that_hears_nothing_is_overdue_and_goes_on_when_it_does(world: World) -> None:
+    await roll_out(world, "1.1.0")
+    world.clock.offset += timedelta(hours=24, minutes=1)
+    await world.pipeline.roll()
+    assert len(await having(world, "1.1.0")) == 1
+    assert await worries(world) == [
+        "Release 1.1.0 (standard) waits in wave 1 for boxes that have not said how it runs."
+    ]
+    await soak(world, "1.1.0")
+    assert len(await having(world, "1.1.0")) == 5
+    assert await worries(world) == []
+
+
+async def worries(world: World) -> list[str]:
+    """What is told of rollouts."""
+    await Watch(world.opened.pool, world.clock).look()
+    async with world.connection() as conn:
+        firing = [row.alert.firing for row in await alerts.open_alerts(conn)]
+    return [sentence(one) for one in firing if one.kind.startswith("rollout_")]
 
 
 async def test_what_a_box_said_before_its_turn_counts_for_nothing(world: World) -> None:

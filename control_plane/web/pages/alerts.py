@@ -74,12 +74,16 @@ def of_sites(rows: Sequence[AlertRow], sites: Set[SiteId] | None) -> Sequence[Al
     return [row for row in rows if row.alert.firing.subject in sites and row.alert.firing.kind not in FLEET_KINDS]
 
 
-FLEET_KINDS: Final = frozenset({"commit_refused", "commit_held", "remote", "expiry", "new_release"})
+FLEET_KINDS: Final = frozenset(
+    {"commit_refused", "commit_held", "rollout_halted", "rollout_overdue", "remote", "expiry", "new_release"}
+)
 """Alerts that are not about a site."""
 _LINKS: Final = {
     "new_release": "/releases",
     "commit_refused": "/",
     "commit_held": "/",
+    "rollout_halted": "/rollouts",
+    "rollout_overdue": "/rollouts",
     "remote": "/system",
     "expiry": "/system",
 }

@@ -15,6 +15,7 @@ from control_plane.core.alerts import (
     Refusal,
     Server,
     Trend,
+    Troubled,
     Usual,
     Watched,
     alerts_of_fleet,
@@ -227,11 +228,14 @@ def of_fleet(server: Server) -> list[tuple[str, str, str]]:
 
 def test_fleets_own_affairs_are_told() -> None:
     root = Expiring(what="trust root", at=NOW + 20 * DAY, warn=30 * DAY)
+    halted, overdue = (Troubled(what="Release 2.0.0 (standard)", halted=so, wave=2, why="x") for so in (True, False))
     cases: list[tuple[Server, list[tuple[str, str, str]]]] = [
         (Server(), []),
         (Server(newest_verdict="published"), []),
         (Server(newest_verdict="refused"), [("commit_refused", "fleet", "warning")]),
         (Server(newest_verdict="held"), [("commit_held", "fleet", "warning")]),
+        (Server(rollouts=[halted]), [("rollout_halted", "Release 2.0.0 (standard)", "critical")]),
+        (Server(rollouts=[overdue]), [("rollout_overdue", "Release 2.0.0 (standard)", "warning")]),
         (Server(remote_error="x", remote_error_since=NOW - timedelta(minutes=9)), []),
         (Server(remote_error="x", remote_error_since=NOW - timedelta(minutes=10)), [("remote", "fleet", "critical")]),
         (Server(new_boxes=[NewBox(site="brest", hostname="pi", model="Pi 4")]), [("new_box", "brest", "info")]),
