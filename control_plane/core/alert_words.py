@@ -201,13 +201,13 @@ ALERT_WORDS: Final[Mapping[AlertKind, AlertWords]] = {
         "The newest commit has errors, is not signed as it must be, or names blobs that are not there.",
     ),
     "commit_held": AlertWords(
-        _both("Commit held by a guard", "Commit retenu par un garde-fou"),
+        _both("Commit held", "Commit retenu"),
         _both("{commit} is held: {subject}", "{commit} est retenu : {subject}"),
         _both(
-            "If it is meant, push a commit with the trailer that the overview shows; otherwise revert it.",
-            "Si c’est voulu, poussez un commit avec la ligne que montre la vue d’ensemble ; sinon annulez-le.",
+            "The overview says why, and what line lets it go if it is meant; otherwise revert it.",
+            "La vue d’ensemble dit pourquoi, et quelle ligne le laisse passer si c’est voulu ; sinon annulez-le.",
         ),
-        "The newest commit exceeds the guards of fleet.yaml.",
+        "The newest commit exceeds the guards of fleet.yaml, or takes away what sites still have during a rollout.",
     ),
     "rollout_halted": AlertWords(
         _both("Rollout halted", "Déploiement arrêté"),

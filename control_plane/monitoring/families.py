@@ -38,7 +38,7 @@ SITES_BY_GROUP: Final = Family(
     ("group", "standing"),
 )
 RELEASE_DESIRED: Final = Family(
-    "neopro_fleet_release_desired_sites", "gauge", "Active sites that are to run a release, by Git", ("release",)
+    "neopro_fleet_release_desired_sites", "gauge", "Active sites that are told to run a release", ("release",)
 )
 RELEASE_RUNNING: Final = Family(
     "neopro_fleet_release_running_sites",
@@ -46,6 +46,13 @@ RELEASE_RUNNING: Final = Family(
     "Active sites whose box last said that it runs a release; `other`: one that is not in Git, `none`: it said none",
     ("release",),
 )
+ROLLOUT_SITES: Final = Family(
+    "neopro_fleet_rollout_sites",
+    "gauge",
+    "Sites of each open rollout, by how it goes there; `waiting`: they do not have it yet",
+    ("kind", "version", "policy", "outcome"),
+)
+ROLLOUTS: Final = Family("neopro_fleet_rollouts", "gauge", "Open rollouts", ("phase",))
 LAST_REPORT: Final = Family(
     "neopro_fleet_last_report_timestamp_seconds", "gauge", "When the newest report of any box came; absent before it"
 )
@@ -107,6 +114,7 @@ CONTROL_PLANES: Final = Family(
 
 FLEET: Final = (
     *(SITES, SITES_BY_REASON, SITES_BY_GROUP, RELEASE_DESIRED, RELEASE_RUNNING, LAST_REPORT, READ),
+    *(ROLLOUTS, ROLLOUT_SITES),
     *(PUBLICATION_INFO, PUBLICATION, CHANGE_SITES, CHANGE_CONVERGED, NEWEST_COMMIT),
     *(REMOTE_UP, REMOTE_LOOK, REMOTE_SUCCESS, EXPIRY, ALERTS, SILENCED, ENROLMENTS, LOGIN_FAILURES),
     *(NOTIFICATIONS_WAITING, NOTIFICATIONS_FAILING, DATABASE_SIZE, CONTROL_PLANES),

@@ -9,11 +9,12 @@ from prometheus_client.core import GaugeMetricFamily
 
 from control_plane import expiring
 from control_plane.core.alerts import Expiring
+from control_plane.core.rollout import OPEN
 from control_plane.monitoring import families
 from control_plane.monitoring.families import MAX_GROUPS, OTHER, Family
 from control_plane.store import control_planes, databases, enrolments, figures, library, views
 from control_plane.store.databases import DatabaseFacts
-from control_plane.store.figures import OpenAlerts, Undelivered
+from control_plane.store.figures import OpenAlerts, OpenRollout, Undelivered
 from control_plane.store.lookout import Lookout
 from control_plane.store.pool import Pool, connection
 from control_plane.store.views import Fleet, SiteView
@@ -37,6 +38,7 @@ class Figures(NamedTuple):
     releases: Collection[DocumentId]
     last_report: datetime | None
     expiring: Sequence[Expiring]
+    rollouts: Sequence[OpenRollout]
     alerts: Sequence[OpenAlerts]
     undelivered: Sequence[Undelivered]
     enrolments: int
@@ -54,6 +56,7 @@ async def read(pool: Pool, lookout: Lookout) -> Figures:
             releases=await library.ids(conn, "releases"),
             last_report=await figures.last_report(conn),
             expiring=await expiring.of_fleet(conn),
+            rollouts=await figures.open_rollouts(conn),
             alerts=await figures.open_alerts(conn),
             undelivered=await figures.undelivered(conn),
             enrolments=len(await enrolments.waiting(conn)),
@@ -77,6 +80,7 @@ def told(found: Figures) -> Iterator[GaugeMetricFamily]:
 def _samples(found: Figures) -> Iterator[tuple[Family, Samples]]:
     yield from _of_sites(found.fleet.sites, found.releases)
     yield from _of_changes(found.fleet)
+    yield from _of_rollouts(found.rollouts)
     yield from _of_alerts(found)
     yield families.LAST_REPORT, _at(found.last_report)
     yield families.READ, _at(found.fleet.read_at)
@@ -133,6 +137,12 @@ def _of_changes(fleet: Fleet) -> Iterator[tuple[Family, Samples]]:
     yield families.REMOTE_UP, {(): not remote.error} if remote else {}
     yield families.REMOTE_LOOK, _at(remote.looked_at if remote else None)
     yield families.REMOTE_SUCCESS, _at(remote.succeeded_at if remote else None)
+
+
+def _of_rollouts(rollouts: Sequence[OpenRollout]) -> Iterator[tuple[Family, Samples]]:
+    phases = {one.number: one.phase for one in rollouts}
+    yield families.ROLLOUTS, {**{(phase,): 0 for phase in OPEN}, **Counter((phase,) for phase in phases.values())}
+    yield families.ROLLOUT_SITES, {(one.kind, one.version, one.policy, one.outcome): one.sites for one in rollouts}
 
 
 def _of_alerts(found: Figures) -> Iterator[tuple[Family, Samples]]:

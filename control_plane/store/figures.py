@@ -1,10 +1,12 @@
 """What is counted of the fleet for those who measure it: alerts, notices, reports. Reads only, never by site."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from control_plane.store.pool import Connection
 from schemas.alerts import AlertKind, Severity
+from schemas.names import DocumentId, Version
+from schemas.rollouts import Outcome, Phase, RolloutKind
 
 
 class OpenAlerts(NamedTuple):
@@ -14,6 +16,18 @@ class OpenAlerts(NamedTuple):
     severity: Severity
     silenced: bool
     number: int
+
+
+class OpenRollout(NamedTuple):
+    """So many sites of an open rollout at which it goes so; `waiting`: they do not have it yet."""
+
+    number: int
+    phase: Phase
+    kind: RolloutKind
+    version: Version
+    policy: DocumentId
+    outcome: Outcome | Literal["waiting"]
+    sites: int
 
 
 class Undelivered(NamedTuple):
@@ -30,6 +44,17 @@ async def open_alerts(conn: Connection) -> list[OpenAlerts]:
         "select kind, severity, silenced, count(*) from alerts where cleared_at is null group by 1, 2, 3"
     )
     return [OpenAlerts(*row) for row in await rows.fetchall()]
+
+
+async def open_rollouts(conn: Connection) -> list[OpenRollout]:
+    """How far open rollouts have come."""
+    rows = await conn.execute(
+        "select r.number, r.phase, r.kind, r.version, r.policy,"
+        " case when m.wave is null then 'waiting' else m.outcome end, count(*)"
+        " from rollouts r join rollout_sites m on m.rollout = r.number where r.ended_at is null"
+        " group by 1, 2, 3, 4, 5, 6 order by 1, 6"
+    )
+    return [OpenRollout(*row) for row in await rows.fetchall()]
 
 
 async def undelivered(conn: Connection) -> list[Undelivered]:

@@ -10,8 +10,9 @@ import pytest
 
 from control_plane.core.alert_words import sentence
 from control_plane.core.rollout import Rollout
+from control_plane.core.rollout_info import info_of
 from control_plane.pipeline import Outcome
-from control_plane.store import alerts, publications, reports, rollouts
+from control_plane.store import alerts, figures, library, publications, reports, rollouts
 from control_plane.store.reports import Received
 from control_plane.watching import Watch
 from schemas.manifest import SiteManifest
@@ -163,6 +164,23 @@ async def test_everything_else_of_a_commit_reaches_those_who_wait_at_once(world:
             assert msgspec.json.decode(body or b"", type=SiteManifest).config == {"liveScoreEnabled": True}
 
 
+async def test_figures_and_the_api_tell_how_far_it_has_come(world: World) -> None:
+    await roll_out(world, "1.1.0", POLICY | {"success": "50%"})
+    await soak(world, "1.1.0")
+    one, *others = await having(world, "1.1.0")
+    await say(world, others, "1.1.0")
+    await say(world, [one], "1.0.0", failed("1.1.0"))
+    await world.pipeline.roll()
+    async with world.connection() as conn:
+        counted = {found.outcome: found.sites for found in await figures.open_rollouts(conn)}
+        told = info_of(await opened(world), (await library.policies(conn))["standard"], world.clock())
+        (site,) = await rollouts.of_site(conn, one)
+    assert counted == {"failed": 1, "waiting": 5, "well": 4}
+    assert (told.phase, told.wave, told.shares, told.sites) == ("rolling", 2, ["10%", "50%", "100%"], 10)
+    assert (told.waiting, told.pending, told.well, told.failed) == (5, 0, 4, 1)
+    assert (site.member.outcome, site.member.why) == ("failed", failed("1.1.0").message)
+
+
 async def test_failures_halt_it_and_everybody_goes_back(world: World) -> None:
     await roll_out(world, "1.1.0")
     await soak(world, "1.1.0")
@@ -209,6 +227,8 @@ async def test_wave_that_hears_nothing_is_overdue_and_goes_on_when_it_does(world
     ]
     await soak(world, "1.1.0")
     assert len(await having(world, "1.1.0")) == 5
+    await worries(world)
+    world.clock.offset += timedelta(minutes=6)
     assert await worries(world) == []
 
 

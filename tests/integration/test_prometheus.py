@@ -31,7 +31,7 @@ from tests.support.postgres import PostgresServer, newest_and_oldest
 from tests.support.promql import FROM_SCRAPING, Asked, Expression
 from tests.support.published import report
 from tests.support.server_process import server_process
-from tests.support.world import SITES, World, open_world
+from tests.support.world import SITES, World, as_yaml, open_world
 
 FOLDER: Final = Path(families.__file__).parent
 RULES: Final = FOLDER / FILES["rules"]
@@ -86,10 +86,15 @@ def scraped(
 
 
 async def _furnished(folder: Path, database: str) -> World:
-    """A fleet with an alert that is to be told."""
+    """A fleet with an alert that is to be told, and a release on its way."""
     folder.mkdir()
     async with open_world(folder, database) as world:
         await world.ingest()
+        policies = {"rollouts": {"standard": {"waves": ["50%", "100%"]}}}
+        defaults = {"release": "1.1.0", "rollout": "standard", "video_sets": ["national"]}
+        fleet = {"schema": 1, "defaults": defaults} | policies
+        world.commit({"fleet.yaml": as_yaml(fleet)} | world.add_release("1.1.0", {"VERSION": b"1.1.0\n"}))
+        assert (await world.ingest()).verdict == "published"
         hot = report(at=world.clock(), metrics=Metrics(temperature_celsius=91))
         async with world.connection() as conn:
             await reports.record(conn, [reports.Received("brest", hot, world.clock())])
