@@ -9,7 +9,7 @@ before, whatever else its manifest says. What is asked of the rest of the fleet 
 - `resume` goes on with one that has halted, because a person said so.
 - `held` is what the rest of the compiler obeys.
 
-ADR 0018 says why it is so.
+ADR 0016 says why it is so.
 """
 
 import hashlib
