@@ -57,7 +57,7 @@ PROVIDER = {
     "oidc_client_id": "neopro-fleet",
     "oidc_grants": [Grant(claim="groups", value="fleet-admins")],
 }
-NAMES = {"site": "brest", "digest": "0" * 64, "version": "1", "name": "style.css"}
+NAMES = {"number": "1", "site": "brest", "digest": "0" * 64, "version": "1", "name": "style.css"}
 ORIGIN = "http://fleet.example.org"
 
 
