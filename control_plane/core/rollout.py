@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from schemas.desired import RolloutPolicy
 from schemas.manifest import Instant
-from schemas.names import DocumentId, Revision, SiteId, Version, at_least, duration_s
+from schemas.names import DocumentId, Percent, Revision, SiteId, Version, at_least, duration_s
 from schemas.rollouts import Outcome, Phase, RolloutKind
 
 KINDS: Final[tuple[RolloutKind, ...]] = ("release", "agent")
@@ -219,11 +219,16 @@ def open_wave(rollout: Rollout, policy: RolloutPolicy, now: datetime) -> Rollout
 
 
 def _reach(rollout: Rollout, policy: RolloutPolicy, wave: int) -> int:
-    """How many members have it after this wave: a share of all of them, rounded up."""
-    return -(-len(rollout.members) * percent(policy.waves[wave]) // 100)
+    """How many members have it after this wave."""
+    return reach(len(rollout.members), policy.waves[wave])
 
 
-def percent(text: str) -> int:
+def reach(sites: int, share: Percent) -> int:
+    """How many sites a share of all of them is, rounded up."""
+    return -(-sites * percent(share) // 100)
+
+
+def percent(text: Percent) -> int:
     """Of `95%`."""
     return int(text.removesuffix("%"))
 

@@ -1,18 +1,29 @@
 """A rollout as people and programs are told of it (pure)."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from control_plane.core.rollout import Member, Rollout, is_overdue
+from control_plane.core.rollout import Member, Rollout, is_overdue, reach
 from schemas.desired import RolloutPolicy
-from schemas.names import SiteId, duration_s
-from schemas.rollouts import RolloutDetail, RolloutInfo, RolloutSite
+from schemas.names import Percent, SiteId, duration_s
+from schemas.rollouts import RolloutDetail, RolloutInfo, RolloutSite, Wave
 
 
-def info_of(rollout: Rollout, policy: RolloutPolicy | None, now: datetime) -> RolloutInfo:
-    """Its figures; `policy` is the one of its name that is published, if there still is one."""
-    return RolloutInfo(**_figures(rollout, policy, now))
+def info_of(
+    rollout: Rollout, policy: RolloutPolicy | None, now: datetime, counts: Mapping[str, int] | None = None
+) -> RolloutInfo:
+    """Its figures; `policy` is the one of its name that is published, if there still is one.
+
+    `counts`: how many wait or have which outcome, where its members were counted and not read.
+    """
+    return RolloutInfo(**_figures(rollout, policy, now, counts))
+
+
+def turn_of(ahead: int, sites: int, shares: Sequence[Percent]) -> Wave | None:
+    """With which wave a site gets it that so many of the `sites` go before; None where no wave reaches it."""
+    return next((wave for wave, share in enumerate(shares, start=1) if reach(sites, share) > ahead), None)
 
 
 def detail_of(rollout: Rollout, policy: RolloutPolicy | None, now: datetime) -> RolloutDetail:
@@ -34,9 +45,11 @@ def site_of(site: SiteId, member: Member) -> RolloutSite:
     )
 
 
-def _figures(rollout: Rollout, policy: RolloutPolicy | None, now: datetime) -> dict[str, Any]:
-    counts = Counter(m.outcome if m.wave is not None else "waiting" for m in rollout.members.values())
-
+def _figures(
+    rollout: Rollout, policy: RolloutPolicy | None, now: datetime, counts: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    if counts is None:
+        counts = Counter(m.outcome if m.wave is not None else "waiting" for m in rollout.members.values())
     return {
         "number": rollout.number,
         "kind": rollout.kind,
@@ -52,7 +65,7 @@ def _figures(rollout: Rollout, policy: RolloutPolicy | None, now: datetime) -> d
         "shares": [] if policy is None else policy.waves,
         "next_at": _next_at(rollout, policy),
         "overdue": policy is not None and is_overdue(rollout, policy, now),
-        "sites": len(rollout.members),
+        "sites": sum(counts.values()),
         **counts,
     }
 

@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 from control_plane.core.rollout import Member, Rollout
 from control_plane.store.pool import Connection
 from schemas.names import DocumentId, SiteId, Version
-from schemas.rollouts import RolloutKind
+from schemas.rollouts import Outcome, RolloutKind
 
 RECENT: Final = 20
 TURN: Final = 1000
@@ -18,6 +18,11 @@ _ROLLOUT: Final[LiteralString] = (
     "select r.number, r.kind, r.version, r.policy, r.revision, r.started_at, r.phase, r.wave, r.wave_at, r.sound_since,"
     " r.ended_at, r.why"
 )
+_OPENED: Final[LiteralString] = " from rollouts r where r.ended_at is null order by r.number"
+_ENDED: Final[LiteralString] = (
+    " from rollouts r where r.ended_at is not null order by r.ended_at desc, r.number desc limit %s"
+)
+_ONE: Final[LiteralString] = " from rollouts r where r.number = %s"
 
 
 class Change(NamedTuple):
@@ -33,15 +38,41 @@ class Change(NamedTuple):
 
 
 class SiteRollout(NamedTuple):
-    """A rollout that a site is part of, without its other members."""
+    """A rollout that a site is part of, without its other members: how many there are, and how many go before it."""
 
     rollout: Rollout
     member: Member
+    ahead: int
+    sites: int
+
+
+class Tally(NamedTuple):
+    """How many of the members that a wave let in (None: that wait) have an outcome; `since`: the first was let in."""
+
+    wave: int | None
+    outcome: Outcome
+    sites: int
+    since: datetime | None
+
+
+class Counted(NamedTuple):
+    """A rollout without its members, and how many of them do how."""
+
+    rollout: Rollout
+    tallies: Sequence[Tally]
+
+
+class Placed(NamedTuple):
+    """A member, and how many go before it."""
+
+    site: SiteId
+    member: Member
+    ahead: int
 
 
 async def opened(conn: Connection) -> list[Rollout]:
     """Those that have not ended, whole, in the order in which they began."""
-    return await _whole(conn, await _rows(conn, " from rollouts r where r.ended_at is null order by r.number", ()))
+    return await _whole(conn, await _rows(conn, _OPENED, ()))
 
 
 async def under_way(conn: Connection) -> list[Rollout]:
@@ -53,32 +84,56 @@ async def under_way(conn: Connection) -> list[Rollout]:
 
 async def ended(conn: Connection, limit: int = RECENT) -> list[Rollout]:
     """The last ones that ended, whole, the newest first."""
-    return await _whole(
-        conn,
-        await _rows(
-            conn,
-            " from rollouts r where r.ended_at is not null order by r.ended_at desc, r.number desc limit %s",
-            (limit,),
-        ),
-    )
+    return await _whole(conn, await _rows(conn, _ENDED, (limit,)))
 
 
 async def rollout(conn: Connection, number: int) -> Rollout | None:
     """One of them, whole."""
-    found = await _whole(conn, await _rows(conn, " from rollouts r where r.number = %s", (number,)))
+    found = await _whole(conn, await _rows(conn, _ONE, (number,)))
     return found[0] if found else None
+
+
+async def count_opened(conn: Connection) -> list[Counted]:
+    """As `opened`, by their figures: what a first page may ask for of ten thousand members."""
+    return await _counted(conn, await _rows(conn, _OPENED, ()))
+
+
+async def count_ended(conn: Connection, limit: int = RECENT) -> list[Counted]:
+    """As `ended`, by their figures."""
+    return await _counted(conn, await _rows(conn, _ENDED, (limit,)))
+
+
+async def count(conn: Connection, number: int) -> Counted | None:
+    """As `rollout`, by its figures."""
+    found = await _counted(conn, await _rows(conn, _ONE, (number,)))
+    return found[0] if found else None
+
+
+async def members(conn: Connection, number: int, *, limit: int, skip: int) -> list[Placed]:
+    """Some of a rollout's members: those that failed first, then who has not told, then who has it, then who waits;
+    each in the order of their turn."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            "select m.*, row_number() over (order by m.position) - 1 as ahead from rollout_sites m"
+            " where m.rollout = %s order by case when m.outcome = 'failed' then 0 when m.wave is null then 3"
+            " when m.outcome = 'pending' then 1 else 2 end, m.position limit %s offset %s",
+            (number, limit, skip),
+        )
+        return [Placed(row["site"], _member(row), row["ahead"]) for row in await cursor.fetchall()]
 
 
 async def of_site(conn: Connection, site: SiteId) -> list[SiteRollout]:
     """Those open ones that a site is part of."""
     rows = await _rows(
         conn,
-        ", m.position, m.before, m.wave as member_wave, m.let_in_at, m.outcome, m.why as member_why, m.excused"
-        " from rollouts r join rollout_sites m on m.rollout = r.number"
+        ", m.position, m.before, m.wave as member_wave, m.let_in_at, m.outcome, m.why as member_why, m.excused,"
+        " o.ahead, o.sites from rollouts r join rollout_sites m on m.rollout = r.number cross join lateral"
+        " (select count(*) sites, count(*) filter (where o.position < m.position) ahead"
+        "  from rollout_sites o where o.rollout = r.number) o"
         " where r.ended_at is null and m.site = %s order by r.number",
         (site,),
     )
-    return [SiteRollout(_rollout(row), _member(row, "member_")) for row in rows]
+    return [SiteRollout(_rollout(row), _member(row, "member_"), row["ahead"], row["sites"]) for row in rows]
 
 
 async def has_opened(conn: Connection) -> bool:
@@ -166,6 +221,20 @@ async def _whole(conn: Connection, rows: Collection[dict[str, Any]]) -> list[Rol
             for row in some:
                 members[row["rollout"]][row["site"]] = _member(row)
     return [_rollout(row, members[row["number"]]) for row in rows]
+
+
+async def _counted(conn: Connection, rows: Collection[dict[str, Any]]) -> list[Counted]:
+    if not rows:
+        return []
+    tallies: dict[int, list[Tally]] = {row["number"]: [] for row in rows}
+    found = await conn.execute(
+        "select rollout, wave, outcome, count(*), min(let_in_at) from rollout_sites where rollout = any(%s)"
+        " group by 1, 2, 3 order by 1, 2, 3",
+        (list(tallies),),
+    )
+    for number, *tally in await found.fetchall():
+        tallies[number].append(Tally(*tally))
+    return [Counted(_rollout(row), tallies[row["number"]]) for row in rows]
 
 
 def _rollout(row: dict[str, Any], members: dict[SiteId, Member] | None = None) -> Rollout:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from control_plane.web.texts import fleet, frame, lists, map, openid, overview, people, site, standing
+from control_plane.web.texts import fleet, frame, lists, map, openid, overview, people, rollouts, site, standing
 
 MONTHS: Final = {
     "en": ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
@@ -16,6 +16,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     **fleet.TEXTS,
     **site.TEXTS,
     **lists.TEXTS,
+    **rollouts.TEXTS,
     **map.TEXTS,
     **people.TEXTS,
     **openid.TEXTS,

@@ -1,6 +1,6 @@
 """What is desired of a box, what it says that it is, and what its club owns beside that; pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -9,9 +9,11 @@ from msgspec import Struct
 from control_plane.store.views import SiteView
 from control_plane.web.present import short
 from control_plane.web.present_content import Content
+from control_plane.web.present_rollouts import Beside
 from control_plane.web.words import Words
 from schemas.club import ClubMirror
 from schemas.manifest import ManifestMaintenance, ManifestWindow, SiteManifest
+from schemas.rollouts import RolloutKind
 from schemas.status import StatusReport
 
 NAMED: Final = 6
@@ -20,7 +22,10 @@ _WEEK: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class Compared(Struct, frozen=True, kw_only=True):
-    """One aspect: desired, observed, and the club's own. `code`: the first two are to be set as code."""
+    """One aspect: desired, observed, and the club's own. `code`: the first two are to be set as code.
+
+    `beside`: what is said beside what is desired.
+    """
 
     label: str
     desired: str = ""
@@ -28,18 +33,27 @@ class Compared(Struct, frozen=True, kw_only=True):
     club: str = ""
     same: bool = True
     code: bool = False
+    beside: Beside | None = None
 
 
 def compared(
-    view: SiteView, manifest: SiteManifest | None, content: Content | None, club: ClubMirror | None, words: Words
+    view: SiteView,
+    manifest: SiteManifest | None,
+    content: Content | None,
+    club: ClubMirror | None,
+    words: Words,
+    *,
+    besides: Mapping[RolloutKind, Beside],
 ) -> list[Compared]:
-    """Every aspect of which there is something to say."""
-    rows = [*_of_report(view, manifest, words), *_of_content(view, content, club, words)]
+    """Every aspect of which there is something to say. `besides`: of the rollouts that the site is part of."""
+    rows = [*_of_report(view, manifest, besides, words), *_of_content(view, content, club, words)]
     rows += [*_of_settings(view, manifest, club, words), *_of_rules(view, manifest, words), *_clock(view, words)]
     return [row for row in rows if row.desired or row.observed or row.club]
 
 
-def _of_report(view: SiteView, manifest: SiteManifest | None, words: Words) -> Iterator[Compared]:
+def _of_report(
+    view: SiteView, manifest: SiteManifest | None, besides: Mapping[RolloutKind, Beside], words: Words
+) -> Iterator[Compared]:
     said = view.report
     running = said.release if said else None
     by_hand = running is not None and running.tree is None
@@ -49,6 +63,7 @@ def _of_report(view: SiteView, manifest: SiteManifest | None, words: Words) -> I
         desired=view.desired_release or words("unmanaged"),
         observed=f"{version} ({words('by.hand')})" if by_hand else version,
         same=view.desired_release is None or (running is not None and running.version == view.desired_release),
+        beside=besides.get("release"),
     )
     agent = manifest.agent.version if manifest and manifest.agent else None
     yield Compared(
@@ -56,6 +71,7 @@ def _of_report(view: SiteView, manifest: SiteManifest | None, words: Words) -> I
         desired=agent or words("unmanaged"),
         observed=said.agent_version if said else "—",
         same=agent is None or (said is not None and said.agent_version == agent),
+        beside=besides.get("agent"),
     )
     yield Compared(
         label=words("site.generation"),

@@ -14,6 +14,7 @@ from control_plane.web.pages import (
     overview,
     releases,
     reports,
+    rollouts,
     site,
     sites,
     system,
@@ -28,6 +29,7 @@ PAGES: Final = (
     Page("/groups", "team", groups.show, nav="nav.groups"),
     Page("/library", "team", videos.show, nav="nav.library"),
     Page("/releases", "team", releases.show, nav="nav.releases"),
+    Page("/rollouts", "team", rollouts.show, nav="nav.rollouts"),
     Page("/changes", "team", changes.show, nav="nav.changes"),
     Page("/operations", "team", operations.show, nav="nav.operations"),
     Page("/alerts", "readers", alerts.show, nav="nav.alerts"),
@@ -44,5 +46,6 @@ PAGES: Final = (
     Page("/library/{video:str}/thumbnail", "team", videos.thumbnail),
     Page("/operations/{operation:str}", "team", operations.show_one),
     Page("/releases/{version:str}", "team", releases.show_one),
+    Page("/rollouts/{rollout:str}", "team", rollouts.show_one),
     Page("/changes/{commit:str}", "team", changes.show_one),
 )

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from control_plane.core.standing import OFFLINE_AFTER
 from control_plane.core.versions import order
-from control_plane.store import library
-from control_plane.store.pool import connection
+from control_plane.store import library, rollouts
+from control_plane.store.pool import Connection, connection
 from control_plane.store.views import Fleet, SiteView, running_release, standings
 from control_plane.web.bars import Activity, activity_of
 from control_plane.web.map_view import OverviewMap, overview_map, same_on_map
@@ -29,12 +29,14 @@ from control_plane.web.present import (
     standing_bar,
     visible_to,
 )
+from control_plane.web.present_rollouts import RolloutCard, card_of, gravest_first, rolled
 from control_plane.web.visit import Room, Shown, Visit
 from control_plane.web.words import Words
 from schemas.reasons import REASONS
 
 SHOWN_CHANGES: Final = 6
 SHOWN_TROUBLES: Final = 12
+SHOWN_ROLLOUTS: Final = 5
 _TROUBLED: Final = ("Degraded", "Offline")
 
 
@@ -62,6 +64,8 @@ class OverviewPage(Struct, frozen=True, kw_only=True):
     changes: list[ChangeRow]
     activity: Activity = Activity(bars=[], rows=[])
     alerts: list[AlertLine] = []
+    rollouts: list[RolloutCard] = []
+    more_rollouts: int = 0
     map: OverviewMap | None
     commit: str | None
     published_at: datetime | None
@@ -75,9 +79,11 @@ async def show(room: Room, visit: Visit) -> Shown:
     tenant, words, look = visit.reader.tenant, visit.words, await room.lookout.fleet()
     lately = await room.lookout.lately(tenant, FLEET_KINDS)
     releases: Sequence[str] = ()
+    opened: Sequence[RolloutCard] = ()
     if tenant is None:
         async with connection(room.pool) as conn:
             releases = await library.ids(conn, "releases")
+            opened = await _rollouts(conn, look.read_at, words)
 
     def make() -> OverviewPage:
         fleet = visible_to(look, tenant)
@@ -85,7 +91,16 @@ async def show(room: Room, visit: Visit) -> Shown:
 
     page = room.kept.of(look, ("overview", tenant, words.language, *releases), make)
     activity, told = activity_of(lately.hours, words), alert_lines(lately.alerts, look.read_at, words)
-    return Shown("overview.html", replace(page, activity=activity, alerts=told))
+    more = max(0, len(opened) - SHOWN_ROLLOUTS)
+    page = replace(page, activity=activity, alerts=told, rollouts=[*opened[:SHOWN_ROLLOUTS]], more_rollouts=more)
+    return Shown("overview.html", page)
+
+
+async def _rollouts(conn: Connection, now: datetime, words: Words) -> list[RolloutCard]:
+    """Those that are open, what needs a person first; members are counted, not read."""
+    counted = await rollouts.count_opened(conn)
+    policies = await library.policies(conn) if counted else {}
+    return [card_of(one, now, words) for one in gravest_first([rolled(one, policies, now) for one in counted])]
 
 
 class _Drawn(NamedTuple):

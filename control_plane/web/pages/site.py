@@ -1,5 +1,6 @@
 """One site: what is desired, what its box says, what happened, what it had, and what it measured over time."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -16,12 +17,14 @@ from control_plane.store import (
     operation_logs,
     release_runs,
     reports,
+    rollouts,
     views,
     wanted,
 )
 from control_plane.store.alerts import AlertRow
 from control_plane.store.pool import Connection, connection
 from control_plane.store.release_runs import ReleaseRun
+from control_plane.store.rollouts import SiteRollout
 from control_plane.store.views import SiteView
 from control_plane.store.wanted import Wants
 from control_plane.web.charts import Charts, Span, charts, span_of
@@ -31,10 +34,12 @@ from control_plane.web.present_compared import Compared, compared
 from control_plane.web.present_content import Content, content_of
 from control_plane.web.present_operations import Asked, OperationRow, operation_rows
 from control_plane.web.present_releases import FAILURES, ReleaseRow, release_rows
+from control_plane.web.present_rollouts import besides
 from control_plane.web.present_site import SitePage, site_page
 from control_plane.web.timeline import Timeline, timeline_of
 from control_plane.web.visit import Room, Shown, Visit
 from schemas.api import ClubState
+from schemas.desired import RolloutPolicy
 from schemas.memory import ConditionSpan, MetricsPoint
 from schemas.names import DocumentId, SiteId
 from schemas.status import Event
@@ -65,6 +70,8 @@ class _Read(NamedTuple):
     failures: list[Event]
     asked: Asked
     versions: list[DocumentId]
+    rollouts: list[SiteRollout]
+    policies: Mapping[DocumentId, RolloutPolicy]
 
 
 async def show(room: Room, visit: Visit) -> Shown:
@@ -79,10 +86,11 @@ async def show(room: Room, visit: Visit) -> Shown:
         read = await _read(conn, view, span, now)
     content = content_of(view, read.wants, now, words, team=team) if read.wants else None
     manifest, mirror = read.wants.manifest if read.wants else None, read.club.club if read.club else None
+    beside = besides(read.rollouts, read.policies, words, team=team)
     page = WholeSite(
         now=site_page(view, events, read.club, now, words),
         alerts=alert_lines(read.worries, now, words),
-        compared=compared(view, manifest, content, mirror, words),
+        compared=compared(view, manifest, content, mirror, words, besides=beside),
         content=content,
         timeline=timeline_of(read.turned, span, now, words),
         charts=charts(read.measured, span, now, words),
@@ -94,7 +102,7 @@ async def show(room: Room, visit: Visit) -> Shown:
 
 async def _read(conn: Connection, view: SiteView, span: Span, now: datetime) -> _Read:
     site: SiteId = view.site
-    wants = await wanted.wants_of(conn, view)
+    wants, parts = await wanted.wants_of(conn, view), await rollouts.of_site(conn, site)
     return _Read(
         club=await clubs.club_of(conn, site),
         worries=[row for row in await alerts.alerts_about(conn, site) if row.cleared_at is None],
@@ -109,4 +117,6 @@ async def _read(conn: Connection, view: SiteView, span: Span, now: datetime) -> 
             await operation_logs.logs_of_site(conn, site),
         ),
         versions=await library.ids(conn, "releases"),
+        rollouts=parts,
+        policies=await library.policies(conn) if parts else {},
     )

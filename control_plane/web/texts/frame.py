@@ -12,6 +12,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "nav.groups": ("Groups", "Groupes"),
     "nav.library": ("Library", "Bibliothèque"),
     "nav.releases": ("Releases", "Versions"),
+    "nav.rollouts": ("Rollouts", "Déploiements"),
     "nav.changes": ("Changes", "Changements"),
     "nav.operations": ("Operations", "Opérations"),
     "nav.alerts": ("Alerts", "Alertes"),

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from control_plane.core import standing
-from control_plane.web import catalog, present, present_site
+from control_plane.web import catalog, present, present_rollouts, present_site
 from control_plane.web.catalog import CATALOG
 from control_plane.web.words import Words, choose_language, spaced
 from schemas.api import Standing
@@ -22,7 +22,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def keys_used() -> set[str]:
     """Every literal key that templates and presenters ask for."""
     templates = [f.read_text() for f in (files("control_plane.web") / "templates").iterdir()]
-    sources = [Path(str(module.__file__)).read_text() for module in (present, present_site)]
+    sources = [Path(str(module.__file__)).read_text() for module in (present, present_rollouts, present_site)]
     calls = re.compile(r"""\b(?:t|words)(\.count)?\(\s*["']([a-zA-Z.]+)["'](\s*~)?""")
     found = set()
     for text in (*templates, *sources):
