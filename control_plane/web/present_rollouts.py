@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
-from control_plane.core.rollout import reach
+from control_plane.core.rollout import percent, reach
 from control_plane.core.rollout_info import info_of, turn_of
 from control_plane.rolling import TRAILER
 from control_plane.store.rollouts import Counted, Placed, SiteRollout
@@ -16,7 +16,7 @@ from control_plane.web.table import Cell
 from control_plane.web.words import Words
 from schemas.api import Standing
 from schemas.desired import RolloutPolicy
-from schemas.names import DocumentId, SiteId, duration_s
+from schemas.names import DocumentId, Percent, SiteId, duration_s
 from schemas.rollouts import RolloutInfo, RolloutKind
 
 State = Literal["rolling", "overdue", "halted", "rolled_back", "done", "superseded"]
@@ -161,12 +161,17 @@ def wave_text(info: RolloutInfo, words: Words) -> str:
 
 def has_text(info: RolloutInfo, words: Words) -> str:
     """`12 of 40 sites have it`."""
-    return words.count("rollout.has", info.sites, there=words.number(info.sites - info.waiting))
+    return words.count("rollout.has", info.sites - info.waiting, sites=words.number(info.sites))
+
+
+def share(text: Percent, words: Words) -> str:
+    """`95%` in the reader's language."""
+    return words("percent", n=percent(text))
 
 
 def _tally(kept: Kept, info: RolloutInfo, words: Words) -> Sign:
     standing, icon = _KEPT[kept]
-    return Sign(standing=standing, icon=icon, word=words(f"rollout.{kept}.n", n=words.number(getattr(info, kept))))
+    return Sign(standing=standing, icon=icon, word=words.count(f"rollout.{kept}", getattr(info, kept)))
 
 
 def bar_of(one: Rolled, words: Words) -> list[Segment]:
@@ -177,7 +182,7 @@ def bar_of(one: Rolled, words: Words) -> list[Segment]:
             if not (count := row.counts.get(kept, 0)):
                 continue
             width = 100 * count / sites
-            said = words(f"rollout.{kept}.n", n=words.number(count))
+            said = words.count(f"rollout.{kept}", count)
             text = said if kept == "waiting" else words("rollout.wave", wave=row.number) + words("colon") + said
             found.append(Segment(standing=_KEPT[kept][0], start=round(start, 3), width=round(width, 3), text=text))
             start += width
@@ -237,7 +242,8 @@ def _said(one: Rolled, state: State, now: datetime, words: Words) -> str:
         return words("rollout.next" if info.waiting else "rollout.last", instant=instant) if info.next_at > now else ""
     if state == "rolling" and policy is not None:
         soak = words.span(timedelta(seconds=duration_s(policy.soak)))
-        return words("rollout.needs", quorum=policy.quorum, success=policy.success, soak=soak)
+        asked = {"quorum": share(policy.quorum, words), "success": share(policy.success, words)}
+        return words("rollout.needs", soak=soak, **asked)
     if state == "overdue" and policy is not None:
         deadline = words.span(timedelta(seconds=duration_s(policy.deadline)))
         return words("rollout.overdue.said", span=words.span(now - info.wave_at), deadline=deadline)

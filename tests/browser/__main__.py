@@ -44,6 +44,7 @@ PICTURES: Final = {
     "fleet": Picture("/?lang=en", WIDE),
     "map": Picture("/map?lang=en", LOW),
     "site": Picture("/sites/vannes-rugby?lang=en", WIDE),
+    "rollouts": Picture("/rollouts?lang=en", LOW),
     "alerts": Picture("/alerts?lang=en", DARK | WIDE),
     "acceptance": Picture("/sites/brest-handball/acceptance?lang=fr", SHEET, paper=True),
     "phone": Picture("/?lang=fr", DARK | {"viewport": PHONE, "device_scale_factor": 2, "is_mobile": True}),

@@ -75,6 +75,18 @@ def test_what_is_open_stays_open_when_something_new_comes_before_it(browser: "Br
         watched.served.ingest()
 
 
+def test_rollout_that_goes_on_is_seen_on_the_open_page(browser: "Browser", watched: WatchedFleet) -> None:
+    with visitor(browser, watched.url, watched.cookies) as reader:
+        page = reader.goes_to(f"/rollouts/{watched.addresses['rollout']}?lang=en")
+        page.evaluate("window.stays = true")
+        assert page.locator(".rollout.halted .badge").inner_text() == "Halted"
+        line = page.locator(".ways code").inner_text()
+        watched.served.publish({"README.md": "The box of Tours has a new card.\n"}, f"Go on\n\n{line}")
+        page.locator(".rollout.rolling .badge", has_text="Rolling").wait_for(timeout=PATIENCE_MS)
+        assert page.locator(".ways").count() == 0
+        assert page.evaluate("window.stays") is True
+
+
 def test_focus_stays_on_a_link_of_a_table_that_changes(browser: "Browser", watched: WatchedFleet) -> None:
     with visitor(browser, watched.url, watched.cookies) as reader:
         page = reader.goes_to("/sites?q=brest")

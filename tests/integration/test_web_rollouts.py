@@ -84,7 +84,7 @@ async def test_open_rollouts_are_told_with_what_needs_a_person_first(api: Api) -
     assert re.search(r"Under way or halted Halted Release 2\.2\.0 .*Rolling Release 2\.3\.0", text)
     assert re.search(
         r"Release 2\.2\.0 Policy standard · began 40 min ago Wave 2 of 3 3 of 6 sites have it .*"
-        r"1 run it well 1 failed 1 not told yet 3 wait " + re.escape(WHY),
+        r"1 runs it well 1 failed 1 no word yet 3 wait " + re.escape(WHY),
         text,
     )
     assert f"has the line: {RESUME}" in re.sub(r"\s+:", ":", text)
@@ -131,7 +131,7 @@ async def test_rollout_shows_its_waves_and_its_failed_sites_first(api: Api) -> N
     )
     assert re.search(
         r"failures first .*Rennes 3 2 failed no answer on port 3000 1 Mar 2026, 11:40 UTC 2\.1\.3 "
-        r"Nantes 2 2 not told yet It has not reported since\. .*Brest 1 1 runs it well .*"
+        r"Nantes 2 2 no word yet It has not reported since\. .*Brest 1 1 runs it well .*"
         r"Vannes 4 3 waits — 2\.1\.3 Quimper 5 3 waits — 2\.1\.3 Lorient 6 3 waits",
         text,
     )

@@ -37,7 +37,7 @@ def reader(fleet: HostileFleet) -> Iterator[httpx.Client]:
         yield client
 
 
-SILENT = {"/reports", "/system", "/audit"}
+SILENT = {"/rollouts", "/reports", "/system", "/audit"}
 """Pages on which no text of anybody's stands."""
 
 
@@ -80,7 +80,17 @@ def test_fragments_are_as_harmless_as_pages(fleet: HostileFleet, reader: httpx.C
 
 def test_missing_pages_say_what_is_missing_as_text(fleet: HostileFleet, reader: httpx.Client) -> None:
     scripts = ("<pwned>", '"><svg onload=pwned()>', "javascript:pwned()", "%00<pwned>", "{{7*7}}")
-    for address in ("/", "/sites/", "/groups/", "/library/", "/releases/", "/changes/", "/static/", "/nothing/"):
+    for address in (
+        "/",
+        "/sites/",
+        "/groups/",
+        "/library/",
+        "/releases/",
+        "/rollouts/",
+        "/changes/",
+        "/static/",
+        "/nothing/",
+    ):
         for script in scripts:
             answer = reader.get(address + script, headers={"Accept": "text/html"})
             assert answer.status_code == 404, address

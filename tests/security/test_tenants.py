@@ -11,8 +11,10 @@ import httpx
 import pytest
 
 from control_plane.api import live
-from control_plane.store import audit, clubs, operation_logs, playbacks
+from control_plane.core.rollout import Member, Rollout
+from control_plane.store import audit, clubs, operation_logs, playbacks, rollouts
 from control_plane.store.audit import Entry
+from control_plane.store.rollouts import Change
 from control_plane.watching import Watch
 from schemas.analytics import Batch, Playback
 from schemas.club import ClubCategory, ClubMirror
@@ -69,6 +71,24 @@ async def live_on(api: Api, tenant: str, sites: tuple[str, ...]) -> None:
             await audit.record(conn, Entry("log_read", mark, about=f"{site} look"), api.now)
 
 
+async def roll(api: Api, sites: tuple[str, ...]) -> None:
+    """An open rollout whose turn comes to these sites in this order; all wait."""
+    async with api.connection() as conn, conn.transaction():
+        members = {site: Member(position=place, before="2.0.0") for place, site in enumerate(sites)}
+        rollout = Rollout(
+            number=len(sites),
+            kind="release",
+            version="2.1.0",
+            policy="standard",
+            revision="0" * 40,
+            started_at=NOW,
+            wave_at=NOW,
+            members=members,
+        )
+        await conn.execute("delete from rollouts")
+        await rollouts.write(conn, [Change(None, rollout)])
+
+
 async def look(api: Api) -> None:
     """Let alerts fire, by the state of two looks some time apart."""
     now = api.now
@@ -107,6 +127,7 @@ async def answers(api: Api, person: Person, headers: Mapping[str, Mapping[str, s
 
 async def test_tenant_is_answered_as_if_others_were_not_there(api: Api) -> None:
     await live_on(api, "ligue", OURS)
+    await roll(api, OURS)
     api.now = NOW + timedelta(minutes=5)
     await look(api)
     person = await add_person(api, "anne", "viewer", "ligue")
@@ -114,11 +135,13 @@ async def test_tenant_is_answered_as_if_others_were_not_there(api: Api) -> None:
     before = await answers(api, person, headers)
     assert sum(status == 200 for status, _, _ in before.values()) > 40
     assert any("ligue-brest" in text and "90" in text for _, _, text in before.values())
+    assert any("2.1.0 comes in waves" in text for _, _, text in before.values())
 
     api.now = NOW + timedelta(minutes=1)
     async with api.connection() as conn:
         await conn.execute("delete from alerts")  # they fire anew, among those of others
     await live_on(api, MARK, THEIRS)
+    await roll(api, (*THEIRS, *OURS))
     await add_person(api, f"{MARK}.anne", "admin", MARK)
     api.now = NOW + timedelta(minutes=5)
     await look(api)

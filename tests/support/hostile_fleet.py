@@ -59,17 +59,18 @@ def hostile_fleet(folder: Path, database: str) -> Iterator[HostileFleet]:
     markers = Markers()
     with served_world(folder, database, files=lambda world: _files(world, markers)) as served:
         world = served.world
-        world.commit(_operation(markers), markers.text("Commit.subject"))
+        world.commit(_operation(markers) | _rolled_out(world), markers.text("Commit.subject"))
         commit = _blame(world, "Ada\" pwned=1 onfocus='pwned()' autofocus x='")
         outcome = served.ingest()
         assert outcome.verdict == "published", outcome.problems
         token = served.run(_furnish(served, markers))
         _tell(served, markers)
+        served.run(world.pipeline.roll())
         world.commit({f"sites/{PLANNED}.yaml": _broken(world, markers)}, markers.text("Commit.subject (refused)"))
         assert served.ingest().verdict == "refused"
         served.run(_watch(served, markers))
         examples = {"site": SITE, "group": "hostile", "video": "hostile", "version": "1.0.1", "commit": commit}
-        examples |= {"operation": OPERATION}
+        examples |= {"operation": OPERATION, "rollout": "1"}
         yield HostileFleet(served, markers, examples, token, come_in(served))
 
 
@@ -79,6 +80,7 @@ def _files(world: World, markers: Markers) -> Changes:
         "schema": 1,
         "defaults": {"release": "1.0.0", "video_sets": ["national", "hostile"]},
         "tenants": {"hostile": {"name": markers.text("Fleet.tenants.name")}},
+        "rollouts": {"hostile": {"waves": ["100%"]}},
     }
     place = markers.fill(Location, lat=48.4, lon=-4.5)
     film = {"digest": world.upload(FILM), "size_bytes": len(FILM), "thumbnail": world.upload(SVG)}
@@ -122,6 +124,12 @@ def _operation(markers: Markers) -> Changes:
     ends = datetime.now(UTC) + timedelta(days=1)
     asked = markers.fill(Operation, target=target, action="fetch_logs", service=..., since=..., not_after=ends)
     return {f"operations/{OPERATION}.yaml": _yaml(asked)}
+
+
+def _rolled_out(world: World) -> Changes:
+    """Another release for all, in one wave."""
+    fleet = world.file("fleet.yaml")
+    return {"fleet.yaml": fleet.replace('"release":"1.0.0"', '"release":"1.0.1","rollout":"hostile"')}
 
 
 def _broken(world: World, markers: Markers) -> str:

@@ -18,7 +18,8 @@ from msgspec.structs import replace
 
 from cli.demo.clips import clip_of, make_clip
 from cli.media import look_at
-from control_plane.store import activity, clubs, operation_logs, partitions, publications, reports
+from control_plane.core.rollout import Member
+from control_plane.store import activity, clubs, operation_logs, partitions, publications, reports, rollouts
 from control_plane.store.activity import Counted
 from control_plane.store.pool import Connection
 from control_plane.watching import Watch
@@ -31,7 +32,7 @@ from tests.support.published import report
 from tests.support.served_fleet import CLUB
 from tests.support.trust_keys import Changes
 from tests.support.watched_places import Place, places
-from tests.support.watched_reports import SILENT, said_of, silence_of
+from tests.support.watched_reports import SILENT, failed_release, healthy, said_of, silence_of
 from tests.support.world import ServedWorld, World, as_yaml, served_world
 
 SAMPLE: Final = Path(__file__).resolve().parents[2] / "fleet-state"
@@ -39,8 +40,18 @@ PLACES: Final = places()
 REPORTING: Final = "brest-handball"
 BUSY: Final = ("Vannes", "Lorient", "Toulouse", "Angers", "Lyon")
 OPERATION: Final = "logs-bretagne"
-FIRST, SECOND, THIRD = timedelta(days=21), timedelta(days=9), timedelta(minutes=50)
+FIRST, SECOND, THIRD, FOURTH = timedelta(days=21), timedelta(days=9), timedelta(minutes=50), timedelta(minutes=40)
 """How long ago the commits were made."""
+POLICIES: Final = {
+    "pilot": {"waves": ["100%"], "soak": "1m"},
+    "standard": {
+        "waves": ["10%", "25%", "50%", "75%", "100%"],
+        "soak": "5m",
+        "max_failures": 0,
+        "on_failure": "hold",
+    },
+    "careful": {"waves": ["50%", "100%"], "soak": "2h"},
+}
 _CLUB: Final = replace(CLUB, categories=[CLUB.categories[0], ClubCategory(id="match", name="Match SM1")])
 _MEMORY: Final = Path(__file__).with_name("watched_memory.sql")
 _PEOPLE: Final = (("Ada Martin", "ada@neopro.example"), ("Yann Le Goff", "yann@neopro.example"))
@@ -83,14 +94,23 @@ def watched_fleet(folder: Path, database: str) -> Iterator[WatchedFleet]:
         served.run(_reported(served, 1, FIRST - timedelta(minutes=3), ("Reims",)))
         _commit(served, SECOND, _second(world), "Release 2.2.0 to Bretagne, and the partners of its harbours", 1)
         served.run(_reported(served, 2, SECOND - timedelta(minutes=2), ("Reims", "Vannes")))
+        served.run(_roll(served, SECOND - timedelta(minutes=4), SECOND - timedelta(minutes=6)))
         world.clock.offset = -THIRD
         commit = _commit(served, THIRD, _third(world), "Show the partners of the season in every club until June", 0)
         served.run(_reported(served, 3, THIRD - timedelta(minutes=1), (*BUSY, *SILENT)))
+        _commit(served, FOURTH, _fourth(world), "Release 2.2.0 to the rest of France, in waves", 1)
+        rollout = served.run(_halted(served))
         world.clock.offset = timedelta()
         served.run(world.pipeline.renew())
         generation = served.run(_now(served))
         served.run(Watch(world.opened.pool, world.clock, listens_since=world.clock() - FIRST).look())
-        examples = {"site": "vannes-rugby", "group": "bretagne", "video": "eau-vive", "version": "2.2.0"}
+        examples = {
+            "rollout": rollout,
+            "site": "vannes-rugby",
+            "group": "bretagne",
+            "video": "eau-vive",
+            "version": "2.2.0",
+        }
         yield WatchedFleet(served, {**examples, "commit": commit, "operation": OPERATION}, generation, come_in(served))
 
 
@@ -111,6 +131,7 @@ def _first(world: World) -> Changes:
         "schema": 1,
         "defaults": {"release": "2.1.3", "video_sets": ["annonces-nationales"]},
         "tenants": {"ligue-bretagne": {"name": "Ligue de Bretagne"}},
+        "rollouts": POLICIES,
     }
     sample = {
         f"{folder}/{path.name}": path.read_text("utf-8")
@@ -149,9 +170,9 @@ def _library(world: World) -> Changes:
 
 def _second(world: World) -> Changes:
     """Another release for a region."""
-    group = world.file("groups/bretagne.yaml").replace("# release: 2.2.0", "release: 2.2.0")
+    group = world.file("groups/bretagne.yaml").replace("# release: 2.2.0", "release: 2.2.0\nrollout: pilot")
     files = {"VERSION": b"2.2.0\n"}
-    beta = world.file("groups/beta.yaml").replace("release: 2.1.3", "release: 2.2.0")
+    beta = world.file("groups/beta.yaml").replace("release: 2.1.3", "release: 2.2.0\nrollout: pilot")
     changelog = "The live score is shown over the clip.\nThe score can be reset from the remote control."
     groups = {"groups/bretagne.yaml": group, "groups/beta.yaml": beta}
     return {**groups, **world.add_release("2.2.0", files, changelog=changelog)}
@@ -171,6 +192,59 @@ def _third(world: World) -> Changes:
         "video-sets/annonces-nationales.yaml": national + "  - voile-et-vent\n",
         f"operations/{OPERATION}.yaml": as_yaml(operation),
     }
+
+
+def _fourth(world: World) -> Changes:
+    """The newest release for everybody else, the clubs with the large contract by another policy."""
+    fleet = world.file("fleet.yaml").replace('"release":"2.1.3"', '"release":"2.2.0","rollout":"standard"')
+    premium = world.file("groups/premium.yaml") + "rollout: careful\n"
+    return {"fleet.yaml": fleet, "groups/premium.yaml": premium}
+
+
+async def _roll(served: ServedWorld, *agos: timedelta) -> None:
+    """Let the server look at its rollouts so long ago."""
+    for ago in agos:
+        served.world.clock.offset = -ago
+        await served.world.pipeline.roll()
+
+
+async def _halted(served: ServedWorld) -> str:
+    """Its first wave does well; of the second one box fails, and one says nothing. Its number."""
+    minute, world = timedelta(minutes=1), served.world
+    await _told_of_release(world, FOURTH - minute, "standard", 0)
+    await _told_of_release(world, FOURTH - minute, "careful", 0)
+    await _roll(served, FOURTH - 2 * minute, FOURTH - 8 * minute)
+    await _told_of_release(world, FOURTH - 10 * minute, "standard", 1, {0: "failed", 1: "pending"})
+    await _roll(served, FOURTH - 11 * minute)
+    async with world.connection() as conn:
+        opened = await rollouts.opened(conn)
+    [halted] = [one for one in opened if one.phase == "halted"]
+    assert {one.policy: one.phase for one in opened} == {"standard": "halted", "careful": "rolling"}, opened
+    return str(halted.number)
+
+
+async def _told_of_release(
+    world: World, ago: timedelta, policy: str, wave: int, outcomes: Mapping[int, str] = {}
+) -> None:
+    """The boxes of a wave said so long ago that they run it, but the `outcomes` of these, by their order."""
+    at = _ago(world, ago)
+    async with world.connection() as conn:
+        [rollout] = [one for one in await rollouts.opened(conn) if one.policy == policy]
+        heads = await _heads(conn)
+        members = sorted(rollout.members, key=lambda site: rollout.members[site].position)
+        own = [site for site in members if rollout.members[site].wave == wave]
+        told = []
+        for place, site in enumerate(own):
+            if (outcome := outcomes.get(place, "well")) != "pending":
+                known = said_of("", heads[site], at, _release(world, "2.1.3" if outcome == "failed" else "2.2.0"))
+                said = known | (failed_release(at) if outcome == "failed" else {})
+                told.append(reports.Received(site, _report(at, said | {"sequence": 4}), at))
+        await reports.record(conn, told)
+
+
+async def _let_in(conn: Connection) -> Mapping[SiteId, Member]:
+    """The sites that open rollouts have reached."""
+    return {site: member for one in await rollouts.opened(conn) for site, member in one.let_in.items()}
 
 
 def _day(now: datetime) -> Iterator[Counted]:
@@ -198,7 +272,8 @@ async def _reported(served: ServedWorld, sequence: int, ago: timedelta, but: Col
         for place in PLACES:
             if place.has_box and place.town not in but:
                 release = _release(world, _version(place, ago))
-                said = report(heads[place.site], sequence=sequence, at=at, release=release)
+                conditions = healthy(at)
+                said = report(heads[place.site], sequence=sequence, at=at, release=release, conditions=conditions)
                 told.append(reports.Received(place.site, said, at + _delay(place)))
         await reports.record(conn, told)
 
@@ -209,7 +284,8 @@ async def _now(served: ServedWorld) -> int:
     async with world.connection() as conn:
         await partitions.make(conn, now)
         heads = await _heads(conn)
-        told = [_last(world, place, heads[place.site], now) for place in PLACES if place.has_box]
+        let_in = await _let_in(conn)
+        told = [_last(world, place, heads[place.site], now, let_in) for place in PLACES if place.has_box]
         await reports.record(conn, [one for one in told if one is not None])
         await conn.execute("delete from silences")
         await _remember(conn, now)
@@ -222,12 +298,17 @@ async def _now(served: ServedWorld) -> int:
     return heads[REPORTING]
 
 
-def _last(world: World, place: Place, generation: int, now: datetime) -> reports.Received | None:
-    silence = silence_of(place.town)
-    if silence is None:
+def _last(
+    world: World, place: Place, generation: int, now: datetime, let_in: Mapping[SiteId, Member]
+) -> reports.Received | None:
+    silence, member = silence_of(place.town), let_in.get(place.site)
+    if silence is None or (member is not None and member.outcome == "pending"):
         return None
     at = now - silence
-    said = said_of(place.town, generation, at, _release(world, _version(place, silence)))
+    version = "2.2.0" if member is not None and member.outcome == "well" else _version(place, silence)
+    said = said_of(place.town, generation, at, _release(world, version))
+    if member is not None and member.outcome == "failed":
+        said |= failed_release(at)
     return reports.Received(place.site, _report(at, said), at)
 
 

@@ -30,18 +30,19 @@ def said_of(town: str, generation: int, at: datetime, release: RunningRelease) -
         "release": release,
         "generation": generation,
         "head_generation": generation,
-        "conditions": _fine(at),
+        "conditions": healthy(at),
         "metrics": _metrics(town),
         "events": _events(at, release.version),
     }
     return said | _trouble(town, generation, at)
 
 
-def _fine(at: datetime) -> list[Condition]:
+def healthy(at: datetime) -> list[Condition]:
+    """The conditions of a box that is as desired."""
     since = at - timedelta(days=3)
     good = (("Synced", "True", "Converged"), ("Degraded", "False", "AsExpected"), ("Connected", "True", "Polling"))
-    healthy = ("ReleaseHealthy", "True", "Healthy")
-    return [Condition(type=kind, status=is_so, reason=why, since=since) for kind, is_so, why in (*good, healthy)]
+    release = ("ReleaseHealthy", "True", "Healthy")
+    return [Condition(type=kind, status=is_so, reason=why, since=since) for kind, is_so, why in (*good, release)]
 
 
 def _with(conditions: list[Condition], *others: Condition) -> list[Condition]:
@@ -49,8 +50,13 @@ def _with(conditions: list[Condition], *others: Condition) -> list[Condition]:
     return [one for one in conditions if one.type not in kinds] + list(others)
 
 
+def failed_release(at: datetime) -> dict[str, Any]:
+    """What a box says beside the usual on which release 2.2.0 failed."""
+    return _rolled_back(healthy(at), at - timedelta(minutes=4), at)
+
+
 def _trouble(town: str, generation: int, at: datetime) -> dict[str, Any]:
-    fine, since = _fine(at), at - timedelta(minutes=38)
+    fine, since = healthy(at), at - timedelta(minutes=38)
     match town:
         case "Vannes":
             return _rolled_back(fine, since, at)
@@ -95,7 +101,7 @@ def _trouble(town: str, generation: int, at: datetime) -> dict[str, Any]:
 
 
 def _rolled_back(fine: list[Condition], since: datetime, at: datetime) -> dict[str, Any]:
-    why = "Release 2.2.0 was taken back: neopro-app did not answer within 30 s. 2.1.3 plays on."
+    why = "Release 2.2.0 failed, going back to the last good one: neopro-app did not answer within 30 s."
     failed = Condition(type="ReleaseHealthy", status="False", reason="RolledBack", message=why, since=since)
     degraded = Condition(type="Degraded", status="True", reason="ReleaseFailed", message=why, since=since)
     differs = Difference(kind="release", what="release", desired="2.2.0", observed="2.1.3")

@@ -21,6 +21,7 @@ from control_plane.web.present_rollouts import (
     card_of,
     gravest_first,
     rolled,
+    share,
     sign_of,
     site_cells,
     state_of,
@@ -171,10 +172,10 @@ def _rules(policy: RolloutPolicy, words: Words) -> str:
     )
     rules = words(
         "rollout.rules",
-        waves=", ".join(policy.waves),
+        waves=", ".join(share(wave, words) for wave in policy.waves),
         soak=soak,
-        success=policy.success,
-        quorum=policy.quorum,
+        success=share(policy.success, words),
+        quorum=share(policy.quorum, words),
         deadline=deadline,
     )
     return f"{rules} · {words(f'rollout.on.{policy.on_failure}', n=words.number(policy.max_failures))}"
@@ -197,7 +198,7 @@ def _wave_cells(row: WaveRow, words: Words) -> list[Cell]:
     since = Cell(text=words("rollout.to_come" if row.sites else "rollout.passed"), tone="quiet")
     return [
         Cell(text=words("rollout.wave", wave=row.number)),
-        Cell(text=row.share or "—"),
+        Cell(text=share(row.share, words) if row.share else "—"),
         Cell(text=words.number(row.sites)),
         *(
             Cell(text="—" if count is None else words.number(count), tone="bad" if place == 1 and count else "")

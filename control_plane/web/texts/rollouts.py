@@ -29,12 +29,16 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "rollout.ended": ("ended {ago}", "terminé {ago}"),
     "rollout.wave": ("Wave {wave}", "Vague {wave}"),
     "rollout.wave.of": ("Wave {wave} of {waves}", "Vague {wave} sur {waves}"),
-    "rollout.has.one": ("{there} of {n} site has it", "{there} site sur {n} l’a"),
-    "rollout.has.other": ("{there} of {n} sites have it", "{there} sites sur {n} l’ont"),
-    "rollout.well.n": ("{n} run it well", "{n} tournent bien"),
-    "rollout.failed.n": ("{n} failed", "{n} en échec"),
-    "rollout.pending.n": ("{n} not told yet", "{n} sans nouvelle"),
-    "rollout.waiting.n": ("{n} wait", "{n} attendent"),
+    "rollout.has.one": ("{n} of {sites} sites has it", "{n} site sur {sites} l’a"),
+    "rollout.has.other": ("{n} of {sites} sites have it", "{n} sites sur {sites} l’ont"),
+    "rollout.well.one": ("{n} runs it well", "{n} tourne bien"),
+    "rollout.well.other": ("{n} run it well", "{n} tournent bien"),
+    "rollout.failed.one": ("{n} failed", "{n} en échec"),
+    "rollout.failed.other": ("{n} failed", "{n} en échec"),
+    "rollout.pending.one": ("{n} no word yet", "{n} sans nouvelle"),
+    "rollout.pending.other": ("{n} no word yet", "{n} sans nouvelle"),
+    "rollout.waiting.one": ("{n} waits", "{n} attend"),
+    "rollout.waiting.other": ("{n} wait", "{n} attendent"),
     "rollout.bar": ("Its sites, wave by wave", "Ses sites, vague par vague"),
     "rollout.policy": ("Policy", "Politique"),
     # What it waits for
@@ -47,14 +51,14 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Tous l’ont ; terminé à : {instant}, si tout va bien jusque-là.",
     ),
     "rollout.needs": (
-        "The next step comes when {quorum} of this wave run it well, and {success} of those that have told, "
+        "The next step comes when {quorum} of this wave run it well, and {success} of those that have spoken, "
         "for {soak}.",
         "La suite vient quand {quorum} de cette vague tournent bien, et {success} de ceux qui ont répondu, pendant "
         "{soak}.",
     ),
     "rollout.overdue.said": (
-        "For {span} too few sites of this wave have told how they do ({deadline} are allowed). Nothing failed: "
-        "it goes on by itself as soon as enough have spoken. Look at those that have not told yet.",
+        "For {span} too few sites of this wave have said how they do ({deadline} are allowed). Nothing failed: "
+        "it goes on by itself as soon as enough have spoken. Look at those without a word yet.",
         "Depuis {span}, trop peu de sites de cette vague ont donné des nouvelles ({deadline} sont admis). Rien n’a "
         "échoué : la suite vient d’elle-même dès que assez ont parlé. Regardez ceux qui sont sans nouvelle.",
     ),
@@ -112,7 +116,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "rollout.column.sites": ("Sites", "Sites"),
     "rollout.column.well": ("Well", "Bien"),
     "rollout.column.failed": ("Failed", "En échec"),
-    "rollout.column.pending": ("Not told yet", "Sans nouvelle"),
+    "rollout.column.pending": ("No word yet", "Sans nouvelle"),
     "rollout.column.since": ("Since", "Depuis"),
     "rollout.column.place": ("Place", "Rang"),
     "rollout.column.outcome": ("How it does", "État"),
@@ -123,7 +127,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "rollout.sites.none": ("No site is part of it any more.", "Plus aucun site n’en fait partie."),
     "rollout.site.well": ("runs it well", "tourne bien"),
     "rollout.site.failed": ("failed", "en échec"),
-    "rollout.site.pending": ("not told yet", "sans nouvelle"),
+    "rollout.site.pending": ("no word yet", "sans nouvelle"),
     "rollout.site.waiting": ("waits", "attend"),
     "rollout.site.back": ("keeps what it had", "garde ce qu’il avait"),
     "rollout.site.failed_back": ("failed, goes back", "en échec, revient en arrière"),

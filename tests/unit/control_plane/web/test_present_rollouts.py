@@ -65,7 +65,7 @@ def test_card_says_wave_and_how_many_do_how() -> None:
         "Wave 2 of 4",
         "10 of 40 sites have it",
     )
-    assert [sign.word for sign in found.tallies] == ["7 run it well", "1 failed", "2 not told yet", "30 wait"]
+    assert [sign.word for sign in found.tallies] == ["7 run it well", "1 failed", "2 no word yet", "30 wait"]
     assert found.ways == []
     assert card(FR).wave == "Vague 2 sur 4"
 
