@@ -276,12 +276,14 @@ def site_cells(placed: Placed, one: Rolled, names: Mapping[SiteId, str], words: 
         Cell(text=words.number(wave) if wave else "—"),
         _outcome(placed, one.info, kept, words),
         Cell(text=words.instant(member.let_in_at), at=member.let_in_at) if member.let_in_at else Cell(text="—"),
-        Cell(text=member.before),
+        Cell(text=member.before or words("rollout.no_way_back")),
     ]
 
 
 def _outcome(placed: Placed, info: RolloutInfo, kept: Kept, words: Words) -> Cell:
     member = placed.member
+    if info.phase == "rolled_back" and member.before is None:
+        return Cell(text=words("rollout.site.stays"), tone="quiet")
     if info.phase == "rolled_back":
         failed = member.outcome == "failed"
         word, tone = words("rollout.site.failed_back" if failed else "rollout.site.back"), "bad" if failed else "quiet"
@@ -322,4 +324,6 @@ def _beside(one: SiteRollout, policy: RolloutPolicy | None, words: Words) -> Bes
 def _how(one: SiteRollout) -> str:
     if one.member.wave is not None:
         return "has"
+    if one.member.before is None:
+        return "stays"
     return {"halted": "halted", "rolled_back": "back"}.get(one.rollout.phase, "comes")

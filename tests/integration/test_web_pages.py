@@ -322,7 +322,7 @@ async def test_script_gets_fragments_and_nothing_when_nothing_changed(api: Api) 
     assert (
         Page(fragment.text).regions
         == Page(whole).regions
-        == ["score", "banners", "troubles", "changes", "activity", "alerts"]
+        == ["score", "banners", "rollouts", "troubles", "changes", "activity", "alerts"]
     )
     tag = {"X-Fragment": "1", "If-None-Match": fragment.headers["etag"]}
     api.now += timedelta(seconds=5)

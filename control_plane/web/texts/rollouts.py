@@ -129,6 +129,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "rollout.site.failed": ("failed", "en échec"),
     "rollout.site.pending": ("no word yet", "sans nouvelle"),
     "rollout.site.waiting": ("waits", "attend"),
+    "rollout.no_way_back": ("what no box may run any more", "ce qu’aucun boîtier ne peut plus exécuter"),
+    "rollout.site.stays": ("keeps it: there is no way back", "la garde : pas de retour possible"),
     "rollout.site.back": ("keeps what it had", "garde ce qu’il avait"),
     "rollout.site.failed_back": ("failed, goes back", "en échec, revient en arrière"),
     "rollout.excused": ("does not count any more", "ne compte plus"),
@@ -153,6 +155,11 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "rollout {number} of {version} was rolled back: what was there before stays",
         "le déploiement {number} de {version} a été annulé : ce qui était là reste",
     ),
+    "beside.stays": (
+        "rollout {number} of {version} was rolled back; here there is no way back",
+        "le déploiement {number} de {version} a été annulé ; ici, pas de retour possible",
+    ),
+    "beside.stays.own": ("{version} stays", "{version} reste"),
     "beside.has.own": (
         "{version} comes in waves; it is the turn of this site",
         "{version} vient par vagues ; c’est au tour de ce site",

@@ -185,6 +185,7 @@ SITES: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, str, str]]] = 
         ("1", "failed · does not count any more", "bad"),
     ),
     "back": ({"outcome": "failed", "why": "no answer"}, STATES["rolled_back"], ("2", "failed, goes back", "bad")),
+    "no way back": ({"before": None}, STATES["rolled_back"], ("2", "keeps it: there is no way back", "quiet")),
     "well and back": ({"outcome": "well"}, STATES["rolled_back"], ("2", "keeps what it had", "quiet")),
 }
 
@@ -194,7 +195,12 @@ def test_site_says_its_wave_and_how_it_does(case: str) -> None:
     fields, of, wanted = SITES[case]
     cells = site_cells(Placed("brest", member(**fields), 5), one(**of), {"brest": "Brest"}, EN)
     site, place, wave, outcome, *_, before = cells
-    assert (site.text, site.link, place.text, before.text) == ("Brest", "/sites/brest", "6", "2.1.3")
+    assert (site.text, site.link, place.text, before.text) == (
+        "Brest",
+        "/sites/brest",
+        "6",
+        fields.get("before", "2.1.3") or "what no box may run any more",
+    )
     assert (wave.text, outcome.text, outcome.tone) == wanted
     assert outcome.note == fields.get("why", "") or not fields.get("why")
 
@@ -211,18 +217,20 @@ def test_site_is_told_with_which_wave_its_release_comes() -> None:
         "has": besides([part(wave=0, let_in_at=NOW)], POLICIES, EN, team=True)["release"],
         "halted": besides([part("halted", ahead=12)], POLICIES, EN, team=True)["release"],
         "back": besides([part("rolled_back")], POLICIES, EN, team=True)["release"],
+        "stays": besides([part("rolled_back", before=None)], POLICIES, EN, team=True)["release"],
     }
     assert said["comes"].text == "2.2.0 comes with wave 3 of 4 of rollout 7"
     assert said["late"].text == "2.2.0 comes with wave 3 of 4 of rollout 7", "who joined late goes with the next"
     assert said["has"].text == "2.2.0 since 1 Mar 2026, 12:00 UTC, with wave 1 of 4 of rollout 7"
     assert said["halted"].text.endswith("of rollout 7, which has halted")
-    assert "rolled back" in said["back"].text
+    assert "rolled back: what was there before stays" in said["back"].text
+    assert "no way back" in said["stays"].text
     assert {one.link for one in said.values()} == {"/rollouts/7"}
 
 
 @pytest.mark.parametrize("phase", ["rolling", "halted", "rolled_back"])
 def test_tenant_is_told_of_no_wave_and_no_number(phase: str) -> None:
-    for fields in ({}, {"wave": 0, "let_in_at": NOW}):
+    for fields in ({}, {"wave": 0, "let_in_at": NOW}, {"before": None}):
         near, far = (besides([part(phase, ahead, **fields)], POLICIES, EN, team=False) for ahead in (0, 30))
         assert near == far, "whose turn it is depends on others"
         assert not near["release"].link
