@@ -238,8 +238,8 @@ def _said(one: Rolled, state: State, now: datetime, words: Words) -> str:
     """What it waits for, or what came of it for those that had it."""
     info, policy = one.info, one.policy
     if state == "rolling" and info.next_at is not None:
-        instant = words.instant(info.next_at)
-        return words("rollout.next" if info.waiting else "rollout.last", instant=instant) if info.next_at > now else ""
+        how = "due" if info.next_at <= now else "next" if info.waiting else "last"
+        return words(f"rollout.{how}", instant=words.instant(info.next_at))
     if state == "rolling" and policy is not None:
         soak = words.span(timedelta(seconds=duration_s(policy.soak)))
         asked = {"quorum": share(policy.quorum, words), "success": share(policy.success, words)}
