@@ -8,7 +8,7 @@ from psycopg.rows import dict_row
 
 from control_plane.core.rollout import Member, Rollout
 from control_plane.store.pool import Connection
-from schemas.names import DocumentId, SiteId, Version
+from schemas.names import DocumentId, Revision, SiteId, Version
 from schemas.rollouts import Outcome, RolloutKind
 
 RECENT: Final = 20
@@ -23,6 +23,7 @@ _ENDED: Final[LiteralString] = (
     " from rollouts r where r.ended_at is not null order by r.ended_at desc, r.number desc limit %s"
 )
 _ONE: Final[LiteralString] = " from rollouts r where r.number = %s"
+_BEGUN: Final[LiteralString] = " from rollouts r where r.revision = %s order by r.number"
 
 
 class Change(NamedTuple):
@@ -107,6 +108,11 @@ async def count(conn: Connection, number: int) -> Counted | None:
     """As `rollout`, by its figures."""
     found = await _counted(conn, await _rows(conn, _ONE, (number,)))
     return found[0] if found else None
+
+
+async def count_begun(conn: Connection, revision: Revision) -> list[Counted]:
+    """Those that this commit began, by their figures."""
+    return await _counted(conn, await _rows(conn, _BEGUN, (revision,)))
 
 
 async def members(conn: Connection, number: int, *, limit: int, skip: int) -> list[Placed]:

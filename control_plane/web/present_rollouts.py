@@ -257,6 +257,20 @@ def _ways(info: RolloutInfo, state: State, words: Words) -> Iterator[Way]:
         yield Way(text=words("rollout.revert"))
 
 
+def rollout_facts(
+    found: Sequence[Counted], policies: Mapping[DocumentId, RolloutPolicy], now: datetime, words: Words
+) -> list[tuple[str, Cell]]:
+    """Of what is rolled out on other pages: how far it has come, and where more of it is."""
+    return [(words("rollout"), _line(rolled(one, policies, now), words)) for one in found]
+
+
+def _line(one: Rolled, words: Words) -> Cell:
+    state = sign_of(state_of(one.info), words).word
+    text = " · ".join((state, wave_text(one.info, words), has_text(one.info, words)))
+    note = f"{title_of(one.info, words)} · {one.info.policy}"
+    return Cell(text=text, link=f"/rollouts/{one.info.number}", note=note)
+
+
 def gravest_first(found: Sequence[Rolled]) -> list[Rolled]:
     """What needs a person first."""
     return sorted(found, key=lambda one: (GRAVITY.index(state_of(one.info)), one.info.number))

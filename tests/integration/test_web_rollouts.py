@@ -194,8 +194,19 @@ async def test_release_page_leads_to_its_open_rollout(api: Api) -> None:
     assert "/rollouts/1" not in (await page(api, "/releases/2.2.0")).links
     await keep(api, HALTED, a_rollout(2, kind="agent"))
     shown = await page(api, "/releases/2.2.0")
-    assert "Rollout Halted · Wave 2 of 3 · 3 of 6 sites have it standard" in shown.text
+    assert "Rollout Halted · Wave 2 of 3 · 3 of 6 sites have it Release 2.2.0 · standard" in shown.text
     assert "/rollouts/1" in shown.links and "/rollouts/2" not in shown.links, "an agent of that number is another thing"
+
+
+async def test_commit_leads_to_the_rollouts_that_it_began(api: Api) -> None:
+    published = await api.publish({"dinan": Wanted(None)}, subject="Release 2.2.0 for all, in waves")
+    path = f"/changes/{published.revision}"
+    assert "/rollouts/1" not in (await page(api, path)).links
+    ended = a_rollout(2, phase="done", ended_at=NOW, version="2.1.9", revision=published.revision)
+    await keep(api, a_rollout(1, revision=published.revision), ended, a_rollout(3, version="9.9.9"))
+    shown = await page(api, path)
+    assert re.search(r"Rollout Rolling · Wave 2 of 3 · .* Rollout Done · Wave 2 of 3 · .*2\.1\.9", shown.text)
+    assert {"/rollouts/1", "/rollouts/2"} <= set(shown.links) and "/rollouts/3" not in shown.links
 
 
 BESIDE: dict[str, tuple[Rollout, str, str]] = {
@@ -243,7 +254,7 @@ async def test_first_page_reads_no_member(api: Api, monkeypatch: pytest.MonkeyPa
 
     await keep(api, HALTED)
     monkeypatch.setattr(rollouts, "_member", never)
-    for path in ("/", "/rollouts", "/releases/2.2.0"):
+    for path in ("/", "/rollouts", "/releases/2.2.0", "/changes"):
         assert (await api.http.get(path)).status_code == 200
     with pytest.raises(AssertionError, match="a member was read"):
         async with api.connection() as conn:

@@ -8,11 +8,12 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from control_plane.errors import NotFound
-from control_plane.store import views
+from control_plane.store import library, rollouts, views
 from control_plane.store.pool import connection
 from control_plane.store.views import Fleet
 from control_plane.web.curve import curve_of
 from control_plane.web.present import ChangeRow, change_row, signature_tone, signed_by, standing_bar
+from control_plane.web.present_rollouts import rollout_facts
 from control_plane.web.table import Cell, Facts, ListPage, Table, heads, sites_table
 from control_plane.web.visit import Room, Shown, Visit
 from control_plane.web.words import Words
@@ -51,7 +52,10 @@ async def show_one(room: Room, visit: Visit) -> Shown:
         spread = Spread(
             await views.reached_after(conn, found[0].commit), await views.reached_last(conn, found[0].commit, LAST)
         )
-    return Shown("list.html", change_page(found[0], spread, await room.lookout.fleet(), visit.words))
+        begun = await rollouts.count_begun(conn, found[0].commit)
+        policies = await library.policies(conn) if begun else {}
+    in_waves = rollout_facts(begun, policies, room.clock(), visit.words)
+    return Shown("list.html", change_page(found[0], spread, in_waves, await room.lookout.fleet(), visit.words))
 
 
 class Spread(NamedTuple):
@@ -61,8 +65,10 @@ class Spread(NamedTuple):
     last: Sequence[tuple[SiteId, datetime, timedelta]]
 
 
-def change_page(change: Change, spread: Spread, fleet: Fleet, words: Words) -> ListPage:
-    """The page of a commit."""
+def change_page(
+    change: Change, spread: Spread, in_waves: Sequence[tuple[str, Cell]], fleet: Fleet, words: Words
+) -> ListPage:
+    """The page of a commit. `in_waves`: of the rollouts that it began, which go on when its other news are there."""
     stands = {view.site: view.verdict.standing for view in fleet.sites}
     row = change_row(change, stands, fleet.read_at, words)
     missing = [view for view in fleet.sites if view.site in set(change.missing)]
@@ -73,6 +79,7 @@ def change_page(change: Change, spread: Spread, fleet: Fleet, words: Words) -> L
         (words("change.commit"), Cell(text=change.commit, code=True)),
         *_signature(change, words),
         (words("change.sites"), Cell(text=row.progress, bar=row.bar)),
+        *in_waves,
         *_impact(change, words),
     ]
     tables = [_problems(change, words)] if change.problems else []

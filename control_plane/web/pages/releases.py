@@ -9,7 +9,7 @@ from control_plane.store.pool import connection
 from control_plane.store.release_runs import Failure
 from control_plane.store.views import Fleet, SiteView, running_release, standings
 from control_plane.web.present import standing_bar
-from control_plane.web.present_rollouts import Rolled, has_text, rolled, sign_of, state_of, wave_text
+from control_plane.web.present_rollouts import rollout_facts
 from control_plane.web.table import Cell, Facts, ListPage, Table, heads, sites_table
 from control_plane.web.visit import Room, Shown, Visit
 from control_plane.web.words import Words
@@ -60,7 +60,7 @@ async def show_one(room: Room, visit: Visit) -> Shown:
     fleet = await room.lookout.fleet()
     failed = failures(version, fleet)
     facts = [
-        *(_rollout(rolled(one, policies, room.clock()), words) for one in opened if one.rollout.kind == "release"),
+        *rollout_facts([one for one in opened if one.rollout.kind == "release"], policies, room.clock(), words),
         (words("release.size"), Cell(text=words.size(release.size_bytes))),
         (words("release.services"), Cell(text=", ".join(release.services))),
         (words("release.patches"), Cell(text=", ".join(patch.from_ for patch in release.patches) or "—")),
@@ -88,12 +88,6 @@ async def show_one(room: Room, visit: Visit) -> Shown:
         ],
     )
     return Shown("list.html", page)
-
-
-def _rollout(one: Rolled, words: Words) -> tuple[str, Cell]:
-    """How far it has come."""
-    text = f"{sign_of(state_of(one.info), words).word} · {wave_text(one.info, words)} · {has_text(one.info, words)}"
-    return words("rollout"), Cell(text=text, link=f"/rollouts/{one.info.number}", note=one.info.policy)
 
 
 def _before(failures: Sequence[Failure], fleet: Fleet, words: Words) -> Table:

@@ -51,8 +51,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Tous l’ont ; terminé à : {instant}, si tout va bien jusque-là.",
     ),
     "rollout.due": (
-        "All has been well since long enough ({instant}): the next step comes at once.",
-        "Tout va bien depuis assez longtemps ({instant}) : la suite vient aussitôt.",
+        "All has been well for long enough: the next step comes at once.",
+        "Tout va bien depuis assez longtemps : la suite vient aussitôt.",
     ),
     "rollout.needs": (
         "The next step comes when {quorum} of this wave run it well, and {success} of those that have spoken, "
