@@ -218,13 +218,13 @@ def waves_of(one: Rolled) -> list[WaveRow]:
     if not one.info.shares:
         return [*there.values()]
     found, reached = [], 0
-    for number, share in enumerate(one.info.shares, start=1):
+    for number, until in enumerate(one.info.shares, start=1):
         if number in there:
-            row = there[number]._replace(share=share)
+            row = there[number]._replace(share=until)
         elif number <= one.info.wave and there:
-            row = WaveRow(number, share, 0, {}, None)
+            row = WaveRow(number, until, 0, {}, None)
         else:
-            row = _to_come(number, share, max(0, reach(one.info.sites, share) - reached))
+            row = _to_come(number, until, max(0, reach(one.info.sites, until) - reached))
         reached += row.sites
         found.append(row)
     return found
@@ -302,6 +302,8 @@ def _outcome(placed: Placed, info: RolloutInfo, kept: Kept, words: Words) -> Cel
         failed = member.outcome == "failed"
         word, tone = words("rollout.site.failed_back" if failed else "rollout.site.back"), "bad" if failed else "quiet"
         return Cell(text=word, note=member.why if failed else "", tone=tone)
+    if kept == "waiting" and info.ended_at is not None:
+        return Cell(text=words("rollout.site.never"), tone="quiet")
     word = words(f"rollout.site.{kept}") + (f" · {words('rollout.excused')}" if member.excused else "")
     return Cell(text=word, note="" if kept in ("well", "waiting") else member.why, tone=_TONES[kept])
 

@@ -169,6 +169,13 @@ async def test_rolled_back_one_says_that_all_go_back_and_which_failed(api: Api) 
     assert "Begin anew with the first wave" in text
 
 
+async def test_superseded_one_says_who_never_got_it(api: Api) -> None:
+    await keep(api, a_rollout(phase="superseded", ended_at=NOW, why="no site resolves to it any more"))
+    text = (await page(api, "/rollouts/1")).text
+    assert re.search(r"Wave 3 100% 3 — — — never went .*Vannes 4 3 did not get it", text)
+    assert "waits" not in text and "to come" not in text
+
+
 async def test_policy_that_left_git_is_no_fault_of_the_page(api: Api) -> None:
     await keep(api, a_rollout(phase="done", ended_at=NOW, policy="gone"))
     assert "gone no longer in fleet.yaml" in (await page(api, "/rollouts/1")).text

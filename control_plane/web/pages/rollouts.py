@@ -187,15 +187,16 @@ def _waves(one: Rolled, words: Words) -> Table:
         key="waves",
         title=words("rollout.waves"),
         heads=_heads([f"rollout.column.{label}" for label in labels], words),
-        rows=[_wave_cells(row, words) for row in waves_of(one)],
+        rows=[_wave_cells(row, one.info.ended_at is not None, words) for row in waves_of(one)],
         none=words("rollout.waves.none"),
     )
 
 
-def _wave_cells(row: WaveRow, words: Words) -> list[Cell]:
+def _wave_cells(row: WaveRow, ended: bool, words: Words) -> list[Cell]:
     """Figures only of what it let in."""
+    absent = "passed" if not row.sites else "never" if ended else "to_come"
     figures = [row.counts.get(kept, 0) if row.since else None for kept in ("well", "failed", "pending")]
-    since = Cell(text=words("rollout.to_come" if row.sites else "rollout.passed"), tone="quiet")
+    since = Cell(text=words(f"rollout.{absent}"), tone="quiet")
     return [
         Cell(text=words("rollout.wave", wave=row.number)),
         Cell(text=share(row.share, words) if row.share else "—"),
