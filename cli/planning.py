@@ -1,7 +1,6 @@
 """Both ends of a plan as an operator names them, and what the control plane knows of the boxes."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -13,15 +12,16 @@ from cli.verbs.validate import read_folder
 from control_plane.core.compile import CompiledFleet, changed_sites, compile_commit
 from control_plane.core.parse import Documents
 from control_plane.core.plan_load import Observed
+from control_plane.core.rollout_info import rollout_of
 from control_plane.git_objects import Tree
-from schemas.api import ClubNames, Observations
+from schemas.api import Observations
 from schemas.manifest import SiteManifest
-from schemas.names import Digest, SiteId
+
+if TYPE_CHECKING:
+    from cli.remote import Remote
 
 WORKING_TREE = "the working tree"
 NOTHING = "nothing"
-ReadClubs = Callable[[Sequence[SiteId]], dict[SiteId, ClubNames]]
-ReadManifests = Callable[[Iterable[Digest]], dict[Digest, SiteManifest]]
 
 
 class Ends(NamedTuple):
@@ -99,10 +99,10 @@ def _compile_ends(
     return Compiled(base, head, commits.messages(tip, ends.base) if ends.base else [])
 
 
-def observe(told: Observations, compiled: Compiled, read: ReadManifests, read_clubs: ReadClubs) -> Observed:
+def observe(told: Observations, ends: Ends, compiled: Compiled, remote: "Remote") -> Observed:
     """What boxes reported, with the manifests that they reported about, and what clubs own where something changes.
 
-    `read` fetches the manifests that BASE does not have.
+    Manifests that BASE has are not fetched. The rollouts under way count where BASE is what they go by.
     """
     base = compiled.base
     changed = compiled.head.sites.keys() if base is None else changed_sites(base, compiled.head)
@@ -110,6 +110,11 @@ def observe(told: Observations, compiled: Compiled, read: ReadManifests, read_cl
     wanted = {one.manifest for site in changed if (one := sites.get(site)) and one.manifest}
     here = {site.manifest: site for site in base.sites.values()} if base else {}
     known = {digest: msgspec.json.decode(here[digest].body, type=SiteManifest) for digest in wanted if digest in here}
+    goes_on = ends.base is not None and ends.base.revision == told.commit
     return Observed(
-        at=told.at, sites=sites, manifests=known | read(wanted - known.keys()), clubs=read_clubs(sorted(changed))
+        at=told.at,
+        sites=sites,
+        manifests=known | remote.manifests(wanted - known.keys()),
+        clubs=remote.clubs(sorted(changed)),
+        rollouts=[rollout_of(remote.rollout(one.number)) for one in remote.rollouts()] if goes_on else [],
     )

@@ -35,6 +35,7 @@ from schemas.enrolment import Enrolment, NewEnrolment
 from schemas.manifest import SiteManifest
 from schemas.memory import Availability, ConditionSpan, Deployments, MetricsPoint, Period, Trouble
 from schemas.names import Digest, SiteId
+from schemas.rollouts import RolloutDetail, RolloutInfo
 
 T = TypeVar("T")
 
@@ -220,6 +221,15 @@ class Remote:
     def troubles(self, hours: int) -> list[Trouble]:
         """The most frequent reasons of warnings and errors within so many hours."""
         return self._ask("read the report", "GET", f"/v1/troubles?hours={hours}", list[Trouble])
+
+    def rollouts(self, ended: int = 0) -> list[RolloutInfo]:
+        """Those under way, the oldest first, and so many of those that ended; none of a control plane without any."""
+        answer = self._get_if_any("list the rollouts", f"/v1/rollouts?ended={ended}")
+        return self._read("list the rollouts", answer, list[RolloutInfo]) if answer else []
+
+    def rollout(self, number: int) -> RolloutDetail:
+        """One of them, with its sites."""
+        return self._ask(f"read rollout {number}", "GET", f"/v1/rollouts/{number}", RolloutDetail)
 
     def manifests(self, digests: Iterable[Digest]) -> dict[Digest, SiteManifest]:
         """Those of these manifests that it has, several fetched at once."""

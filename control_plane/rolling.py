@@ -7,7 +7,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from msgspec import Struct
 from control_plane.core.compile import CompiledFleet, CompiledSite, changed_sites
 from control_plane.core.number import Mark
 from control_plane.core.rollout import (
+    HEARD_WITHIN,
     OPEN,
     Commit,
     Held,
@@ -39,8 +40,6 @@ TRAILER: Final = "Resume-Rollout"
 _LINE: Final = re.compile(
     rf"^{TRAILER}:[ \t]*(release|agent)[ \t]+([0-9A-Za-z.+-]{{1,64}})[ \t]*$", re.IGNORECASE | re.MULTILINE
 )
-HEARD_WITHIN: Final = timedelta(days=1)
-"""A box that spoke within that time goes before those that did not."""
 
 
 class HeldSite(Struct, frozen=True, gc=False):
@@ -138,21 +137,18 @@ def _commit(
     before = published.compiled
     sites: Set[SiteId] = compiled.sites.keys() if before is None else changed_sites(before, compiled)
     looked_at = {*sites, *(site for one in opened for site in one.members)}
-    listed = compiled.release_list.releases if compiled.release_list else []
     return Commit(
         revision=revision,
         policies=compiled.policies,
-        wishes={site: _wish(compiled.sites.get(site)) for site in looked_at},
-        allowed={("agent" if one.kind == "agent" else "release", one.version) for one in listed},
+        wishes={site: _wish(compiled, site) for site in looked_at},
+        allowed=compiled.allowed,
         heard=heard,
     )
 
 
-def _wish(site: CompiledSite | None) -> Wish | None:
-    """None where no box could take part: the site is gone, retired, or only planned."""
-    if site is None or site.state == "retired" or site.identity is None:
-        return None
-    return Wish(site.release, site.agent, site.rollout)
+def _wish(compiled: CompiledFleet, site: SiteId) -> Wish | None:
+    found = compiled.sites.get(site)
+    return None if found is None else found.wish
 
 
 def _served(published: Standing, sites: Iterable[SiteId]) -> dict[SiteId, Served]:
@@ -166,7 +162,7 @@ def _turn(published: Standing, compiled: CompiledFleet, before: Sequence[Rollout
     if absent := _absent(compiled, after):
         return Turn(changes=changes, held=published.held, moved=frozenset(), absent=absent)
     found = held(after)
-    wishes = {site: wish for site in found if (wish := _wish(compiled.sites.get(site))) is not None}
+    wishes = {site: wish for site in found if (wish := _wish(compiled, site)) is not None}
     found = wait_for_agents(found, wishes, _served(published, found), compiled.agent_needed)
     kept = {site: old for site, old in published.held.items() if _still_holds(old, compiled, found.get(site))}
     made = compiled.hold({site: one for site, one in found.items() if site not in kept})

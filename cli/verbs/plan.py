@@ -120,7 +120,7 @@ def _plan(ends: "Ends", compiled: "Compiled", boxes: _Boxes) -> "Plan":
 
     observed = None
     if boxes.told and boxes.remote:
-        observed = observe(boxes.told, compiled, boxes.remote.manifests, boxes.remote.clubs)
+        observed = observe(boxes.told, ends, compiled, boxes.remote)
     now = datetime.now(UTC)
     return make_plan(compiled.base, compiled.head, observed, now, names=ends.names, messages=compiled.messages)
 

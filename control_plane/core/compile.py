@@ -102,6 +102,12 @@ class CompiledFleet(Struct, frozen=True, kw_only=True):
         fleet = fleet_of(self.state.reading)
         return {} if fleet is None else fleet.rollouts
 
+    @property
+    def allowed(self) -> Set[tuple[RolloutKind, Version]]:
+        """What the release list lets boxes run."""
+        listed = self.release_list.releases if self.release_list else []
+        return {("agent" if one.kind == "agent" else "release", one.version) for one in listed}
+
     def has(self, kind: RolloutKind, version: Version) -> bool:
         """Whether a release or agent is in the commit."""
         return self.state.reading.document(f"{kind}s", version) is not None

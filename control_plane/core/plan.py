@@ -4,7 +4,7 @@ One function serves the command line, the check of a pull request and the server
 `Change`; what is shared is compared once. What could not be known is said in `unknown`, never guessed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -16,12 +16,13 @@ from control_plane.core.guards import Impact, Verdict, allowance_of, judge_impac
 from control_plane.core.plan_cautions import Caution, Cautions
 from control_plane.core.plan_changes import NO_PART, NONE, Differences, Moved, Part, Parts, differences, merged, whole
 from control_plane.core.plan_load import NOTHING, Load, Loads, Observed
-from control_plane.core.plan_time import Clocks, Rollout, Timing, rollout_of, timing_of
+from control_plane.core.plan_time import AT_ONCE, Clocks, Timing, timing_of
+from control_plane.core.plan_waves import Left, Rollout, Waves, waves_of
 from control_plane.core.validate import fleet_of
 from schemas.api import SiteObservation
-from schemas.desired import Fleet, Guards
+from schemas.desired import Guards
 from schemas.manifest import Instant
-from schemas.names import Digest, DocumentId, SiteId
+from schemas.names import Digest, SiteId
 from schemas.windows import Opening
 
 Kind = Literal["removed", "changed", "added", "record"]
@@ -81,6 +82,7 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     changes: list[Change] = []
     cautions: list[Caution] = []
     rollouts: list[Rollout] = []
+    left: list[Left] = []
     unknown: list[str] = []
     observed_at: Instant | None = None
     sites: dict[SiteId, SitePlan] = {}
@@ -88,7 +90,7 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def is_empty(self) -> bool:
         """Whether nothing changes."""
-        return not self.changes
+        return not (self.changes or self.rollouts or self.left)
 
 
 def plan(
@@ -104,9 +106,9 @@ def plan(
 
     `messages` are those of the commits between the two, which may carry trailers.
     """
-    planner = _Planner(base, head, observed, now)
     before = {} if base is None else base.sites
     changed = head.sites.keys() if base is None else changed_sites(base, head)
+    planner = _Planner(base, head, observed, waves_of(base, head, changed, observed, now), now)
     for site in sorted(changed | planner.cut_off):
         planner.take(site, before.get(site), head.sites.get(site))
     return planner.finish(names, guards_of(base, head), messages, first=base is None)
@@ -129,8 +131,15 @@ class _Group(Struct):
 class _Planner:
     """Takes sites one by one; parts, differences and loads that sites share are worked out once."""
 
-    def __init__(self, base: CompiledFleet | None, head: CompiledFleet, observed: Observed | None, now: datetime):
-        self._head, self._observed, self._now = head, observed, now
+    def __init__(
+        self,
+        base: CompiledFleet | None,
+        head: CompiledFleet,
+        observed: Observed | None,
+        waves: Waves,
+        now: datetime,
+    ):
+        self._head, self._observed, self._waves, self._now = head, observed, waves, now
         self._total = 0 if base is None else len(base.sites)
         fresh = set(head.revoked.identities).difference(base.revoked.identities if base else ())
         self.cut_off = {site for site, one in head.sites.items() if one.identity in fresh} if fresh else set[SiteId]()
@@ -142,7 +151,6 @@ class _Planner:
         self._sites: dict[SiteId, tuple[_Group, SitePlan]] = {}
         self._openings: list[Opening] = []
         self._cautions = Cautions(head, observed, now)
-        self._waves: dict[tuple[DocumentId, str], int] = {}
 
     def take(self, site: SiteId, old: CompiledSite | None, new: CompiledSite | None) -> None:
         """Plan one site that came, went or was compiled anew."""
@@ -180,7 +188,8 @@ class _Planner:
             timing=timing_of(self._openings, self._now),
             changes=changes,
             cautions=self._cautions.all(),
-            rollouts=self._rollouts(),
+            rollouts=self._waves.rollouts,
+            left=self._waves.left,
             unknown=self._cautions.unknown(),
             observed_at=self._observed.at if self._observed else None,
             sites={
@@ -254,14 +263,17 @@ class _Planner:
         return self._wholes[digest]
 
     def _opening(self, new: CompiledSite, change: Differences) -> Opening | None:
-        """When the site may change; None when nothing happens on its box."""
-        if change is NONE:
+        """When the site may change; None when nothing happens on its box, or nobody knows when it has its turn."""
+        interrupts = change.release or change.agent
+        turn = self._waves.turns.get(new.site, AT_ONCE) if interrupts else AT_ONCE
+        if change is NONE or turn is None:
             return None
         shared, own = self._parts.prefix(new.content).manifest, self._parts.suffix(new.content).manifest
         maintenance = shared.maintenance or own.maintenance
-        disruptive = change.release or change.agent
-        foretell = self._clocks.opening if disruptive else self._clocks.visible
-        opening = foretell(maintenance, shared.timezone)
+        if interrupts:
+            opening = self._clocks.opening(maintenance, shared.timezone, turn)
+        else:
+            opening = self._clocks.visible(maintenance, shared.timezone)
         self._openings.append(opening)
         if opening.latest is None and not opening.at_boot and opening.idle_s is None:
             self._cautions.never_opens(new.site)
@@ -279,19 +291,6 @@ class _Planner:
             target=shared.release or own.release,
             maintenance=shared.maintenance or own.maintenance,
         )
-        policy = self._head.state.sites.records[site].resolved.rollout
-        for moved, what in ((change.release, "release"), (change.agent, "agent")):
-            if moved and moved.new and policy:
-                self._waves[policy, f"{what} {moved.new}"] = self._waves.get((policy, f"{what} {moved.new}"), 0) + 1
-
-    def _rollouts(self) -> list[Rollout]:
-        fleet = fleet_of(self._head.state.reading)
-        policies: Mapping[DocumentId, Any] = fleet.rollouts if isinstance(fleet, Fleet) else {}
-        return [
-            rollout_of(policy, what, sites, policies[policy])
-            for (policy, what), sites in sorted(self._waves.items())
-            if policy in policies
-        ]
 
 
 def _differ(before: Part, after: Part) -> Differences:

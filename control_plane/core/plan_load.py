@@ -4,12 +4,13 @@ A box is taken to hold what the manifest of the generation that it reported name
 what the base gives it, and the plan says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 
 from msgspec import Struct
 
 from control_plane.core.plan_changes import NO_PART, Part
+from control_plane.core.rollout import HEARD_WITHIN, Rollout
 from schemas.api import ClubNames, SiteObservation
 from schemas.manifest import ReleaseTarget, SiteManifest
 from schemas.names import Digest, SiteId
@@ -18,13 +19,20 @@ from schemas.names import Digest, SiteId
 class Observed(Struct, frozen=True, kw_only=True):
     """What boxes last reported, and the manifests of the generations that they did (as far as they could be read).
 
-    `clubs`: what their clubs own, of those that told.
+    `clubs`: what their clubs own, of those that told. `rollouts`: those under way.
     """
 
     at: datetime
     sites: Mapping[SiteId, SiteObservation]
     manifests: Mapping[Digest, SiteManifest]
     clubs: Mapping[SiteId, ClubNames] = {}
+    rollouts: Sequence[Rollout] = ()
+
+    @property
+    def heard(self) -> Set[SiteId]:
+        """The sites whose boxes spoke lately enough to be among the first of a rollout."""
+        since = self.at - HEARD_WITHIN
+        return {site for site, one in self.sites.items() if one.last_report_at and one.last_report_at >= since}
 
 
 class Load(Struct, frozen=True, kw_only=True):

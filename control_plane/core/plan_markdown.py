@@ -66,6 +66,8 @@ def _cautions(plan: Plan) -> str:
 
 
 def _table(found: list[Effect], total: int) -> str:
+    if not found:
+        return ""
     told = [(len(effect.sites), code(effect.text + effect_sites(effect), in_table=True)) for effect in found]
     rows = [f"| {number:,} | {text} |" for number, text in told]
     more = f"\n\n… and {total - len(found):,} more changes like these" if total > len(found) else ""
@@ -78,6 +80,8 @@ def _unknown(plan: Plan) -> str:
 
 def _unfold(plan: Plan, room: int) -> str:
     """The changes with all that is in them, as many as there is room for."""
+    if not plan.changes:
+        return "\n"
     opening = f"\n\n<details><summary>{count(len(plan.sites), 'site')}, change by change</summary>\n"
     ending = "\n\n… more than a comment takes: `neopro plan --all` shows the rest\n" + _CLOSING
     text = opening

@@ -10,7 +10,7 @@ from typing import Final
 from control_plane.core.plan import Change, Plan
 from control_plane.core.plan_cautions import Caution
 from control_plane.core.plan_details import KINDS, Effect, details, effects
-from control_plane.core.plan_time import Rollout
+from control_plane.core.plan_waves import Left, Rollout
 from control_plane.core.plan_words import count, instant, megabytes, short, span
 from schemas.names import SiteId
 
@@ -62,29 +62,47 @@ def totals_of(plan: Plan) -> list[str]:
     if totals.restarts or totals.agents:
         parts = [(totals.restarts, "services restart on"), (totals.agents, "another agent on")]
         lines.append(", ".join(f"{what} {count(number, 'site')}" for number, what in parts if number))
-    return lines + timing(plan) + [rollout_line(rollout) for rollout in plan.rollouts]
+    return [*lines, *timing(plan), *map(rollout_line, plan.rollouts), *map(left_line, plan.left)]
 
 
 def touched(plan: Plan) -> str:
     """`of 12 sites 11 changed, 1 removed`."""
     totals = plan.totals
     kinds = [(number, word) for kind, word in KINDS.items() if (number := getattr(totals, kind))]
-    return f"of {count(plan.impact.total, 'site')} " + ", ".join(f"{number:,} {word}" for number, word in kinds)
+    words = ", ".join(f"{number:,} {word}" for number, word in kinds)
+    return f"of {count(plan.impact.total, 'site')} {words or 'none changed'}"
 
 
 def rollout_line(rollout: Rollout) -> str:
-    """Waves as they are written; the server does not walk them yet."""
+    """How many sites have it when, at the earliest."""
+    by, last = f"by the policy {rollout.policy}", span(rollout.last_after_s)
+    if rollout.joins:
+        sites = f"{count(rollout.sites, 'site')} {_verb('join', rollout.sites)}"
+        what = f"{sites} rollout {rollout.joins} of {rollout.what}, {by}"
+        if not rollout.waves:
+            return f"{what}: it has halted, and goes on when somebody says so (neopro rollout resume)"
+        return f"{what}: {'at once' if not rollout.last_after_s else f'the last at the earliest {last} from now'}"
+    sites = count(rollout.sites, "site")
+    if not rollout.last_after_s:
+        return f"{rollout.what} in waves, {by}: all of them at once ({sites})"
     waves = " + ".join(f"{wave:,}" for wave in rollout.waves)
     return (
-        f"{rollout.what} by the policy {rollout.policy}: {waves} of {count(rollout.sites, 'site')}, "
-        f"{span(rollout.soak_s)} apart{_last_wave(rollout)} "
-        "(the server does not evaluate waves yet: it tells all of them at once)"
+        f"{rollout.what} in waves, {by}: {waves} of {sites}, each wave when "
+        f"the one before has run well for {span(rollout.soak_s)}, the last at the earliest {last} after the first"
     )
 
 
-def _last_wave(rollout: Rollout) -> str:
-    between = rollout.soak_s * (len(rollout.waves) - 1)
-    return f", the last at the earliest {span(between)} after the first" if between else ""
+def _verb(word: str, number: int) -> str:
+    return f"{word}s" if number == 1 else word
+
+
+def left_line(left: Left) -> str:
+    """A rollout under way that sites leave."""
+    what = f"rollout {left.number} of {left.what}"
+    what = f"{what} ends" if left.ends else f"{count(left.sites, 'site')} {_verb('leave', left.sites)} {what}"
+    if not left.at_once:
+        return what
+    return f"{what}: {count(left.at_once, 'site')} {_verb('get', left.at_once)} it at once, without waiting for a wave"
 
 
 def timing(plan: Plan) -> list[str]:
@@ -95,7 +113,8 @@ def timing(plan: Plan) -> list[str]:
         words.append(first if first == last else f"the first site {first}, the last {last}")
     if when.unforeseen:
         words.append(f"{count(when.unforeseen, 'site')} at the next boot or when the screen is idle")
-    return [f"when: {'; '.join(words)} (boxes that are online, and in no match)"] if words else []
+    hopes = "boxes that are online, and in no match" + ("; waves that all go well" if plan.rollouts else "")
+    return [f"when: {'; '.join(words)} ({hopes})"] if words else []
 
 
 def moment(plan: Plan, at: datetime) -> str:
@@ -121,7 +140,7 @@ def unknown(plan: Plan) -> list[str]:
 def _effects(found: list[Effect]) -> Iterator[str]:
     shown = found[:SHOWN_EFFECTS]
     numbers = [count(len(effect.sites), "site") for effect in shown]
-    width = max(map(len, numbers))
+    width = max(map(len, numbers), default=0)
     for number, effect in zip(numbers, shown, strict=True):
         yield f"{number:>{width}}: {effect.text}{effect_sites(effect)}"
     if len(found) > len(shown):

@@ -1,14 +1,13 @@
-"""When sites change: the hours that their maintenance leaves open, and the waves that a rollout policy asks for."""
+"""When sites change: the hours that their maintenance leaves open."""
 
 from collections.abc import Iterable
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from schemas.desired import RolloutPolicy
 from schemas.manifest import Instant, ManifestMaintenance
-from schemas.names import DocumentId, duration_s
 from schemas.windows import Opening, is_busy, next_opening
 
 
@@ -27,33 +26,26 @@ class Timing(Struct, frozen=True, kw_only=True, omit_defaults=True):
     never: int = 0
 
 
-class Rollout(Struct, frozen=True, kw_only=True):
-    """A release or agent that a policy lets out in waves: how many sites in each, and the rest in between."""
-
-    policy: DocumentId
-    what: str
-    sites: int
-    waves: list[int]
-    soak_s: int
+AT_ONCE: Final = timedelta()
 
 
 class Clocks:
-    """Openings of maintenance hours after `now`, each kind worked out once."""
+    """Openings of maintenance hours after `now`, each kind worked out once; `after`: when the step is ready."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now
         self._zones: dict[str, tzinfo] = {}
-        self._known: dict[tuple[int, str], tuple[ManifestMaintenance, Opening]] = {}
+        self._known: dict[tuple[int, str, timedelta], tuple[ManifestMaintenance, Opening]] = {}
 
-    def opening(self, maintenance: ManifestMaintenance | None, timezone: str) -> Opening:
-        """When a step that interrupts the screen may run, if it is ready now."""
+    def opening(self, maintenance: ManifestMaintenance | None, timezone: str, after: timedelta = AT_ONCE) -> Opening:
+        """When a step that interrupts the screen may run."""
         if maintenance is None:
-            return Opening(at=self._now)
-        key = (id(maintenance), timezone)
+            return Opening(at=self._now + after)
+        key = (id(maintenance), timezone, after)
         known = self._known.get(key)
         if known is None:
             zone = self._zones.setdefault(timezone, ZoneInfo(timezone))
-            known = self._known[key] = (maintenance, next_opening(maintenance, zone, self._now))
+            known = self._known[key] = (maintenance, next_opening(maintenance, zone, self._now + after))
         return known[1]
 
     def visible(self, maintenance: ManifestMaintenance | None, timezone: str) -> Opening:
@@ -80,13 +72,3 @@ def timing_of(openings: Iterable[Opening], now: datetime) -> Timing:
         unforeseen=unforeseen,
         never=len(waiting) - unforeseen,
     )
-
-
-def rollout_of(policy: DocumentId, what: str, sites: int, rules: RolloutPolicy) -> Rollout:
-    """How many sites each wave adds: shares of all of them, rounded up, none twice."""
-    reached, waves = 0, []
-    for share in rules.waves:
-        upto = min(sites, -(-sites * int(share.removesuffix("%")) // 100))
-        waves.append(max(0, upto - reached))
-        reached = max(reached, upto)
-    return Rollout(policy=policy, what=what, sites=sites, waves=waves, soak_s=duration_s(rules.soak))

@@ -19,7 +19,7 @@ from control_plane.core.manifests import (
 )
 from control_plane.core.operations import Concerned, Operations
 from control_plane.core.reading import Changes, Reading
-from control_plane.core.rollout import Held
+from control_plane.core.rollout import Held, Wish
 from control_plane.core.sites import GroupKeys, SiteRecord, Sites
 from control_plane.core.suffixes import Desk, Own, make_suffix
 from control_plane.core.validate import fleet_of
@@ -47,6 +47,13 @@ class CompiledSite(Struct, frozen=True, kw_only=True, gc=False):
     def manifest(self) -> Digest:
         """The digest of `body`."""
         return self.content.digest
+
+    @property
+    def wish(self) -> Wish | None:
+        """What rollouts go by; None where no box takes part: it was told to stop converging, or is only planned."""
+        if self.state != "active" or self.identity is None:
+            return None
+        return Wish(self.release, self.agent, self.rollout)
 
     @property
     def body(self) -> bytes:

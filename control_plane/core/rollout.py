@@ -28,6 +28,8 @@ from schemas.rollouts import Outcome, Phase, RolloutKind
 KINDS: Final[tuple[RolloutKind, ...]] = ("release", "agent")
 OPEN: Final[tuple[Phase, ...]] = ("rolling", "halted", "rolled_back")
 """Phases in which sites may be held back."""
+HEARD_WITHIN: Final = timedelta(days=1)
+"""A box that spoke within that time has its turn before those that did not."""
 
 
 class Member(Struct, frozen=True, kw_only=True, gc=False):
@@ -211,16 +213,17 @@ def open_wave(rollout: Rollout, policy: RolloutPolicy, now: datetime) -> Rollout
         return rollout
     wave = min(rollout.wave, len(policy.waves) - 1)
     reached = sorted(rollout.members, key=lambda site: rollout.members[site].position)
-    new = [s for s in reached[: _reach(rollout, policy, wave)] if rollout.members[s].wave is None]
+    new = [s for s in reached[: reach(len(reached), policy.waves[wave])] if rollout.members[s].wave is None]
     if not new and wave == rollout.wave:
         return rollout
     let_in = {site: replace(rollout.members[site], wave=wave, let_in_at=now) for site in new}
     return replace(rollout, wave=wave, members={**rollout.members, **let_in})
 
 
-def _reach(rollout: Rollout, policy: RolloutPolicy, wave: int) -> int:
-    """How many members have it after this wave."""
-    return reach(len(rollout.members), policy.waves[wave])
+def next_wave(members: int, has_it: int, waves: Sequence[Percent], wave: int) -> int | None:
+    """The wave after this one that adds somebody to those that have it; None: that was the last."""
+    later = range(wave + 1, len(waves))
+    return next((one for one in later if reach(members, waves[one]) > has_it), None)
 
 
 def reach(sites: int, share: Percent) -> int:
@@ -312,10 +315,10 @@ def _halt(rollout: Rollout, policy: RolloutPolicy, why: str) -> Rollout:
 
 def _next_wave(rollout: Rollout, policy: RolloutPolicy, now: datetime) -> Rollout:
     """Let the next sites in; waves that add none are passed over, and after the last one it is done."""
-    for wave in range(rollout.wave + 1, len(policy.waves)):
-        if _reach(rollout, policy, wave) > len(rollout.let_in):
-            return open_wave(replace(rollout, wave=wave, wave_at=now, sound_since=None), policy, now)
-    return _end(rollout, now)
+    wave = next_wave(len(rollout.members), len(rollout.let_in), policy.waves, rollout.wave)
+    if wave is None:
+        return _end(rollout, now)
+    return open_wave(replace(rollout, wave=wave, wave_at=now, sound_since=None), policy, now)
 
 
 def _end(rollout: Rollout, now: datetime) -> Rollout:

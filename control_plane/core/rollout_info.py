@@ -45,6 +45,36 @@ def site_of(site: SiteId, member: Member) -> RolloutSite:
     )
 
 
+def rollout_of(told: RolloutDetail) -> Rollout:
+    """The rollout that was told; since when its wave does well is not."""
+    return Rollout(
+        number=told.number,
+        kind=told.kind,
+        version=told.version,
+        policy=told.policy,
+        revision=told.commit,
+        started_at=told.started_at,
+        phase=told.phase,
+        wave=told.wave - 1,
+        wave_at=told.wave_at,
+        ended_at=told.ended_at,
+        why=told.why,
+        members={one.site: _member(place, one) for place, one in enumerate(told.members)},
+    )
+
+
+def _member(position: int, told: RolloutSite) -> Member:
+    return Member(
+        position=position,
+        before=told.before,
+        wave=None if told.wave is None else told.wave - 1,
+        let_in_at=told.let_in_at,
+        outcome=told.outcome,
+        why=told.why,
+        excused=told.excused,
+    )
+
+
 def _figures(
     rollout: Rollout, policy: RolloutPolicy | None, now: datetime, counts: Mapping[str, int] | None = None
 ) -> dict[str, Any]:

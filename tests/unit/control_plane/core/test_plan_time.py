@@ -1,4 +1,4 @@
-"""When sites change: what interrupts the screen crossed with maintenance, and how many sites a wave has."""
+"""When sites change: what interrupts the screen crossed with maintenance."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,8 +7,7 @@ import pytest
 from control_plane.core.compile import compile_commit
 from control_plane.core.plan import Plan, plan
 from control_plane.core.plan_text import plan_lines, site_lines
-from control_plane.core.plan_time import Clocks, rollout_of, timing_of
-from schemas.desired import RolloutPolicy
+from control_plane.core.plan_time import Clocks, timing_of
 from schemas.manifest import ManifestMaintenance, ManifestWindow
 from tests.contract.golden import sample_files
 from tests.support.fleet_generator import as_tree
@@ -23,11 +22,11 @@ WEEKLY = b'{days: daily, from: "03:00", to: "05:00"}'
 SITE = "paris-volley"
 
 
-def planned(change: dict[str, bytes], maintenance: bytes, more: bytes = b"") -> Plan:
+def planned(change: dict[str, bytes], maintenance: bytes) -> Plan:
     """The change on a fleet whose every site has this maintenance."""
     clause = b"  maintenance: {windows: [" + maintenance + b"]}\n" if maintenance else b""
     before = {"fleet.yaml": FILES["fleet.yaml"]}
-    ends = [FILES | {"fleet.yaml": files["fleet.yaml"] + clause + more} for files in (before, before | change)]
+    ends = [FILES | {"fleet.yaml": files["fleet.yaml"] + clause} for files in (before, before | change)]
     base, head = (compile_commit(*as_tree(files)) for files in ends)
     assert not base.has_errors and not head.has_errors, base.problems
     return plan(base, head, None, NOW, names=("BASE", "HEAD"))
@@ -82,27 +81,3 @@ def test_fixture_holds_what_is_seen_and_binding_makes_it_wait_for_hours() -> Non
     bound = ManifestMaintenance(windows=window, bind_visible=True)
     assert clocks.visible(bound, "UTC").at == NIGHT + timedelta(hours=1)
     assert clocks.visible(ManifestMaintenance(windows=window), "UTC").at == NOW
-
-
-@pytest.mark.parametrize(
-    ("sites", "shares", "waves"),
-    [
-        (12, ["10%", "50%", "100%"], [2, 4, 6]),
-        (1, ["10%", "50%", "100%"], [1, 0, 0]),
-        (100, ["10%", "25%", "50%", "75%", "100%"], [10, 15, 25, 25, 25]),
-        (10, ["100%"], [10]),
-        (10, ["50%", "20%", "100%"], [5, 0, 5]),
-        (0, ["50%", "100%"], [0, 0]),
-    ],
-)
-def test_waves_reach_their_share_and_no_site_twice(sites: int, shares: list[str], waves: list[int]) -> None:
-    assert rollout_of("standard", "release 2.2.0", sites, RolloutPolicy(waves=shares)).waves == waves
-
-
-def test_release_that_a_policy_lets_out_is_shown_with_its_waves() -> None:
-    policy = b"  rollout: standard\nrollouts:\n  standard: {waves: [25%, 100%], soak: 30m}\n"
-    made = planned(RELEASE, b"", policy)
-    (rollout,) = made.rollouts
-    assert (rollout.policy, rollout.what, sum(rollout.waves)) == ("standard", "release 2.2.0", made.totals.releases)
-    assert "does not evaluate waves yet" in "\n".join(plan_lines(made))
-    assert planned(CONFIG, b"", policy).rollouts == []
