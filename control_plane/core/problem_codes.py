@@ -35,7 +35,6 @@ Code = Literal[
     "MissingReference",
     "NameMismatch",
     "NotUtf8",
-    "NotYetInForce",
     "RecipientMissing",
     "RecoveryMissing",
     "ReleaseNotAllowed",

@@ -8,7 +8,6 @@ from control_plane.core.problems import Finding, KeyPath, brief, listed, suggest
 from control_plane.core.rules_alerts import of_alerts
 from control_plane.core.rules_boxes import of_hotspot, of_operation, of_recipient
 from control_plane.core.rules_fleet import of_fleet
-from control_plane.core.rules_later import FLEET, later, later_in_layer
 from control_plane.core.rules_windows import of_hours, of_maintenance
 from control_plane.core.select import KEYS as SELECT_KEYS
 from control_plane.core.select import is_known
@@ -67,7 +66,7 @@ def _of_site(file: str, site: Site) -> list[Finding]:
 
 
 def _of_fleet(file: str, fleet: Fleet) -> list[Finding]:
-    found = [*_of_layer(file, fleet.defaults, ("defaults",)), *of_fleet(file, fleet), *later(file, fleet, FLEET)]
+    found = [*_of_layer(file, fleet.defaults, ("defaults",)), *of_fleet(file, fleet)]
     if fleet.recovery is not None:
         found += of_recipient(file, fleet.recovery, ("recovery",))
     return found
@@ -102,7 +101,6 @@ def _of_rare_keys(file: str, layer: Layer, at: KeyPath) -> Iterator[Finding]:
         yield from of_hotspot(file, layer.hotspot, (*at, "hotspot"))
     if layer.alerts is not None:
         yield from of_alerts(file, layer.alerts, (*at, "alerts"))
-    yield from later_in_layer(file, layer, at)
 
 
 def _of_group(file: str, group: Group) -> Iterator[Finding]:

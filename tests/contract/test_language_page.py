@@ -12,13 +12,11 @@ from markdown_it import MarkdownIt
 from control_plane.core.calendars import read_calendar
 from control_plane.core.layout import TreeEntry, place_entry
 from control_plane.core.parse import parse_file
-from control_plane.core.rules_later import FLEET, LAYER
 from schemas.explained import EXPLAINED
 
 PAGE = Path(__file__).parents[2] / "docs" / "language.md"
 TEXT = PAGE.read_text()
 FIRST_LINE = re.compile(r"# (?P<path>\S+?)(: wrong, (?P<code>[A-Za-z]+))?")
-LATER = "NotYetInForce"
 
 
 class Example(NamedTuple):
@@ -46,7 +44,7 @@ def test_example_is_read_as_the_page_says(example: Example) -> None:
     place = place_entry(TreeEntry(example.path, "0" * 40, 0o100644))
     assert place.role == "document"
     found = parse_file(example.path, "0" * 40, {"0" * 40: example.text.encode()}, place, {})
-    codes = {problem.code for problem in found.problems} - {LATER}
+    codes = {problem.code for problem in found.problems}
     assert codes == ({example.code} if example.code else set()), [str(problem) for problem in found.problems]
 
 
@@ -68,9 +66,3 @@ def test_every_kind_has_an_example() -> None:
 def test_every_key_is_on_the_page(kind: type[msgspec.Struct]) -> None:
     missing = [key for key in EXPLAINED[kind] if not re.search(rf"`{key}`|\b{key}:", TEXT)]
     assert missing == []
-
-
-def test_what_nobody_obeys_yet_is_what_is_warned_of() -> None:
-    section = TEXT.partition("## Not yet in force")[2].partition("\n## ")[0]
-    named = set(re.findall(r"`([a-z_]+)`", section))
-    assert named == {*LAYER, *FLEET}

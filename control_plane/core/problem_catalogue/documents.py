@@ -95,16 +95,6 @@ DOCUMENTS: Final = (
         right=_calendar("DURATION:PT2H\n"),
     ),
     Entry(
-        code="NotYetInForce",
-        title="Accepted and checked, without effect so far",
-        means="This version checks the key or the file, and does nothing with it yet.",
-        why="You shall not wait for an effect that does not come.",
-        remedy="Nothing: it may stay, and takes effect with the version that says so.",
-        severities=("warning",),
-        wrong=_fleet("rollouts: {standard: {waves: [100%]}}\n"),
-        right=_fleet(""),
-    ),
-    Entry(
         code="SamePlace",
         title="Two videos that would be one file on the box",
         means="A video is in one set twice, at the same time.",

@@ -35,7 +35,7 @@ def with_files(**files: bytes | str | None) -> dict[str, bytes]:
         ),
         (
             {"sites__rennes": site("rennes", "rollout: slow\n")},
-            ["sites/rennes.yaml:5:1 warning NotYetInForce", "sites/rennes.yaml:5:10 error MissingReference"],
+            ["sites/rennes.yaml:5:10 error MissingReference"],
         ),
         (
             {"sites__rennes": site("rennes", "tenant: kalon\n")},

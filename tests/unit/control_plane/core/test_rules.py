@@ -18,21 +18,20 @@ from tests.support.commits import (
     small_fleet,
 )
 
-LATER = "warning NotYetInForce"
 SITE = "sites/rennes.yaml"
 
 
 def of_fleet(text: str) -> list[str]:
-    """Problems of fleet.yaml with these lines added, without the warnings of what nobody obeys yet."""
+    """Problems of fleet.yaml with these lines added."""
     found = problems(changed(small_fleet(), {"fleet.yaml": FLEET + text.encode()}))
-    return [problem.removeprefix("fleet.yaml:") for problem in found if LATER not in problem]
+    return [problem.removeprefix("fleet.yaml:") for problem in found]
 
 
 def of_site(text: str, **files: bytes) -> list[str]:
-    """Problems of a site with these lines added, without those warnings."""
+    """Problems of a site with these lines added."""
     named = {path.replace("__", "/") + ".yaml": data for path, data in files.items()}
     found = problems(changed(small_fleet(), {SITE: site("rennes", text), **named}))
-    return [problem.removeprefix(f"{SITE}:") for problem in found if LATER not in problem]
+    return [problem.removeprefix(f"{SITE}:") for problem in found]
 
 
 def policy(text: str) -> list[str]:
@@ -146,7 +145,7 @@ def test_hotspot_needs_the_key_of_its_site() -> None:
 
 def test_hotspot_of_a_layer_names_each_site_without_a_key() -> None:
     files = {"fleet.yaml": FLEET + b"  " + HOTSPOT.encode(), SITE: site("rennes", f"recipient: {RECIPIENT}\n")}
-    found = [problem for problem in problems(changed(small_fleet(), files)) if LATER not in problem]
+    found = problems(changed(small_fleet(), files))
     assert found == ["sites/vannes.yaml:1:1 error RecipientMissing"]
 
 
@@ -155,7 +154,7 @@ def test_hotspot_asks_no_key_of_a_box_that_is_not_there_yet_or_no_more(change: s
     planned = b"name: R\nlocation: {city: Rennes, region: Bretagne}\n" + HOTSPOT.encode()
     found = problems(changed(small_fleet(), {SITE: site("rennes", change + HOTSPOT) if change else planned}))
     expected = [] if fine else [f"{SITE}:1:1 error RecipientMissing"]
-    assert [problem for problem in found if LATER not in problem] == expected
+    assert found == expected
 
 
 HOURS = 'from: "03:00", to: "05:00"'
@@ -233,12 +232,12 @@ def test_backup_needs_a_recovery_key(layer: str) -> None:
     files = small_fleet()
     indent = "  " if layer == "fleet.yaml" else ""
     files |= {layer: files[layer] + f"{indent}backup: {{videos: true}}\n".encode()}
-    found = [problem for problem in problems(files) if LATER not in problem]
+    found = problems(files)
     assert [problem.split(":")[0] + problem.rpartition(" ")[1] + problem.rpartition(" ")[2] for problem in found] == [
         f"{layer} RecoveryMissing"
     ]
     files["fleet.yaml"] += f"recovery: {RECOVERY}\n".encode()
-    assert [problem for problem in problems(files) if LATER not in problem] == []
+    assert problems(files) == []
 
 
 def test_backup_to_put_back_needs_the_key_of_its_site() -> None:
@@ -299,12 +298,11 @@ def test_groups_of_one_rank_that_differ_in_any_key_conflict_unless_a_higher_laye
         SITE: site("rennes", f"recipient: {RECIPIENT}\n" + (f"{key}: {one}\n" if decided else "")),
         **{f"agents/{version}.yaml": agent(version) for version in ("1.1.0", "1.2.0")},
     }
-    found = [problem.split()[-1] for problem in problems(changed(small_fleet(), files)) if LATER not in problem]
+    found = [problem.split()[-1] for problem in problems(changed(small_fleet(), files))]
     assert found == (["EqualPriorityConflict"] if differ and not decided else [])
 
 
-def test_only_what_nobody_obeys_yet_is_warned_of() -> None:
-    """Tenants, guards, alerts and connectivity take effect; the rest says who obeys it, and who does not."""
+def test_fleet_that_uses_every_key_is_taken_without_a_word() -> None:
     files = {
         "fleet.yaml": FLEET
         + b"tenants: {kalon: {name: Kalon}}\nguards: {max_sites: 20%}\nrollouts: {standard: {waves: [100%]}}\n"
@@ -318,12 +316,7 @@ def test_only_what_nobody_obeys_yet_is_warned_of() -> None:
         "agents/1.2.0.yaml": agent("1.2.0"),
         "operations/x.yaml": operation("site: rennes"),
     }
-    found = compiled(changed(small_fleet(), files)).problems
-    assert {problem.code for problem in found} == {"NotYetInForce"}
-    assert sorted(problem.message.split("`")[1] for problem in found) == [
-        "rollout", "rollouts",
-    ]  # fmt: skip
-    assert all("yet" in problem.message.partition(":")[2] for problem in found)
+    assert problems(changed(small_fleet(), files)) == []
 
 
 @pytest.mark.parametrize(
@@ -354,6 +347,6 @@ def test_misspelt_name_is_answered_with_the_nearest_known_one(path: str, text: s
         "calendars/matches.ics": b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n",
         path: site("rennes", text) if path == SITE else text.encode(),
     }
-    found = [problem for problem in compiled(changed(small_fleet(), files)).problems if problem.code != "NotYetInForce"]
+    found = compiled(changed(small_fleet(), files)).problems
     assert len(found) == 1
     assert f"did you mean `{hint}`?" in found[0].message
