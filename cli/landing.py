@@ -1,8 +1,9 @@
 """How a change of the checkout is left: written, committed, on a branch of its own, or only shown.
 
-Every verb that edits documents takes these options and ends in `land`. A commit is made from Git's own plumbing beside
-the index (git-read-tree, git-commit-tree): nothing is to be seen before it is whole, so an interrupted verb leaves the
-repository as it was or with a complete commit. Hooks of the checkout are not run; the checks of the forge are.
+Every verb that edits documents takes these options and ends in `land`; one that only has a line to say in a commit's
+message, in `land_message`. A commit is made from Git's own plumbing beside the index (git-read-tree, git-commit-tree):
+nothing is to be seen before it is whole, so an interrupted verb leaves the repository as it was or with a complete
+commit. Hooks of the checkout are not run; the checks of the forge are.
 """
 
 import os
@@ -80,18 +81,44 @@ def land(
     _tell(output, landing, changed, revision)
 
 
+def land_message(
+    landing: Landing, checkout: Checkout, subject: str, line: str, data: Mapping[str, Any] | None = None
+) -> None:
+    """Leave a commit that changes no file and says this line of its own, which the control plane reads.
+
+    CommandFailed where no commit is asked for: there would be nothing to write.
+    """
+    if not (landing.commit or landing.branch or landing.dry_run):
+        raise CommandFailed(
+            f"cannot say {line!r} without a commit: no file changes; add --commit or --branch NAME, or write that line "
+            "into the message of your own commit"
+        )
+    output, message = Output(landing.json), f"{landing.message or subject}\n\n{line}"
+    revision = None if landing.dry_run else _commit(checkout, {}, message, landing.branch)
+    output.data({**(data or {}), "message": message, "files": [], "commit": revision, "branch": landing.branch})
+    if revision:
+        _tell_commit(output, landing, revision)
+    else:
+        output.say(f"{message}\n\nnothing was committed (--dry-run)")
+
+
 def _tell(output: Output, landing: Landing, changed: Files, revision: str | None) -> None:
     if not changed:
         output.say("nothing to change: the documents say so already")
     elif landing.dry_run:
         output.say("nothing was changed (--dry-run)")
-    elif revision and landing.branch:
-        output.say(f"{revision[:12]} on the new branch {landing.branch}; git push -u origin {landing.branch} opens it")
     elif revision:
-        output.say(f"committed {revision[:12]}; git push publishes it")
+        _tell_commit(output, landing, revision)
     else:
         done = [f"{'deleted' if content is None else 'wrote'} {path}" for path, content in changed.items()]
         output.say("\n".join(done) + "; commit and push to publish")
+
+
+def _tell_commit(output: Output, landing: Landing, revision: str) -> None:
+    if landing.branch:
+        output.say(f"{revision[:12]} on the new branch {landing.branch}; git push -u origin {landing.branch} opens it")
+    else:
+        output.say(f"committed {revision[:12]}; git push publishes it")
 
 
 def _current(checkout: Checkout, path: str) -> bytes | None:
@@ -119,7 +146,8 @@ def _commit(checkout: Checkout, files: Files, message: str, branch: str | None) 
     git = _Git(checkout.root)
     head = git.run("rev-parse", "--verify", "HEAD^{commit}")
     prefix = git.run("rev-parse", "--show-prefix")
-    _require_clean(git, files)
+    if files:
+        _require_clean(git, files)
     if branch:
         git.run("check-ref-format", "--branch", branch)
         if git.succeeds("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"):
@@ -131,7 +159,8 @@ def _commit(checkout: Checkout, files: Files, message: str, branch: str | None) 
     with signals_wait():
         checkout.write(files)
         git.run("update-ref", "-m", f"neopro: {message}", "HEAD", revision, head)
-        git.run("update-index", "--add", "--remove", "--", *files)
+        if files:
+            git.run("update-index", "--add", "--remove", "--", *files)
     return revision
 
 

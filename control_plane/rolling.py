@@ -4,11 +4,10 @@ Everything here is looked at anew each time from the database; what is kept only
 """
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -29,17 +28,13 @@ from control_plane.core.rollout import (
     wait_for_agents,
 )
 from control_plane.core.rollout_outcome import Heard, outcome_of
+from control_plane.core.rollout_trailer import resumed
 from control_plane.store import reports, rollouts, views
 from control_plane.store.pool import Connection, Pool, connection
 from control_plane.store.rollouts import Change
 from control_plane.store.views import SiteView
-from schemas.names import Revision, SiteId, Version
+from schemas.names import Revision, SiteId
 from schemas.rollouts import Outcome, RolloutKind
-
-TRAILER: Final = "Resume-Rollout"
-_LINE: Final = re.compile(
-    rf"^{TRAILER}:[ \t]*(release|agent)[ \t]+([0-9A-Za-z.+-]{{1,64}})[ \t]*$", re.IGNORECASE | re.MULTILINE
-)
 
 
 class HeldSite(Struct, frozen=True, gc=False):
@@ -115,15 +110,6 @@ class Rolling:
             evidence = {one.number: await _evidence(conn, one, now) for one in opened}
         after = [advance(one, compiled.policies[one.policy], evidence[one.number], now) for one in opened]
         return await asyncio.to_thread(_turn, published, compiled, opened, after)
-
-
-def resumed(messages: Iterable[str]) -> set[tuple[RolloutKind, Version]]:
-    """The rollouts that trailers of these commits go on with: `Resume-Rollout: release 2.2.0`."""
-    found: set[tuple[RolloutKind, Version]] = set()
-    for message in messages:
-        for kind, version in _LINE.findall(message):
-            found.add(("agent" if kind.lower() == "agent" else "release", version))
-    return found
 
 
 def _commit(

@@ -117,7 +117,7 @@ def _joined(
         known = before.get(one.number)
         joined = one.members.keys() - (known.members.keys() if known else set())
         if joined and one.ended_at is None:
-            steps = [joined.intersection(step) for step in _steps(one, policies[one.policy])]
+            steps = [joined & step for step in _steps(one, policies[one.policy])]
             rollouts.append(_planned(one, steps, len(joined), policies[one.policy], joins=known is not None))
             _take_turns(turns, one, steps, policies[one.policy])
     return sorted(rollouts, key=lambda one: (one.policy, one.what)), turns
@@ -127,15 +127,15 @@ def _what(rollout: rolling.Rollout) -> str:
     return f"{rollout.kind} {rollout.version}"
 
 
-def _steps(rollout: rolling.Rollout, policy: RolloutPolicy) -> Iterator[Sequence[SiteId]]:
+def _steps(rollout: rolling.Rollout, policy: RolloutPolicy) -> Iterator[Set[SiteId]]:
     """Who has it now, and whom each wave adds from then on."""
     ordered = sorted(rollout.members, key=lambda site: rollout.members[site].position)
-    has_it, wave = len(rollout.let_in), rollout.wave
-    yield ordered[:has_it]
-    while (later := next_wave(len(ordered), has_it, policy.waves, wave)) is not None:
-        upto = reach(len(ordered), policy.waves[later])
-        yield ordered[has_it:upto]
-        has_it, wave = upto, later
+    has_it, wave = set(rollout.let_in), rollout.wave
+    yield has_it
+    while (later := next_wave(len(ordered), len(has_it), policy.waves, wave)) is not None:
+        added = set(ordered[: reach(len(ordered), policy.waves[later])]) - has_it
+        yield added
+        has_it, wave = has_it | added, later
 
 
 def _planned(

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from control_plane.core.rollout import percent, reach
 from control_plane.core.rollout_info import info_of, turn_of
-from control_plane.rolling import TRAILER
+from control_plane.core.rollout_trailer import resuming
 from control_plane.store.rollouts import Counted, Placed, SiteRollout
 from control_plane.web.present import Segment
 from control_plane.web.table import Cell
@@ -252,7 +252,7 @@ def _said(one: Rolled, state: State, now: datetime, words: Words) -> str:
 
 def _ways(info: RolloutInfo, state: State, words: Words) -> Iterator[Way]:
     if state in ("halted", "rolled_back"):
-        yield Way(text=words(f"rollout.{state}.resume"), line=f"{TRAILER}: {info.kind} {info.version}")
+        yield Way(text=words(f"rollout.{state}.resume"), line=resuming(info.kind, info.version))
         yield Way(text=words("rollout.fix"))
         yield Way(text=words("rollout.revert"))
 
