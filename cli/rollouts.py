@@ -41,7 +41,7 @@ def how(rollout: RolloutInfo) -> str:
     if rollout.phase in HALTED:
         return f"{rollout.why}; neopro rollout show {rollout.number}"
     if rollout.ended_at is not None:
-        return f"{moment(rollout.ended_at)}: {rollout.why}" if rollout.why else moment(rollout.ended_at)
+        return f"ended {moment(rollout.ended_at)}{f'; {rollout.why}' if rollout.why else ''}"
     if rollout.overdue:
         return "waits for longer than its deadline for boxes that say nothing"
     if rollout.next_at is None:

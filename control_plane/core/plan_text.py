@@ -23,9 +23,9 @@ def plan_lines(plan: Plan, *, everything: bool = False) -> list[str]:
     """The plan in lines; with `everything`, every site that shares a change with its whole change."""
     if plan.is_empty:
         return [f"{plan.base} → {plan.head}: {NOTHING}"]
-    lines = [*headline(plan), *_guard(plan), *_cautions(plan.cautions, everything), ""]
-    lines += _groups(plan.changes) if everything else _effects(effects(plan))
-    return lines + unknown(plan)
+    lines = [*headline(plan), *_guard(plan), *_cautions(plan.cautions, everything)]
+    changes = list(_groups(plan.changes) if everything else _effects(effects(plan)))
+    return [*lines, *(["", *changes] if changes else []), *unknown(plan)]
 
 
 def site_lines(plan: Plan, site: SiteId) -> list[str]:

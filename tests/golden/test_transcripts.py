@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from cli.__main__ import VERBS
+from tests.support import transcripts
 from tests.support.transcripts import Transcript, played, played_served
 
 FILES = sorted((Path(__file__).parent / "cli").glob("*.txt"))
 
 
-SERVED = [file for file in FILES if Transcript.read(file).fixture == "served"]
+SERVED = [file for file in FILES if Transcript.read(file).fixture in transcripts.SERVED]
 OFFLINE = [file for file in FILES if file not in SERVED]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from cli.checkout import Checkout
 from cli.errors import CommandFailed
-from cli.landing import Landing, land
+from cli.landing import Landing, land, land_message
 from tests.support.command_line import environment, git
 
 NEW = {"sites/b.yaml": "name: B\n", "sites/a.yaml": "name: A2\n", "sites/c.yaml": None}
@@ -129,3 +129,32 @@ def test_options_that_contradict_each_other_are_refused(checkout: Checkout) -> N
         Landing(repository=checkout.root, commit=True, branch="topic").checkout()
     with pytest.raises(CommandFailed, match="say --commit or --branch"):
         Landing(repository=checkout.root, message="x").checkout()
+
+
+LINE = "Resume-Rollout: release 2.2.0"
+
+
+@pytest.mark.parametrize("branch", [None, "go-on"])
+def test_commit_that_only_says_something_changes_no_file_and_takes_nothing_along(
+    checkout: Checkout, branch: str | None
+) -> None:
+    (checkout.root / "sites" / "a.yaml").write_text("name: mine\n")
+    land_message(Landing(commit=branch is None, branch=branch), checkout, "Go on", LINE)
+    tip = branch or "main"
+    assert git(checkout.root, "log", "-1", "--format=%B", tip).strip() == f"Go on\n\n{LINE}"
+    assert git(checkout.root, "diff", "--stat", f"{tip}~1", tip) == ""
+    assert contents(checkout) == OLD_FILES | {"a.yaml": "name: mine\n"}
+    assert git(checkout.root, "rev-list", "--count", "main") == ("1" if branch else "2")
+
+
+def test_commit_that_only_says_something_says_it_behind_the_operators_own_message(checkout: Checkout) -> None:
+    land_message(Landing(commit=True, message="The disks were full"), checkout, "Go on", LINE)
+    assert git(checkout.root, "log", "-1", "--format=%B").strip() == f"The disks were full\n\n{LINE}"
+
+
+def test_without_a_commit_there_is_nowhere_to_say_it(checkout: Checkout, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CommandFailed, match="no file changes; add --commit or --branch NAME"):
+        land_message(Landing(), checkout, "Go on", LINE)
+    land_message(Landing(commit=True, dry_run=True), checkout, "Go on", LINE)
+    assert capsys.readouterr().out == f"Go on\n\n{LINE}\n\nnothing was committed (--dry-run)\n"
+    assert git(checkout.root, "rev-list", "--count", "HEAD") == "1"

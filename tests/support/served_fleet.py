@@ -80,6 +80,7 @@ class Given(NamedTuple):
     env: Mapping[str, str]
     names: Mapping[str, str]
     look: Callable[[], object]
+    served: ServedWorld
 
 
 @contextmanager
@@ -92,7 +93,7 @@ def served_fleet(folder: Path, database: str) -> Iterator[Given]:
         _settings(served, home, database)
         make_clip(Clip("clip.mp4", "Rail", (200, 40, 90), 1.0), home)
         env = {"NEOPRO_URL": served.url, "NEOPRO_TOKEN": token}
-        yield Given(env, _names(), served.ingest)
+        yield Given(env, _names(), served.ingest, served)
 
 
 def _settings(served: ServedWorld, home: Path, database: str) -> None:

@@ -13,10 +13,10 @@ COMMIT1, COMMIT2 … as they appear, folders FLEET and HOME, ports PORT. To add 
 commands into tests/golden/cli/VERB.txt, run `pytest tests/golden --update-golden`, and read what was answered before
 you commit it.
 
-The fixture `served` has a control plane (tests/support/served_fleet.py tells who reported what). What it makes anew in
-each run is called the same: a personal token TOKEN, a one-time password PASSWORD, a generation 1700000000000, today
-2026-03-01 (at noon), and the days that are counted from today after that. What else is new, a transcript takes out
-itself, by sed.
+The fixture `served` has a control plane (tests/support/served_fleet.py tells who reported what), `rolling` beside it a
+rollout that has halted (tests/support/rolling_fleet.py). What they make anew in each run is called the same: a personal
+token TOKEN, a one-time password PASSWORD, a generation 1700000000000, today 2026-03-01 (at noon), and the days that are
+counted from today after that. What else is new, a transcript takes out itself, by sed.
 """
 
 import os
@@ -97,6 +97,10 @@ FIXTURES: Final[Mapping[str, Callable[[Path], None]]] = {"empty": empty, "export
 """Name -> what fills the folder; add yours."""
 
 
+SERVED: Final = ("served", "rolling")
+"""The fixtures that have a control plane."""
+
+
 def played(path: Path, folder: Path, env: Mapping[str, str] | None = None) -> str:
     """The file as it should be: its commands run in `folder` (parent: HOME), with what they answer now."""
     transcript = Transcript.read(path)
@@ -107,10 +111,13 @@ def played(path: Path, folder: Path, env: Mapping[str, str] | None = None) -> st
 
 def played_served(path: Path, folder: Path, database: str) -> str:
     """The same on the fleet that a control plane publishes, from this database."""
+    from tests.support.rolling_fleet import rolling_fleet
     from tests.support.served_fleet import served_fleet
 
-    with served_fleet(folder, database) as given:
-        return _played(Transcript.read(path), folder, given.env, _Steady(folder, given.names), given.look)
+    transcript = Transcript.read(path)
+    fleet = rolling_fleet if transcript.fixture == "rolling" else served_fleet
+    with fleet(folder, database) as given:
+        return _played(transcript, folder, given.env, _Steady(folder, given.names), given.look)
 
 
 def _played(
