@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from control_plane.core.rollout import next_wave, reach
 from schemas.names import Percent
-from schemas.rollouts import RolloutDetail, RolloutInfo
+from schemas.rollouts import RolloutDetail, RolloutInfo, SiteRollout
 
 HALTED: Final = frozenset(("halted", "rolled_back"))
 WORDS: Final = {
@@ -80,6 +80,17 @@ def has_begun(rollout: RolloutInfo) -> bool:
 
 def _share(rollout: RolloutInfo, number: int) -> Percent:
     return rollout.shares[number - 1] if number <= len(rollout.shares) else ""
+
+
+def of_site(rollout: SiteRollout) -> str:
+    """What it means for one of its sites."""
+    name = f"{rollout.kind} {rollout.version}"
+    if rollout.wave is not None:
+        done = {"well": "and runs well", "failed": "and failed", "pending": "and has not been seen to run well yet"}
+        return f"{name} came to it in wave {rollout.wave} {done[rollout.outcome]}"
+    comes = f"wave {rollout.turn} comes" if rollout.turn else "its wave comes"
+    until = comes if rollout.phase == "rolling" else f"somebody goes on, for it was {WORDS[rollout.phase]}"
+    return f"{name} is for it, and it goes on with {rollout.before} until {until}"
 
 
 def rows_of(rollouts: Sequence[RolloutInfo]) -> list[tuple[str, ...]]:

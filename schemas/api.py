@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from schemas.club import ClubMirror
 from schemas.manifest import Instant
 from schemas.names import Digest, Revision, SiteId
+from schemas.rollouts import SiteRollout
 from schemas.status import Condition, Difference, Event, Metrics, RunningRelease, Waiting
 
 Standing = Literal["Synced", "Progressing", "Degraded", "Offline", "Unknown", "Suspended", "Retired"]
@@ -40,7 +41,7 @@ class SiteSummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SiteDetail(SiteSummary, frozen=True, kw_only=True, omit_defaults=True):
-    """A site, whole: what it last said of itself beside what is desired."""
+    """A site, whole: what it last said of itself beside what is desired; those under way are `rollouts`."""
 
     manifest: Digest
     conditions: list[Condition] = []
@@ -48,6 +49,7 @@ class SiteDetail(SiteSummary, frozen=True, kw_only=True, omit_defaults=True):
     waiting: list[Waiting] = []
     metrics: Metrics = Metrics()
     events: list[Event] = []
+    rollouts: list[SiteRollout] = []
 
 
 class ChangeImpact(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -61,3 +61,19 @@ class RolloutDetail(RolloutInfo, frozen=True, kw_only=True, omit_defaults=True):
     """A rollout with its sites, in the order in which they have their turn."""
 
     members: list[RolloutSite] = []
+
+
+class SiteRollout(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A rollout under way, as one of its sites has it; without `wave` it has `before` until the wave `turn`."""
+
+    number: int
+    kind: RolloutKind
+    version: Version
+    policy: DocumentId
+    phase: Phase
+    before: Version | None = None
+    wave: Wave | None = None
+    turn: Wave | None = None
+    let_in_at: Instant | None = None
+    outcome: Outcome = "pending"
+    why: str = ""

@@ -67,6 +67,7 @@ def diff(site: str, /, *, repository: Path | None = None, json: Flag = False) ->
             "rows": [dict(zip(("what", "desired", "observed", "owner"), row, strict=True)) for row in rows],
             "conditions": found.conditions,
             "waiting": found.waiting,
+            "rollouts": found.rollouts,
             "club_owned": club,
         }
     )
@@ -91,12 +92,16 @@ def _differences(found: "SiteDetail") -> Iterator[Row]:
 
 
 def _tell(output: Output, found: "SiteDetail", rows: list[Row]) -> None:
+    from cli.rollouts import of_site
+
     at = found.last_report_at
     age = "its box has never reported" if at is None else f"reported {_ago(at)}"
     output.say(f"{found.site} · {found.name}: {found.standing}, {age}{f': {found.message}' if found.message else ''}")
     output.table(("WHAT", "DESIRED", "OBSERVED"), [row[:3] for row in rows])
     if at is not None and not found.differences:
         output.say("the box reported no difference in content, configuration, release or services")
+    for one in found.rollouts:
+        output.say(f"rollout {one.number}: {of_site(one)}; neopro rollout show {one.number}")
     for waiting in found.waiting:
         until = f" until {waiting.until:%Y-%m-%d %H:%M} UTC" if waiting.until else ""
         output.say(f"waits: {waiting.step}: {waiting.message or waiting.reason}{until}")

@@ -11,12 +11,15 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter
 
 from control_plane.api.access import Access
-from control_plane.store import observations, views
+from control_plane.core.rollout_info import of_site, turn_of
+from control_plane.store import library, observations, rollouts, views
 from control_plane.store.lookout import Lookout
 from control_plane.store.pool import Pool, connection
 from control_plane.web.present import belongs_to, visible_to
 from control_plane.web.visit import open_to, reader_of
 from schemas.api import Change, FleetStatus, Observations, SiteDetail, SiteGeneration, SiteSummary, TokenInfo
+from schemas.desired import RolloutPolicy
+from schemas.rollouts import SiteRollout
 
 Asked = Request[Any, Any, Any]
 MAX_PAGE: Final = 1000
@@ -61,9 +64,12 @@ class Operators:
         """One site, whole."""
         async with connection(self._pool) as conn:
             found = await views.detail(conn, site, self._clock())
+            under_way = await rollouts.of_site(conn, site)
+            policies = await library.policies(conn) if under_way else {}
         if found is None or not belongs_to(found[0], reader_of(request).tenant):
             raise NotFoundException(f"cannot find the site {site[:80]}: it was never published")
-        return Response(views.detail_of(*found), headers=_FRESH)
+        told = [_rollout(one, policies.get(one.rollout.policy)) for one in under_way]
+        return Response(views.detail_of(*found, told), headers=_FRESH)
 
     async def history(
         self, site: FromPath[str], limit: Limit = observations.RECENT_GENERATIONS
@@ -100,3 +106,8 @@ class Operators:
             why = "several begin so; write more of its id" if found else "it was not looked at (yet); was it pushed?"
             raise NotFoundException(f"cannot find the commit {commit[:40]}: {why}")
         return Response(found[0], headers=_FRESH)
+
+
+def _rollout(found: rollouts.SiteRollout, policy: RolloutPolicy | None) -> SiteRollout:
+    turn = turn_of(found.ahead, found.sites, policy.waves) if policy else None
+    return of_site(found.rollout, found.member, turn)

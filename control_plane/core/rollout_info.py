@@ -8,7 +8,7 @@ from typing import Any
 from control_plane.core.rollout import Member, Rollout, is_overdue, reach
 from schemas.desired import RolloutPolicy
 from schemas.names import Percent, SiteId, duration_s
-from schemas.rollouts import RolloutDetail, RolloutInfo, RolloutSite, Wave
+from schemas.rollouts import RolloutDetail, RolloutInfo, RolloutSite, SiteRollout, Wave
 
 
 def info_of(
@@ -42,6 +42,23 @@ def site_of(site: SiteId, member: Member) -> RolloutSite:
         outcome=member.outcome,
         why=member.why,
         excused=member.excused,
+    )
+
+
+def of_site(rollout: Rollout, member: Member, turn: Wave | None) -> SiteRollout:
+    """The rollout as this member of it has it, whose turn is with that wave, if that is known."""
+    return SiteRollout(
+        number=rollout.number,
+        kind=rollout.kind,
+        version=rollout.version,
+        policy=rollout.policy,
+        phase=rollout.phase,
+        before=member.before,
+        wave=None if member.wave is None else member.wave + 1,
+        turn=turn if member.wave is None else None,
+        let_in_at=member.let_in_at,
+        outcome=member.outcome,
+        why=member.why,
     )
 
 

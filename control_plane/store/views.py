@@ -18,6 +18,7 @@ from control_plane.store.remotes import RemoteLook
 from schemas.api import Change, ChangeImpact, CommitSignature, FleetStatus, SiteDetail, SiteSummary, Standing
 from schemas.desired import SiteState
 from schemas.names import ID_PATTERN, Digest, DocumentId, Revision, SiteId
+from schemas.rollouts import SiteRollout
 from schemas.status import Event, RunningRelease, StatusReport
 
 STANDINGS: Final[tuple[Standing, ...]] = (
@@ -223,11 +224,11 @@ def summary_of(view: SiteView) -> SiteSummary:
     return SiteSummary(**_summary(view))
 
 
-def detail_of(view: SiteView, events: list[Event]) -> SiteDetail:
+def detail_of(view: SiteView, events: list[Event], rollouts: list[SiteRollout]) -> SiteDetail:
     """A site, whole."""
     said = view.report
     if said is None:
-        return SiteDetail(**_summary(view), manifest=view.manifest, events=events)
+        return SiteDetail(**_summary(view), manifest=view.manifest, events=events, rollouts=rollouts)
     return SiteDetail(
         **_summary(view),
         manifest=view.manifest,
@@ -236,6 +237,7 @@ def detail_of(view: SiteView, events: list[Event]) -> SiteDetail:
         waiting=said.waiting,
         metrics=said.metrics,
         events=events,
+        rollouts=rollouts,
     )
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
-from cli.rollouts import Wave, how, waves
-from schemas.rollouts import Outcome, RolloutDetail, RolloutSite
+from cli.rollouts import Wave, how, of_site, waves
+from schemas.rollouts import Outcome, RolloutDetail, RolloutSite, SiteRollout
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SHARES = ["10%", "25%", "50%", "100%"]
@@ -77,3 +77,28 @@ def test_of_an_ended_one_nothing_is_to_come_and_without_its_policy_no_share_is_k
 )
 def test_how_it_goes_is_one_sentence(now: RolloutDetail, sentence: str) -> None:
     assert how(now) == sentence
+
+
+MINE = SiteRollout(number=1, kind="agent", version="1.3.0", policy="standard", phase="rolling", before="1.2.0")
+
+
+@pytest.mark.parametrize(
+    ("mine", "sentence"),
+    [
+        (MINE, "agent 1.3.0 is for it, and it goes on with 1.2.0 until its wave comes"),
+        (replace(MINE, turn=3), "agent 1.3.0 is for it, and it goes on with 1.2.0 until wave 3 comes"),
+        (
+            replace(MINE, phase="halted"),
+            "agent 1.3.0 is for it, and it goes on with 1.2.0 until somebody goes on, for it was halted",
+        ),
+        (
+            replace(MINE, phase="rolled_back"),
+            "agent 1.3.0 is for it, and it goes on with 1.2.0 until somebody goes on, for it was rolled back",
+        ),
+        (replace(MINE, wave=2), "agent 1.3.0 came to it in wave 2 and has not been seen to run well yet"),
+        (replace(MINE, wave=2, outcome="well"), "agent 1.3.0 came to it in wave 2 and runs well"),
+        (replace(MINE, wave=2, outcome="failed"), "agent 1.3.0 came to it in wave 2 and failed"),
+    ],
+)
+def test_what_a_rollout_means_for_a_site_is_one_sentence(mine: SiteRollout, sentence: str) -> None:
+    assert of_site(mine) == sentence
