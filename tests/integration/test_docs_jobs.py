@@ -12,6 +12,8 @@ import pytest
 from tests.support.api import open_api
 from tests.support.command_line import environment, git
 from tests.support.published import Box, Wanted
+from tests.support.rolling_fleet import fail_first, take_turn
+from tests.support.served_fleet import served_fleet
 from tests.support.transcripts import PERSON, ROOT, SMALL, command_folder
 
 pytestmark = pytest.mark.anyio
@@ -55,3 +57,30 @@ async def test_commands_of_a_page_run_one_after_the_other(page: Path, tmp_path: 
                 check=False,
             )
             assert done.returncode == 0, block + done.stdout + done.stderr
+
+
+def test_commands_of_the_page_about_waves_do_what_it_says(tmp_path: Path, database: str) -> None:
+    """The server's jobs run after each command; the first box fails before its page asks on which ones it did."""
+    page, fleet = (ROOT / "docs" / "jobs" / "roll-out.md").read_text("utf-8"), tmp_path / "fleet"
+    told: list[tuple[str, str]] = []
+    with served_fleet(fleet, database) as given:
+        env = environment(tmp_path, PYTHONPATH=str(ROOT), **PERSON) | dict(given.env)
+        env["PATH"] = f"{command_folder(tmp_path)}{os.pathsep}{env['PATH']}"
+        for line in "".join(_BLOCK.findall(page)).splitlines():
+            if line.endswith("--failed"):
+                fail_first(given.served)
+            done = subprocess.run(
+                ["bash", "-uc", line], cwd=fleet, env=env, capture_output=True, text=True, check=False
+            )
+            answers_no = line.startswith(("neopro plan", "neopro rollout list"))
+            assert done.returncode in ((0, 1) if answers_no else (0,)), line + done.stdout + done.stderr
+            told.append((line, done.stdout))
+            take_turn(given.served)
+    first, later = (text for line, text in told if line == "neopro plan")
+    assert "release 2.2.0 in waves, by the policy standard: 1 + 1 + 1 of 3 sites" in first
+    assert "in waves" not in later
+    answers = dict(told)
+    assert "rolling  1 of 4  3" in answers["neopro rollout list"]
+    assert "Release 2.2.0 failed: it does not answer" in answers["neopro rollout show 1 --failed"]
+    assert "rollout 1 of release 2.2.0 ends" in answers["neopro plan origin/main.."]
+    assert "superseded" in answers["neopro rollout list --ended 5"]

@@ -30,14 +30,20 @@ def rolling_fleet(folder: Path, database: str) -> Iterator[Given]:
         )
         given.served.publish({"fleet.yaml": text + POLICY}, "Release 2.2.0 to all, in waves")
         git(folder, "pull", "-q")
-        given.served.run(_fail(given.served.world))
-        _turn(given.served)
-        yield given._replace(look=lambda: _turn(given.served))
+        fail_first(given.served)
+        yield given._replace(look=lambda: take_turn(given.served))
 
 
-def _turn(served: ServedWorld) -> None:
+def take_turn(served: ServedWorld) -> None:
+    """The server's jobs run once: the remote is looked at, and rollouts."""
     served.ingest()
     served.run(served.world.pipeline.roll())
+
+
+def fail_first(served: ServedWorld) -> None:
+    """The one box that has the release says that it failed, and the server looks at it."""
+    served.run(_fail(served.world))
+    take_turn(served)
 
 
 async def _fail(world: World) -> None:
