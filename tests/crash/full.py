@@ -32,6 +32,7 @@ class Full:
 
     def __init__(self, scenario: Scenario, of: str, folder: Path) -> None:
         self.scenario = scenario
+        self.scenario.partly = True
         self.of = of
         self._count = len(scenario.calls())
         self.move_to(folder)

@@ -31,6 +31,20 @@ def central_paths(value: Any) -> Iterator[str]:
             yield from central_paths(item)
 
 
+def only_what_is_there(value: Any, root: Path) -> Any:
+    """The same without the central entries whose file is not on the box."""
+    if isinstance(value, list):
+        return [only_what_is_there(item, root) for item in value if not _is_missing(item, root)]
+    if isinstance(value, dict):
+        return {key: only_what_is_there(item, root) for key, item in value.items()}
+    return value
+
+
+def _is_missing(item: Any, root: Path) -> bool:
+    central = isinstance(item, dict) and item.get("owner") == "neopro" and "path" in item
+    return central and not (root / item["path"]).exists()
+
+
 def require_whole(root: Path, versions: set[str], edited: Set[str]) -> None:
     """`current` leads to a tree that is, file by file, one of the releases; files that a club `edited` may be so."""
     tree = root / "current"
