@@ -29,10 +29,10 @@ from control_plane.core.rollout import (
 )
 from control_plane.core.rollout_outcome import Heard, outcome_of
 from control_plane.core.rollout_trailer import resumed
-from control_plane.store import reports, rollouts, views
+from control_plane.core.standing import AWAY, OFFLINE_AFTER
+from control_plane.store import reports, rollouts
 from control_plane.store.pool import Connection, Pool, connection
-from control_plane.store.rollouts import Change
-from control_plane.store.views import SiteView
+from control_plane.store.rollouts import Change, Said
 from schemas.names import Revision, SiteId
 from schemas.rollouts import Outcome, RolloutKind
 
@@ -176,19 +176,18 @@ def _absent(compiled: CompiledFleet, rollouts: Iterable[Rollout]) -> str:
 
 async def _evidence(conn: Connection, rollout: Rollout, now: datetime) -> dict[SiteId, tuple[Outcome, str]]:
     """How those that have it do."""
-    let_in = rollout.let_in
-    seen = {view.site: view for view in await views.sites(conn, now, only=let_in)} if let_in else {}
-    return {
-        site: outcome_of(rollout.kind, rollout.version, member.let_in_at, _heard(seen.get(site), rollout.kind))
-        for site, member in let_in.items()
-        if member.let_in_at is not None
-    }
+    said = await rollouts.said(conn, rollout.number)
+    found = {}
+    for site, member in rollout.let_in.items():
+        heard = _heard(said[site], rollout.kind, now) if site in said else None
+        found[site] = outcome_of(rollout.kind, rollout.version, member.let_in_at or now, heard)
+    return found
 
 
-def _heard(view: SiteView | None, kind: RolloutKind) -> Heard | None:
-    if view is None or view.report is None or view.received_at is None:
-        return None
-    said = view.report
-    running = said.agent_version if kind == "agent" else (said.release.version if said.release else None)
-    silent = view.verdict.reason == "Silent"
-    return Heard(received_at=view.received_at, silent=silent, running=running, conditions=said.conditions)
+def _heard(said: Said, kind: RolloutKind, now: datetime) -> Heard:
+    if kind == "agent":
+        running: str | None = said.report.agent_version
+    else:
+        running = said.report.release.version if said.report.release else None
+    silent = now - said.received_at > max(OFFLINE_AFTER, AWAY[said.connectivity])
+    return Heard(received_at=said.received_at, silent=silent, running=running, conditions=said.report.conditions)

@@ -341,16 +341,15 @@ def resume(rollout: Rollout, policy: RolloutPolicy, now: datetime) -> Rollout:
 
 def held(rollouts: Iterable[Rollout]) -> dict[SiteId, Held]:
     """The sites that go on with what they had, and what that is."""
-    found: dict[SiteId, Held] = {}
+    found: dict[RolloutKind, dict[SiteId, Version]] = {kind: {} for kind in KINDS}
     for rollout in rollouts:
-        if rollout.phase not in OPEN:
-            continue
-        for site, member in rollout.members.items():
-            if member.wave is None and member.before is not None:
-                known = found.get(site, Held())
-                release = rollout.kind == "release"
-                found[site] = known._replace(release=member.before) if release else known._replace(agent=member.before)
-    return found
+        if rollout.phase in OPEN:
+            waiting = {site: m.before for site, m in rollout.members.items() if m.wave is None and m.before is not None}
+            found[rollout.kind].update(waiting)
+    releases, agents = found["release"], found["agent"]
+    return {
+        site: Held(releases.get(site), agents.get(site)) for site in (*releases, *(agents.keys() - releases.keys()))
+    }
 
 
 def wait_for_agents(

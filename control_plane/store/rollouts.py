@@ -1,18 +1,23 @@
 """Rollouts as they are kept: where each stands, and how it goes at each of its sites."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString, NamedTuple
 
+import msgspec
+from msgspec import Struct
 from psycopg.rows import dict_row
 
 from control_plane.core.rollout import Member, Rollout
 from control_plane.store.pool import Connection
+from schemas.desired import Connectivity
 from schemas.names import DocumentId, Revision, SiteId, Version
 from schemas.rollouts import Outcome, RolloutKind
+from schemas.status import Condition, RunningRelease
 
 RECENT: Final = 20
-TURN: Final = 1000
+TURN: Final = 500
 _FIELDS: Final = tuple(field for field in Rollout.__struct_fields__ if field != "members")
 _ROLLOUT: Final[LiteralString] = (
     "select r.number, r.kind, r.version, r.policy, r.revision, r.started_at, r.phase, r.wave, r.wave_at, r.sound_since,"
@@ -36,6 +41,25 @@ class Change(NamedTuple):
     def moved(self) -> bool:
         """Whether it stands otherwise, whatever is known of its members."""
         return self.before is None or any(getattr(self.before, name) != getattr(self.after, name) for name in _FIELDS)
+
+
+class Brief(Struct, frozen=True, kw_only=True, gc=False):
+    """Of a report what tells how a release does."""
+
+    agent_version: str
+    release: RunningRelease | None = None
+    conditions: list[Condition] = []
+
+
+_REPORT: Final = msgspec.json.Decoder(Brief)
+
+
+class Said(NamedTuple):
+    """What a box last said, and when."""
+
+    received_at: datetime
+    connectivity: Connectivity
+    report: Brief
 
 
 class SiteRollout(NamedTuple):
@@ -139,7 +163,10 @@ async def of_site(conn: Connection, site: SiteId) -> list[SiteRollout]:
         " where r.ended_at is null and m.site = %s order by r.number",
         (site,),
     )
-    return [SiteRollout(_rollout(row), _member(row, "member_"), row["ahead"], row["sites"]) for row in rows]
+    names = ("position", "before", "member_wave", "let_in_at", "outcome", "member_why", "excused")
+    return [
+        SiteRollout(_rollout(row), _member([row[name] for name in names]), row["ahead"], row["sites"]) for row in rows
+    ]
 
 
 async def has_opened(conn: Connection) -> bool:
@@ -162,6 +189,21 @@ async def ids(conn: Connection, kind: RolloutKind, version: Version) -> list[tup
         (kind, version),
     )
     return await rows.fetchall()
+
+
+async def said(conn: Connection, number: int) -> dict[SiteId, Said]:
+    """What the boxes of a rollout last said, of those that have it; none of one that never spoke."""
+    rows = await conn.execute(
+        "select m.site, r.received_at, coalesce(s.facts ->> 'connectivity', 'always'), r.body::text"
+        " from rollout_sites m join reports r on r.site = m.site join sites s on s.site = m.site"
+        " where m.rollout = %s and m.wave is not null",
+        (number,),
+    )
+    found: dict[SiteId, Said] = {}
+    while some := await rows.fetchmany(TURN):
+        found |= {site: Said(at, connectivity, _REPORT.decode(body)) for site, at, connectivity, body in some}
+        await asyncio.sleep(0)
+    return found
 
 
 async def write(conn: Connection, changes: Iterable[Change]) -> None:
@@ -219,13 +261,15 @@ async def _rows(conn: Connection, query: LiteralString, given: Sequence[object])
 
 async def _whole(conn: Connection, rows: Collection[dict[str, Any]]) -> list[Rollout]:
     members: dict[int, dict[SiteId, Member]] = {row["number"]: {} for row in rows}
-    async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(
-            "select * from rollout_sites where rollout = any(%s) order by rollout, position", (list(members),)
-        )
-        while some := await cursor.fetchmany(TURN):
-            for row in some:
-                members[row["rollout"]][row["site"]] = _member(row)
+    found = await conn.execute(
+        "select rollout, site, position, before, wave, let_in_at, outcome, why, excused from rollout_sites"
+        " where rollout = any(%s) order by rollout, position",
+        (list(members),),
+    )
+    while some := await found.fetchmany(TURN):
+        for number, site, *about in some:
+            members[number][site] = _member(about)
+        await asyncio.sleep(0)
     return [_rollout(row, members[row["number"]]) for row in rows]
 
 
@@ -247,13 +291,14 @@ def _rollout(row: dict[str, Any], members: dict[SiteId, Member] | None = None) -
     return Rollout(**{name: row[name] for name in _FIELDS}, members=members or {})
 
 
-def _member(row: dict[str, Any], prefix: str = "") -> Member:
+def _member(about: Sequence[Any]) -> Member:
+    position, before, wave, let_in_at, outcome, why, excused = about
     return Member(
-        position=row["position"],
-        before=row["before"],
-        wave=row[prefix + "wave"],
-        let_in_at=row["let_in_at"],
-        outcome=row["outcome"],
-        why=row[prefix + "why"],
-        excused=row["excused"],
+        position=position,
+        before=before,
+        wave=wave,
+        let_in_at=let_in_at,
+        outcome=outcome,
+        why=why,
+        excused=excused,
     )

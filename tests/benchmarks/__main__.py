@@ -16,6 +16,7 @@ BENCHMARKS = {
     "compile-cold-10k": "compiling",
     "compile-one-change-100k": "one_change",
     "plan-10k": "planning",
+    "rollout-look-10k": "rolling",
     "cli-help": "starting",
     "cli-validate-small": "starting",
     "agent-idle-round-cpu": "agent",
