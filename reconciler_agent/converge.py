@@ -253,9 +253,21 @@ class Convergence:
 
     def _assume(self, wanted: ReleaseTarget | None, running: release.Observation) -> None:
         state = self._store.state
-        known = attempt.assume(state.releases, wanted, running.active)
+        if state.releases.good is not None:
+            return
+        known = attempt.assume(state.releases, wanted, self._active(wanted, running))
         if known is not state.releases:
             self._store.keep(replace(state, releases=known))
+
+    def _active(self, wanted: ReleaseTarget | None, running: release.Observation) -> ReleaseTarget | None:
+        """The release of ours that is active."""
+        if wanted is None or running.active is None or running.running is None:
+            return None
+        listing = self._store.listing(running.active)
+        if listing is None:
+            return None
+        size_bytes = sum(file.size_bytes for file in listing.files)
+        return attempt.found(running.running.version, running.active, size_bytes, wanted)
 
     def _plan(self, changes: Changes, manifest: SiteManifest, gathered: _Round) -> Plan:
         """The plan; the screen and the clocks are asked only when something may have to wait for its moment."""

@@ -36,7 +36,6 @@ from reconciler_agent.errors import AgentError, DiskFault, DiskFull, ServiceFail
 from reconciler_agent.observe import Health, SystemClock
 from reconciler_agent.resources.access import Access
 from reconciler_agent.resources.admin_unit import AdminUnit
-from reconciler_agent.resources.by_hand import Survey
 from reconciler_agent.resources.configuration import Configuration, news
 from reconciler_agent.resources.content import Content
 from reconciler_agent.resources.downloads import Downloads
@@ -231,7 +230,8 @@ class Steps:
             self._box.admin.require_root()
         self._box.configuration.secure()
         if before is not None:
-            found = _adopted(self._box.releases.survey(), before)
+            survey = self._box.releases.survey()
+            found = attempt.found(survey.version, survey.tree, survey.size_bytes, before)
             self._remember(attempt.adopt(self._store.state.releases, found, before))
         self._box.releases.adopt(self._store.state.releases.good if before is not None else None)
         known = self._store.state.releases.good
@@ -359,14 +359,3 @@ class Steps:
 
     def _remember(self, known: attempt.Releases) -> None:
         self._store.keep(replace(self._store.state, releases=known))
-
-
-def _adopted(found: Survey, before: ReleaseTarget) -> ReleaseTarget:
-    """What was found, as a release: its services are those of the one that is to follow."""
-    return ReleaseTarget(
-        version=found.version,
-        tree=found.tree,
-        size_bytes=found.size_bytes,
-        services=before.services,
-        health=replace(before.health, checks=[]),
-    )

@@ -172,11 +172,17 @@ def retry(known: Releases) -> Releases:
     return replace(known, bad=None, held=False) if known.attempt is None else known
 
 
-def assume(known: Releases, wanted: ReleaseTarget | None, active: Digest | None) -> Releases:
-    """After the state was lost: a wanted release that is active, and on no trial, is taken for a good one."""
-    if wanted is None or wanted.tree != active or known.good is not None or known.attempt is not None or known.held:
+def assume(known: Releases, wanted: ReleaseTarget | None, active: ReleaseTarget | None) -> Releases:
+    """After the state was lost: the release that is active, and on no trial, is taken for a good one."""
+    if wanted is None or active is None or known.good is not None or known.attempt is not None or known.held:
         return known
-    return replace(known, good=wanted)
+    return replace(known, good=wanted if wanted.tree == active.tree else active)
+
+
+def found(version: str, tree: Digest, size_bytes: int, wanted: ReleaseTarget) -> ReleaseTarget:
+    """A release that is there and of which nothing else is known: its services are those of the one that is wanted."""
+    health = replace(wanted.health, checks=[])
+    return ReleaseTarget(version=version, tree=tree, size_bytes=size_bytes, services=wanted.services, health=health)
 
 
 def is_untested(known: Releases, target: ReleaseTarget) -> bool:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from reconciler_agent.core import attempt
 from reconciler_agent.core.attempt import MAX_TRIES, Attempt, Releases, Watch
+from schemas.desired import HttpCheck
 from schemas.manifest import ReleaseHealth, ReleaseTarget
 from schemas.names import digest_of
 
@@ -171,11 +172,24 @@ def test_good_release_before_the_last_is_kept_for_retention() -> None:
     assert (known.good, known.previous) == (NEW, OLD)
 
 
-def test_lost_state_takes_the_active_wanted_release_for_good() -> None:
-    assert attempt.assume(Releases(), NEW, NEW.tree).good == NEW
-    assert attempt.assume(Releases(), NEW, OLD.tree).good is None
+def test_lost_state_takes_the_active_release_for_good() -> None:
+    as_found = replace(NEW, size_bytes=7)
+    assert attempt.assume(Releases(), NEW, as_found).good == NEW, "of the wanted one more is known"
+    assert attempt.assume(Releases(), NEW, OLD).good == OLD
     on_trial = Releases(attempt=Attempt(target=NEW, phase="testing", run=OURS))
-    assert attempt.assume(on_trial, NEW, NEW.tree) is on_trial
+    for known, wanted, active in (
+        (on_trial, NEW, OLD),
+        (Releases(held=True), NEW, OLD),
+        (Releases(good=NEW), NEW, OLD),
+        (Releases(), None, OLD),
+        (Releases(), NEW, None),
+    ):
+        assert attempt.assume(known, wanted, active) is known
+
+
+def test_release_that_is_found_has_the_services_of_the_wanted_one_and_none_of_its_own_checks() -> None:
+    checked = replace(NEW, health=replace(NEW.health, checks=[HttpCheck(http="http://127.0.0.1/new", expect="new")]))
+    assert attempt.found("1.0.0", OLD.tree, 3, checked) == replace(NEW, version="1.0.0", tree=OLD.tree, size_bytes=3)
 
 
 def watch_over(looks: list[tuple[float, bool, int]]) -> str:

@@ -65,6 +65,11 @@ class ModelBox:
     sick: frozenset[Digest] = frozenset()
     by_hand: bool = False
 
+    @property
+    def target(self) -> ReleaseTarget | None:
+        """The release that is active, if it is one of ours."""
+        return next((target for target in TARGETS if target.tree == self.active), None)
+
     def observe(self, manifest: SiteManifest) -> Observed:
         sound = {path: self.files[path] for path in self.ledger & self.files.keys()}
         return Observed(
@@ -126,7 +131,7 @@ class ModelBox:
 def converge(box: ModelBox, manifest: SiteManifest) -> Changes:
     """Carry out plans until there is none; the changes that are left."""
     for _ in range(20):
-        box.known = attempt.assume(attempt.face(box.known, manifest.release), manifest.release, box.active)
+        box.known = attempt.assume(attempt.face(box.known, manifest.release), manifest.release, box.target)
         changes = diff(manifest, box.known, box.observe(manifest), TODAY)
         planned = plan(changes, Moment())
         if not planned.steps:
@@ -183,7 +188,7 @@ def test_plans_that_were_held_at_random_come_to_rest_when_nothing_holds(
     box: ModelBox, held: list[tuple[SiteManifest, set[Kind]]], last: SiteManifest
 ) -> None:
     for manifest, shut in held:
-        box.known = attempt.assume(attempt.face(box.known, manifest.release), manifest.release, box.active)
+        box.known = attempt.assume(attempt.face(box.known, manifest.release), manifest.release, box.target)
         changes = diff(manifest, box.known, box.observe(manifest), TODAY)
         for step in plan(changes, Moment(), holding(*shut)).steps:
             assert kind_of(step) not in shut
