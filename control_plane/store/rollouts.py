@@ -149,7 +149,10 @@ async def members(conn: Connection, number: int, *, limit: int, skip: int) -> li
             " when m.outcome = 'pending' then 1 else 2 end, m.position limit %s offset %s",
             (number, limit, skip),
         )
-        return [Placed(row["site"], _member(row), row["ahead"]) for row in await cursor.fetchall()]
+        rows = await cursor.fetchall()
+    return [
+        Placed(row["site"], _member([row[name] for name in Member.__struct_fields__]), row["ahead"]) for row in rows
+    ]
 
 
 async def of_site(conn: Connection, site: SiteId) -> list[SiteRollout]:

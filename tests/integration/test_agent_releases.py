@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from reconciler_agent.state import COPIES
 from tests.support.agent_world import AgentWorld, application, manifest_of
 from tests.support.box_of_clips import A, B, C, world_of_clips
 from tests.support.cut_off import Killed
@@ -54,6 +55,20 @@ def test_bad_release_is_not_tried_again_until_the_manifest_names_another(world: 
     assert world.active() == "2.0.1"
     assert world.conditions()["Degraded"] == ("False", "AsExpected")
     assert world.central.reports[-1].generation == world.central.generation
+
+
+def test_bad_release_that_comes_when_the_state_is_lost_is_gone_back_from(world: AgentWorld) -> None:
+    world.central.publish(manifest_of([A], world.central.add_release("1.0.0", application("1.0.0"))))
+    world.converge()
+    for copy in COPIES:
+        (world.folder / "state" / copy).write_bytes(b"damaged")
+    world.units.sick = lambda: world.active() == "2.0.0"
+    world.central.publish(manifest_of([B], world.central.add_release("2.0.0", application("2.0.0"))))
+    world.converge()
+
+    assert world.active() == "1.0.0"
+    assert world.conditions()["Degraded"] == ("True", "ReleaseUnhealthy")
+    assert world.conditions()["ReleaseHealthy"] == ("True", "Healthy")
 
 
 def test_release_that_fails_without_a_way_back_is_held(world: AgentWorld) -> None:
