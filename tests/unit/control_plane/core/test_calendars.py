@@ -341,9 +341,9 @@ TOO_MUCH = {
 
 @pytest.mark.parametrize("which", TOO_MUCH)
 def test_too_much_is_refused_soon(which: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     assert problems(calendar(*TOO_MUCH[which]))
-    assert time.monotonic() - started < SOON
+    assert time.process_time() - started < SOON
 
 
 def test_limit_of_fixtures_is_met_exactly() -> None:
@@ -367,11 +367,11 @@ def test_limit_of_fixtures_is_met_exactly() -> None:
     ],
 )
 def test_hostile_zone_is_refused_when_it_is_named(head: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     named = event("DTSTART;TZID=Somewhere west:20260905T200000", "DURATION:PT2H")
     assert problems(calendar(named, head=head)) == ["3 BadCalendar"]
     assert problems(calendar(MATCH, head=head)) == []
-    assert time.monotonic() - started < SOON
+    assert time.process_time() - started < SOON
 
 
 WORDS = st.sampled_from(
@@ -388,10 +388,10 @@ WORDS = st.sampled_from(
 @settings(max_examples=200, deadline=None)
 @given(st.lists(WORDS, max_size=40).map("".join) | st.text(max_size=200))
 def test_garbage_never_breaks_the_reader(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     problems(calendar(event(RENNES, text)))
     problems(text.encode("utf-8", "surrogatepass"))
-    assert time.monotonic() - started < SOON
+    assert time.process_time() - started < SOON
 
 
 LINES = st.sampled_from(
