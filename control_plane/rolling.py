@@ -128,7 +128,7 @@ def _commit(
         policies=compiled.policies,
         wishes={site: _wish(compiled, site) for site in looked_at},
         allowed=compiled.allowed,
-        heard=heard,
+        heard={site for site in looked_at & heard if (one := compiled.sites.get(site)) and one.state == "active"},
     )
 
 

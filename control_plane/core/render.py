@@ -50,8 +50,11 @@ class CompiledSite(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def wish(self) -> Wish | None:
-        """What rollouts go by; None where no box takes part: it was told to stop converging, or is only planned."""
-        if self.state != "active" or self.identity is None:
+        """What rollouts go by; None where no box takes part: it is retired, or only planned.
+
+        One that is suspended keeps its turn, or it would come back to what halted meanwhile.
+        """
+        if self.state == "retired" or self.identity is None:
             return None
         return Wish(self.release, self.agent, self.rollout)
 

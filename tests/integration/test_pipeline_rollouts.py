@@ -300,6 +300,17 @@ async def test_planned_retired_and_new_sites_are_held_on_nothing(world: World) -
     assert len((await opened(world)).members) == 9
 
 
+async def test_suspended_site_is_among_the_last_and_does_not_come_back_to_what_was_rolled_back(world: World) -> None:
+    await push(world, {f"sites/{site}.yaml": world.site_file(site, state="suspended") for site in TEN[:2]})
+    await roll_out(world, "1.1.0")
+    members = (await opened(world)).members
+    assert {site for site, member in members.items() if member.position >= 8} == set(TEN[:2])
+    await say(world, await having(world, "1.1.0"), "1.0.0", failed("1.1.0"))
+    await world.pipeline.roll()
+    await push(world, {f"sites/{site}.yaml": world.site_file(site) for site in TEN[:2]})
+    assert await having(world, "1.0.0") == set(TEN)
+
+
 async def test_control_plane_that_was_started_anew_goes_on(world: World) -> None:
     await roll_out(world, "1.1.0")
     async with reopened(world) as again:

@@ -145,7 +145,8 @@ FIRST = "sites/box-00.yaml"
         (PLANNED, site("box-00"), True),
         (site("box-00"), PLANNED, False),
         (site("box-00"), None, False),
-        (site("box-00"), site("box-00", "state: suspended\n"), False),
+        (site("box-00"), site("box-00", "state: suspended\n"), True),
+        (site("box-00"), site("box-00", "state: retired\n"), False),
         (site("box-00"), site("box-00", "state: retired\n"), False),
     ],
 )
