@@ -309,7 +309,7 @@ def is_overdue(rollout: Rollout, policy: RolloutPolicy, now: datetime) -> bool:
 def _halt(rollout: Rollout, policy: RolloutPolicy, why: str) -> Rollout:
     if policy.on_failure == "hold":
         return replace(rollout, phase="halted", sound_since=None, why=why)
-    home = {site: replace(m, wave=None, let_in_at=None) for site, m in rollout.members.items()}
+    home = {s: replace(m, wave=None, let_in_at=None) if m.before else m for s, m in rollout.members.items()}
     return replace(rollout, phase="rolled_back", sound_since=None, why=why, members=home)
 
 
@@ -334,7 +334,7 @@ def resume(rollout: Rollout, policy: RolloutPolicy, now: datetime) -> Rollout:
         excused = {s: replace(m, excused=m.excused or m.outcome == "failed") for s, m in rollout.members.items()}
         return replace(rollout, phase="rolling", wave_at=now, why="", members=excused)
     if rollout.phase == "rolled_back":
-        anew = {s: Member(position=m.position, before=m.before) for s, m in rollout.members.items()}
+        anew = {s: Member(position=m.position, before=m.before) if m.before else m for s, m in rollout.members.items()}
         return open_wave(replace(rollout, phase="rolling", wave=0, wave_at=now, why="", members=anew), policy, now)
     return rollout
 

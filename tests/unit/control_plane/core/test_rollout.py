@@ -274,7 +274,7 @@ def test_site_held_on_what_was_revoked_gets_the_new_one_at_once() -> None:
     (after,) = enrol([rollout], said, {}, 2, NOW)
     assert after.let_in.keys() == rollout.members.keys() and held([after]) == {}
     back = advance(after, POLICY, seen(after, "failed"), NOW)
-    assert (back.phase, held([back])) == ("rolled_back", {}), "there is no way back to it"
+    assert (back.phase, held([back]), back.let_in) == ("rolled_back", {}, back.members), "there is no way back to it"
 
 
 def test_site_that_comes_later_takes_its_turn_after_the_others() -> None:
