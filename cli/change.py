@@ -12,6 +12,7 @@ from cli.sites_table import show_sites
 if TYPE_CHECKING:
     from cli.remote import Remote
     from schemas.api import Change, SiteSummary
+    from schemas.rollouts import RolloutInfo
 
 PLANNED: Final = "NoIdentity"
 """The reason of a site whose file names no box."""
@@ -21,22 +22,28 @@ NAMED: Final = 5
 class Progress(NamedTuple):
     """A commit and the sites that are not there yet; `change` is None while the control plane does not know it.
 
-    `planned`: those of the changed sites that have no box yet, for which nobody waits.
+    `planned`: those of the changed sites that have no box yet, for which nobody waits. `rollouts`: those that it began
+    and for which sites still wait.
     """
 
     change: "Change | None"
     missing: "list[SiteSummary]"
     planned: "list[SiteSummary]"
+    rollouts: "list[RolloutInfo]"
 
     @property
     def is_done(self) -> bool:
         """Whether every site that the commit changed and that has a box is there."""
-        return self.change is not None and self.change.verdict == "published" and not self.missing
+        published = self.change is not None and self.change.verdict == "published"
+        return published and not self.missing and not self.rollouts
 
     @property
     def may_move(self) -> bool:
-        """Whether it is worth waiting for: what was refused or held needs another commit."""
-        return not self.is_done and (self.change is None or self.change.verdict == "published")
+        """Whether it is worth waiting for: what was refused, held or halted needs another commit."""
+        if self.change is None:
+            return True
+        rolling = any(rollout.phase == "rolling" for rollout in self.rollouts)
+        return self.change.verdict == "published" and (bool(self.missing) or rolling)
 
 
 def full_id(commit: str, checkout: Checkout | None) -> str:
@@ -54,22 +61,29 @@ def full_id(commit: str, checkout: Checkout | None) -> str:
 def ask(remote: "Remote", commit: str) -> Progress:
     """How far the commit is now."""
     change = remote.change(commit)
-    if change is None or not change.missing:
-        return Progress(change, [], [])
+    if change is None:
+        return Progress(None, [], [], [])
+    rollouts = [one for one in remote.rollouts() if one.commit == change.commit and one.waiting]
+    if not change.missing:
+        return Progress(change, [], [], rollouts)
     names = {*change.missing}
     sites = [site for site in remote.fleet().sites if site.site in names]
     missing = [site for site in sites if site.reason != PLANNED]
-    return Progress(change, missing, [site for site in sites if site.reason == PLANNED])
+    return Progress(change, missing, [site for site in sites if site.reason == PLANNED], rollouts)
 
 
 def show(output: Output, progress: Progress, now: datetime) -> None:
     """A line for the commit, and a table of who is missing and why."""
-    output.data({"change": progress.change, "missing": progress.missing, "planned": progress.planned})
+    from cli.rollouts import line_of
+
+    output.data(progress._asdict())
     if progress.change is None:
         output.say("the control plane has not looked at this commit yet; was it pushed?")
         return
     for line in _lines(progress.change):
         output.say(line)
+    for rollout in progress.rollouts:
+        output.say(line_of(rollout))
     if progress.planned:
         names = ", ".join(site.site for site in progress.planned[:NAMED])
         more = " …" if len(progress.planned) > NAMED else ""

@@ -36,6 +36,13 @@ def what(rollout: RolloutInfo) -> str:
     return f"{rollout.kind} {rollout.version}"
 
 
+def line_of(rollout: RolloutInfo) -> str:
+    """In one line, where it is not alone."""
+    has_it = rollout.sites - rollout.waiting
+    told = f"{has_it} of {rollout.sites} sites were told"
+    return f"rollout {rollout.number}, {what(rollout)}: {WORDS[rollout.phase]}, {told}; {how(rollout)}"
+
+
 def how(rollout: RolloutInfo) -> str:
     """How it goes, in one sentence."""
     if rollout.phase in HALTED:

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from schemas.club import ClubMirror
 from schemas.manifest import Instant
 from schemas.names import Digest, Revision, SiteId
-from schemas.rollouts import SiteRollout
+from schemas.rollouts import RolloutInfo, SiteRollout
 from schemas.status import Condition, Difference, Event, Metrics, RunningRelease, Waiting
 
 Standing = Literal["Synced", "Progressing", "Degraded", "Offline", "Unknown", "Suspended", "Retired"]
@@ -99,13 +99,14 @@ class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class FleetStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What `neopro status` prints."""
+    """What `neopro status` prints; `rollouts` are those under way, which the team alone is told."""
 
     commit: Revision | None = None
     published_at: Instant | None = None
     remote_error: str = ""
     standings: dict[str, int]
     changes: list[Change]
+    rollouts: list[RolloutInfo] = []
     sites: list[SiteSummary]
 
 

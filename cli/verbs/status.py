@@ -30,7 +30,8 @@ def status(
     """Show every site: its state, release and commit, how old its last report is, and what is wrong.
 
     Those that need attention come first. With --change, how far one commit got: how many of the sites that it changes
-    are there, which are missing and why; with --watch, until all are there.
+    are there, which are missing and why; with --watch, until all are there. Where sites wait for their wave of a
+    rollout, that is said as well.
 
     Exit status 0: every box that reports has what Git says, or the commit is everywhere; 1: not (yet); 2: the control
     plane could not be asked. `neopro help environment` tells how to name it.
@@ -71,7 +72,8 @@ def status(
             elif _essence(fleet) != _essence(before):
                 output.say()
                 _show(output, fleet, datetime.now(UTC))
-    return 1 if any(site.standing in UNSETTLED for site in fleet.sites) else 0
+    settled = not any(site.standing in UNSETTLED for site in fleet.sites)
+    return 0 if settled and not any(rollout.waiting for rollout in fleet.rollouts) else 1
 
 
 def _follow(output: Output, remote: "Remote", commit: str, watch: bool) -> int:
@@ -88,6 +90,8 @@ def _follow(output: Output, remote: "Remote", commit: str, watch: bool) -> int:
 
 
 def _show(output: Output, fleet: "FleetStatus", now: datetime) -> None:
+    from cli.rollouts import line_of
+
     output.data(fleet)
     counts = ", ".join(f"{number} {standing}" for standing, number in fleet.standings.items() if number)
     output.say(f"{len(fleet.sites)} sites: {counts or 'none yet'}")
@@ -97,17 +101,23 @@ def _show(output: Output, fleet: "FleetStatus", now: datetime) -> None:
         output.say(_change(change))
         for problem in change.problems[:10]:
             output.say(f"  {problem}")
+    for rollout in fleet.rollouts:
+        output.say(line_of(rollout))
     output.say()
     show_sites(output, fleet.sites, now)
 
 
 def _change(change: "Change") -> str:
     if change.verdict != "published":
-        fate = "is held by a guard" if change.verdict == "held" else f"was {change.verdict}"
+        fate = "is held" if change.verdict == "held" else f"was {change.verdict}"
         return f"{change.commit[:7]} {change.subject!r} {fate}:"
     return f"{change.commit[:7]} {change.subject!r}: {change.converged} of {change.sites} sites"
 
 
 def _essence(fleet: "FleetStatus") -> object:
     """What makes it worth showing again: not the clock."""
-    return fleet.changes, [(site.site, site.standing, site.message, site.reported_generation) for site in fleet.sites]
+    return (
+        fleet.changes,
+        fleet.rollouts,
+        [(site.site, site.standing, site.message, site.reported_generation) for site in fleet.sites],
+    )

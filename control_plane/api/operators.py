@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter
 
 from control_plane.api.access import Access
-from control_plane.core.rollout_info import of_site, turn_of
+from control_plane.core.rollout_info import info_of, of_site, turn_of
 from control_plane.store import library, observations, rollouts, views
 from control_plane.store.lookout import Lookout
 from control_plane.store.pool import Pool, connection
@@ -19,7 +19,7 @@ from control_plane.web.present import belongs_to, visible_to
 from control_plane.web.visit import open_to, reader_of
 from schemas.api import Change, FleetStatus, Observations, SiteDetail, SiteGeneration, SiteSummary, TokenInfo
 from schemas.desired import RolloutPolicy
-from schemas.rollouts import SiteRollout
+from schemas.rollouts import RolloutInfo, SiteRollout
 
 Asked = Request[Any, Any, Any]
 MAX_PAGE: Final = 1000
@@ -53,7 +53,15 @@ class Operators:
 
     async def fleet(self, request: Asked) -> Response[FleetStatus]:
         """The whole fleet: what `neopro status` prints."""
-        return Response(views.status_of(await self._fleet(request)), headers=_FRESH)
+        rolled = [] if reader_of(request).tenant else await self._rollouts()
+        return Response(views.status_of(await self._fleet(request), rolled), headers=_FRESH)
+
+    async def _rollouts(self) -> list[RolloutInfo]:
+        async with connection(self._pool) as conn:
+            found = await rollouts.count_opened(conn)
+            policies = await library.policies(conn) if found else {}
+        now = self._clock()
+        return [info_of(one.rollout, policies.get(one.rollout.policy), now, one.counts) for one in found]
 
     async def sites(self, request: Asked, after: After = "", limit: Limit = MAX_PAGE) -> Response[list[SiteSummary]]:
         """Sites by id; the next page begins behind the last id of this one."""

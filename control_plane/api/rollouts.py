@@ -36,10 +36,11 @@ class Rollouts:
         """The rollouts that are under way or halted, the oldest first; then those that ended, the newest first."""
         now = self._clock()
         async with connection(self._pool) as conn:
-            found = await rollouts.opened(conn)
-            found += await rollouts.ended(conn, ended) if ended else []
+            found = await rollouts.count_opened(conn)
+            found += await rollouts.count_ended(conn, ended) if ended else []
             policies = await library.policies(conn)
-        return Response([info_of(one, policies.get(one.policy), now) for one in found], headers=_FRESH)
+        told = [info_of(one.rollout, policies.get(one.rollout.policy), now, one.counts) for one in found]
+        return Response(told, headers=_FRESH)
 
     async def rollout(self, number: FromPath[int]) -> Response[RolloutDetail]:
         """One rollout, with its sites."""

@@ -17,7 +17,7 @@ from control_plane.core.plan_cautions import Caution, Cautions
 from control_plane.core.plan_changes import NO_PART, NONE, Differences, Moved, Part, Parts, differences, merged, whole
 from control_plane.core.plan_load import NOTHING, Load, Loads, Observed
 from control_plane.core.plan_time import AT_ONCE, Clocks, Timing, timing_of
-from control_plane.core.plan_waves import Left, Rollout, Waves, waves_of
+from control_plane.core.plan_waves import Left, Resumed, Rollout, Waves, waves_of
 from control_plane.core.validate import fleet_of
 from schemas.api import SiteObservation
 from schemas.desired import Guards
@@ -83,6 +83,7 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cautions: list[Caution] = []
     rollouts: list[Rollout] = []
     left: list[Left] = []
+    resumed: list[Resumed] = []
     unknown: list[str] = []
     observed_at: Instant | None = None
     sites: dict[SiteId, SitePlan] = {}
@@ -90,7 +91,7 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def is_empty(self) -> bool:
         """Whether nothing changes."""
-        return not (self.changes or self.rollouts or self.left)
+        return not (self.changes or self.rollouts or self.left or self.resumed)
 
 
 def plan(
@@ -108,7 +109,9 @@ def plan(
     """
     before = {} if base is None else base.sites
     changed = head.sites.keys() if base is None else changed_sites(base, head)
-    planner = _Planner(base, head, observed, waves_of(base, head, changed, observed, now), now)
+    messages = list(messages)
+    waves = waves_of(base, head, changed, observed, now, messages=messages)
+    planner = _Planner(base, head, observed, waves, now)
     for site in sorted(changed | planner.cut_off):
         planner.take(site, before.get(site), head.sites.get(site))
     return planner.finish(names, guards_of(base, head), messages, first=base is None)
@@ -190,6 +193,7 @@ class _Planner:
             cautions=self._cautions.all(),
             rollouts=self._waves.rollouts,
             left=self._waves.left,
+            resumed=self._waves.resumed,
             unknown=self._cautions.unknown(),
             observed_at=self._observed.at if self._observed else None,
             sites={

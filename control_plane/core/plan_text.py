@@ -10,7 +10,7 @@ from typing import Final
 from control_plane.core.plan import Change, Plan
 from control_plane.core.plan_cautions import Caution
 from control_plane.core.plan_details import KINDS, Effect, details, effects
-from control_plane.core.plan_waves import Left, Rollout
+from control_plane.core.plan_waves import Left, Resumed, Rollout
 from control_plane.core.plan_words import count, instant, megabytes, short, span
 from schemas.names import SiteId
 
@@ -62,7 +62,8 @@ def totals_of(plan: Plan) -> list[str]:
     if totals.restarts or totals.agents:
         parts = [(totals.restarts, "services restart on"), (totals.agents, "another agent on")]
         lines.append(", ".join(f"{what} {count(number, 'site')}" for number, what in parts if number))
-    return [*lines, *timing(plan), *map(rollout_line, plan.rollouts), *map(left_line, plan.left)]
+    rollouts = [*map(resumed_line, plan.resumed), *map(rollout_line, plan.rollouts), *map(left_line, plan.left)]
+    return [*lines, *timing(plan), *rollouts]
 
 
 def touched(plan: Plan) -> str:
@@ -103,6 +104,12 @@ def left_line(left: Left) -> str:
     if not left.at_once:
         return what
     return f"{what}: {count(left.at_once, 'site')} {_verb('get', left.at_once)} it at once, without waiting for a wave"
+
+
+def resumed_line(resumed: Resumed) -> str:
+    """A rollout that goes on."""
+    how, sites = "begins anew" if resumed.anew else "goes on", count(resumed.sites, "site")
+    return f"rollout {resumed.number} of {resumed.what} {how}: {resumed.waiting:,} of {sites} wait for their wave"
 
 
 def timing(plan: Plan) -> list[str]:

@@ -8,7 +8,8 @@ from msgspec import Struct
 from control_plane.core import rollout as rolling
 from control_plane.core.compile import CompiledFleet
 from control_plane.core.plan_load import Observed
-from control_plane.core.rollout import Commit, Served, enrol, next_wave, reach
+from control_plane.core.rollout import Commit, Served, enrol, next_wave, reach, resume
+from control_plane.core.rollout_trailer import resumed
 from schemas.desired import RolloutPolicy
 from schemas.names import DocumentId, SiteId, duration_s
 from schemas.rollouts import Phase
@@ -45,6 +46,19 @@ class Left(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ends: bool = False
 
 
+class Resumed(Struct, frozen=True, kw_only=True):
+    """A rollout that had halted and goes on, as a commit's message asks; `waiting`: how many of its `sites` wait then.
+
+    `anew`: from its first wave, since all had gone back to what they had.
+    """
+
+    number: int
+    what: str
+    sites: int
+    waiting: int
+    anew: bool
+
+
 class Waves(Struct, frozen=True, kw_only=True):
     """What a change does to rollouts; `turns` says of each site that has to wait for how long it does, at the least.
 
@@ -53,6 +67,7 @@ class Waves(Struct, frozen=True, kw_only=True):
 
     rollouts: list[Rollout] = []
     left: list[Left] = []
+    resumed: list[Resumed] = []
     turns: Mapping[SiteId, timedelta | None] = {}
 
 
@@ -62,6 +77,8 @@ def waves_of(
     changed: Iterable[SiteId],
     observed: Observed | None,
     now: datetime,
+    *,
+    messages: Iterable[str] = (),
 ) -> Waves:
     """Of the sites that a change gives another release or agent, beside the rollouts that are observed under way."""
     opened = observed.rollouts if observed else ()
@@ -75,11 +92,30 @@ def waves_of(
         allowed=head.allowed,
         heard=observed.heard if observed else frozenset(),
     )
+    asked = resumed(messages)
     first_number = max((one.number for one in opened), default=0) + 1
-    after = {one.number: one for one in enrol(opened, commit, _served(base, opened, sites), first_number, now)}
+    after = {
+        one.number: resume(one, head.policies[one.policy], now) if (one.kind, one.version) in asked else one
+        for one in enrol(opened, commit, _served(base, opened, sites), first_number, now)
+    }
     rollouts, turns = _joined({one.number: one for one in opened}, after.values(), head.policies)
     left = [gone for one in opened if (gone := _left(one, after, commit))]
-    return Waves(rollouts=rollouts, left=left, turns=turns)
+    goes_on = [_resumed(one, after[one.number]) for one in opened if _goes_on(one, after[one.number])]
+    return Waves(rollouts=rollouts, left=left, resumed=goes_on, turns=turns)
+
+
+def _goes_on(old: rolling.Rollout, new: rolling.Rollout) -> bool:
+    return old.phase != "rolling" and new.phase == "rolling"
+
+
+def _resumed(old: rolling.Rollout, new: rolling.Rollout) -> Resumed:
+    return Resumed(
+        number=new.number,
+        what=_what(new),
+        sites=len(new.members),
+        waiting=len(new.members) - len(new.let_in),
+        anew=old.phase == "rolled_back",
+    )
 
 
 def _served(base: CompiledFleet, opened: Iterable[rolling.Rollout], sites: Set[SiteId]) -> dict[SiteId, Served]:

@@ -281,7 +281,8 @@ def _fault(rollout: Rollout, policy: RolloutPolicy) -> str:
     counted = [member for member in rollout.members.values() if member.wave is not None and not member.excused]
     failed = _count(counted, "failed")
     if failed > policy.max_failures:
-        return f"{failed} of the {len(counted)} sites that have it failed; `max_failures` allows {policy.max_failures}"
+        of = f"{failed} of the {len(counted)} sites that have it" if len(counted) > 1 else "the one site that has it"
+        return f"{of} failed; `max_failures` allows {policy.max_failures}"
     own = _own(rollout)
     failed = _count(own, "failed")
     if (len(own) - failed) * 100 < percent(policy.success) * len(own):

@@ -1,7 +1,8 @@
 """Rollouts as they are kept: where each stands, and how it goes at each of its sites."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString, NamedTuple
 
@@ -85,6 +86,14 @@ class Counted(NamedTuple):
 
     rollout: Rollout
     tallies: Sequence[Tally]
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many wait, or have which outcome."""
+        counts: Counter[str] = Counter()
+        for tally in self.tallies:
+            counts[tally.outcome if tally.wave is not None else "waiting"] += tally.sites
+        return counts
 
 
 class Placed(NamedTuple):

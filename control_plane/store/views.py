@@ -18,7 +18,7 @@ from control_plane.store.remotes import RemoteLook
 from schemas.api import Change, ChangeImpact, CommitSignature, FleetStatus, SiteDetail, SiteSummary, Standing
 from schemas.desired import SiteState
 from schemas.names import ID_PATTERN, Digest, DocumentId, Revision, SiteId
-from schemas.rollouts import SiteRollout
+from schemas.rollouts import RolloutInfo, SiteRollout
 from schemas.status import Event, RunningRelease, StatusReport
 
 STANDINGS: Final[tuple[Standing, ...]] = (
@@ -207,7 +207,7 @@ def standings(views: Sequence[SiteView]) -> dict[str, int]:
     return counts
 
 
-def status_of(fleet: Fleet) -> FleetStatus:
+def status_of(fleet: Fleet, rollouts: list[RolloutInfo]) -> FleetStatus:
     """The fleet as the command line and other programs read it."""
     return FleetStatus(
         commit=fleet.published.revision if fleet.published else None,
@@ -215,6 +215,7 @@ def status_of(fleet: Fleet) -> FleetStatus:
         remote_error=fleet.remote.error if fleet.remote else "",
         standings=standings(fleet.sites),
         changes=fleet.changes,
+        rollouts=rollouts,
         sites=[summary_of(view) for view in fleet.sites],
     )
 

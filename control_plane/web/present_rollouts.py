@@ -1,6 +1,5 @@
 """Rollouts in words: how far each has come, what it waits for, and what a person can do about one that halted; pure."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
@@ -106,11 +105,8 @@ class Rolled(NamedTuple):
 
 def rolled(counted: Counted, policies: Mapping[DocumentId, RolloutPolicy], now: datetime) -> Rolled:
     """What can be said of a rollout whose members were counted."""
-    counts: Counter[str] = Counter()
-    for tally in counted.tallies:
-        counts[tally.outcome if tally.wave is not None else "waiting"] += tally.sites
     policy = policies.get(counted.rollout.policy)
-    return Rolled(counted, info_of(counted.rollout, policy, now, counts), policy)
+    return Rolled(counted, info_of(counted.rollout, policy, now, counted.counts), policy)
 
 
 def state_of(info: RolloutInfo) -> State:

@@ -8,10 +8,11 @@ import pytest
 from control_plane.core.rollout import Member, Rollout
 from control_plane.store import library, rollouts
 from control_plane.store.rollouts import Change
-from schemas.api import SiteDetail
+from schemas.api import FleetStatus, SiteDetail
 from schemas.desired import Fleet, Layer, RolloutPolicy
 from schemas.rollouts import RolloutDetail, RolloutInfo, RolloutSite, SiteRollout
 from tests.support.api import Api
+from tests.support.people import add_person, token_of
 from tests.support.published import Box, Wanted
 
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
@@ -78,6 +79,18 @@ async def test_rollouts_under_way_are_listed_before_those_that_ended(api: Api) -
     assert (halted.sites, halted.failed, halted.waiting, halted.well) == (3, 1, 2, 0)
     assert (agent.number, agent.kind, agent.well) == (3, "agent", 1)
     assert [one.number for one in await listed(api, "?ended=10")] == [2, 3, 1]
+
+
+async def test_fleet_is_told_with_its_rollouts_under_way_to_the_team_alone(api: Api) -> None:
+    await three(api)
+
+    async def of(headers: dict[str, str]) -> list[RolloutInfo]:
+        answer = await api.http.get("/v1/fleet", headers=headers)
+        return msgspec.json.decode(answer.content, type=FleetStatus).rollouts
+
+    assert await of(await api.operator("read")) == await listed(api)
+    person = await add_person(api, "ligue", "viewer", "ligue")
+    assert await of(await token_of(api, person, "read")) == []
 
 
 @pytest.mark.parametrize("query", ["?ended=-1", "?ended=1001", "?ended=many"])

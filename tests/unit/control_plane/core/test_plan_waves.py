@@ -301,6 +301,36 @@ def test_sites_that_come_to_a_halted_rollout_wait_for_a_person(on_failure: str) 
     assert {one.at for one in made.sites.values()} == {None}
 
 
+@pytest.mark.parametrize(
+    ("on_failure", "message", "line"),
+    [
+        (
+            "hold",
+            "Resume-Rollout: release 2.2.0",
+            "goes on: 10 of 12 sites wait for their wave",
+        ),
+        (
+            "rollback",
+            "Resume-Rollout: release 2.2.0",
+            "begins anew: 10 of 12 sites wait for their wave",
+        ),
+        ("hold", "Resume-Rollout: agent 2.2.0", None),
+        ("hold", "Resume-Rollout: release 2.3.0", None),
+        ("rollback", "", None),
+    ],
+)
+def test_commit_that_goes_on_with_a_rollout_is_no_empty_change(on_failure: str, message: str, line: str | None) -> None:
+    observed = Observed(at=NOW, sites={}, manifests={}, rollouts=[halted(on_failure=on_failure)])
+    made = plan(_after(), good(fleet("2.2.0"), _after()), observed, NOW, messages=[message])
+    assert made.is_empty is (line is None)
+    assert line is None or f"  rollout 1 of release 2.2.0 {line}" in plan_lines(made)
+
+
+def test_rollout_that_rolls_needs_nobody_who_goes_on_with_it() -> None:
+    observed = Observed(at=NOW, sites={}, manifests={}, rollouts=[under_way()])
+    assert plan(_after(), _after(), observed, NOW, messages=["Resume-Rollout: release 2.2.0"]).is_empty
+
+
 def test_boxes_that_spoke_lately_have_their_turn_first() -> None:
     from schemas.api import SiteObservation
 
