@@ -41,7 +41,7 @@ class SiteSummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SiteDetail(SiteSummary, frozen=True, kw_only=True, omit_defaults=True):
-    """A site, whole: what it last said of itself beside what is desired; those under way are `rollouts`."""
+    """A site, whole: what it last said of itself beside what is desired; `rollouts`: for the team alone."""
 
     manifest: Digest
     conditions: list[Condition] = []

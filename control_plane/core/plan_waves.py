@@ -81,7 +81,7 @@ def waves_of(
     messages: Iterable[str] = (),
 ) -> Waves:
     """Of the sites that a change gives another release or agent, beside the rollouts that are observed under way."""
-    opened = observed.rollouts if observed else ()
+    opened, heard = (observed.rollouts, observed.heard) if observed else ((), frozenset[SiteId]())
     if base is None or not (head.policies or opened):
         return Waves()
     sites = {*changed, *(site for one in opened for site in one.members)}
@@ -90,7 +90,7 @@ def waves_of(
         policies=head.policies,
         wishes={site: found.wish if (found := head.sites.get(site)) else None for site in sites},
         allowed=head.allowed,
-        heard=observed.heard if observed else frozenset(),
+        heard={site for site in heard if (one := head.sites.get(site)) and one.state == "active"},
     )
     asked = resumed(messages)
     first_number = max((one.number for one in opened), default=0) + 1
