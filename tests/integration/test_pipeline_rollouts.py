@@ -21,7 +21,7 @@ from tests.support.published import NOW, report
 from tests.support.trust_keys import Changes
 from tests.support.world import World, as_yaml, open_world, reopened
 
-pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
+pytestmark = pytest.mark.anyio
 
 TEN = [f"site-{number}" for number in range(10)]
 POLICY: dict[str, Any] = {"waves": ["10%", "50%", "100%"], "soak": "30m", "quorum": "80%", "deadline": "24h"}
@@ -122,6 +122,7 @@ async def soak(world: World, version: str) -> None:
     await world.pipeline.roll()
 
 
+@pytest.mark.every_postgres
 async def test_release_reaches_the_fleet_wave_by_wave(world: World) -> None:
     before = await generations(world)
     outcome = await roll_out(world, "1.1.0")
@@ -164,6 +165,7 @@ async def test_everything_else_of_a_commit_reaches_those_who_wait_at_once(world:
             assert msgspec.json.decode(body or b"", type=SiteManifest).config == {"liveScoreEnabled": True}
 
 
+@pytest.mark.every_postgres
 async def test_figures_and_the_api_tell_how_far_it_has_come(world: World) -> None:
     await roll_out(world, "1.1.0", POLICY | {"success": "50%"})
     await soak(world, "1.1.0")
