@@ -9,7 +9,8 @@ from msgspec import Struct
 from control_plane.core.compile import CompiledFleet, CompiledSite
 from control_plane.core.number import Bodies, Mark, number
 from control_plane.signer import Signer
-from control_plane.store.publications import News, SignedHead, Word
+from control_plane.store.news import News, SignedHead
+from control_plane.store.publications import Word
 from schemas.manifest import ListRef, SiteHead
 from schemas.names import Revision, SiteId, digest_of
 from schemas.trust import TrustRoot, read_release_list, read_root

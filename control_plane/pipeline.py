@@ -30,8 +30,9 @@ from control_plane.presence import Presence
 from control_plane.rolling import HeldSite, Rolling, Standing, Turn
 from control_plane.signer import Signer
 from control_plane.store import publications, remotes
+from control_plane.store.news import News, SignedHead
 from control_plane.store.pool import Connection, Pool, connection
-from control_plane.store.publications import CommitLook, News, Published, SignedHead, TrustRow, Word
+from control_plane.store.publications import CommitLook, Published, TrustRow, Word
 from schemas.api import ChangeImpact, CommitSignature
 from schemas.desired import Revoked
 from schemas.names import Revision, SiteId

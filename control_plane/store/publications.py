@@ -5,18 +5,19 @@ memory asks for the rows above its own serial. `NOTIFY neopro_published, '<seria
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final, Literal, LiteralString, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from psycopg.types.json import Jsonb
 
 from control_plane.core.number import Mark
 from control_plane.errors import Superseded
-from control_plane.store import library, revocations, rollouts
+from control_plane.store import library, revocations
+from control_plane.store.copying import copy_into
+from control_plane.store.news import News, SignedHead, put_news
 from control_plane.store.pool import Connection
 from schemas.api import ChangeImpact, CommitSignature
 from schemas.desired import SiteState
@@ -52,28 +53,6 @@ class TrustRow(NamedTuple):
     kind: Literal["root", "release-list"]
     version: int
     envelope: bytes
-
-
-class SignedHead(Struct, frozen=True, kw_only=True, gc=False):
-    """A head as it is sent, and what of it the server must find again."""
-
-    envelope: bytes
-    issued_at: datetime
-    expires_at: datetime
-    root_version: int
-    release_list: Digest
-
-
-class News(NamedTuple):
-    """What is to be served otherwise: `heads` of sites with a new generation, `rows` of those with new facts only.
-
-    `bodies`: at least the manifests that the heads name and that are new. `rolled`: the rollouts that moved.
-    """
-
-    heads: Mapping[SiteId, tuple[Mark, SignedHead]]
-    rows: Mapping[SiteId, Mark] = {}
-    bodies: Mapping[Digest, bytes] = {}
-    rolled: Sequence[rollouts.Change] = ()
 
 
 class HeadRow(NamedTuple):
@@ -195,7 +174,7 @@ async def publish(
         if seen is not None and await condemnations(conn) != seen:
             raise Superseded("cannot publish: a sweep of the object store came between; looking again")
         await _record(conn, commit, "published", now, sites=len(news.heads))
-        await _put_news(conn, commit.revision, news, serial, now)
+        await put_news(conn, commit.revision, news, serial, now)
         await _put_trust(conn, trust)
         await revocations.replace(conn, revoked, serial)
         if documents is not None:
@@ -216,7 +195,7 @@ async def publish_again(conn: Connection, base: Published, news: News, *, now: d
     What only is known better of some of their sites makes no new publication.
     """
     async with _writing(conn, base) as serial:
-        await _put_news(conn, base.revision, news, serial, now)
+        await put_news(conn, base.revision, news, serial, now)
         if not (news.heads or news.rows or any(change.moved for change in news.rolled)):
             return base
         await conn.execute("update publication set serial = %s", (serial,))
@@ -265,7 +244,7 @@ async def replace_heads(conn: Connection, base: Published, heads: Mapping[SiteId
             "create temporary table fresh (site text, envelope bytea, issued_at timestamptz, expires_at timestamptz,"
             " root_version integer, release_list text) on commit drop"
         )
-        await _copy(
+        await copy_into(
             conn,
             "copy fresh from stdin (format binary)",
             ["text", "bytea", "timestamptz", "timestamptz", "int4", "text"],
@@ -337,68 +316,6 @@ async def _record(
     )
 
 
-async def _put_news(conn: Connection, revision: Revision, news: News, serial: int, now: datetime) -> None:
-    await _put_manifests(conn, news.bodies, now)
-    await _put_heads(conn, revision, news.heads, serial, now)
-    await _put_rows(conn, news.rows, serial)
-    await rollouts.write(conn, news.rolled)
-
-
-async def _put_manifests(conn: Connection, bodies: Mapping[Digest, bytes], now: datetime) -> None:
-    known = await conn.execute("select digest from manifests where digest = any(%s)", (list(bodies),))
-    new = bodies.keys() - {digest for (digest,) in await known.fetchall()}
-    await _copy(
-        conn,
-        "copy manifests (digest, body, published_at) from stdin (format binary)",
-        ["text", "bytea", "timestamptz"],
-        ((digest, bodies[digest], now) for digest in sorted(new)),
-    )
-
-
-async def _put_heads(
-    conn: Connection,
-    revision: Revision,
-    heads: Mapping[SiteId, tuple[Mark, SignedHead]],
-    serial: int,
-    now: datetime,
-) -> None:
-    """Replace the rows of these sites: without the old ones nothing conflicts, and COPY can go into the table."""
-    await conn.execute("delete from sites where site = any(%s)", (list(heads),))
-    await _copy(
-        conn,
-        "copy sites (site, generation, manifest, state, revision, envelope, issued_at, expires_at, identity, name,"
-        " release, agent, facts, gone, root_version, release_list, serial) from stdin (format binary)",
-        [
-            *("text", "int8", "text", "text", "text", "bytea", "timestamptz", "timestamptz", "text", "text"),
-            *("text", "text", "jsonb", "bool", "int4", "text", "int8"),
-        ],
-        (
-            (
-                *(site, mark.generation, mark.manifest, mark.state, revision),
-                *(head.envelope, head.issued_at, head.expires_at, mark.identity, mark.name),
-                *(mark.release, mark.agent, Jsonb(mark.facts, bytes), mark.gone),
-                *(head.root_version, head.release_list, serial),
-            )
-            for site, (mark, head) in heads.items()
-        ),
-    )
-    await _copy(
-        conn,
-        "copy generations (site, generation, revision, manifest, published_at) from stdin (format binary)",
-        ["text", "int8", "text", "text", "timestamptz"],
-        ((site, mark.generation, revision, mark.manifest, now) for site, (mark, _) in heads.items()),
-    )
-
-
-async def _put_rows(conn: Connection, rows: Mapping[SiteId, Mark], serial: int) -> None:
-    async with conn.cursor() as cursor:
-        await cursor.executemany(
-            "update sites set identity = %s, name = %s, release = %s, agent = %s, facts = %s, serial = %s"
-            " where site = %s",
-            [(m.identity, m.name, m.release, m.agent, Jsonb(m.facts, bytes), serial, site) for site, m in rows.items()],
-        )
-
-
 async def _put_trust(conn: Connection, documents: Sequence[TrustRow]) -> None:
     for document in documents:
         await conn.execute(
@@ -406,10 +323,3 @@ async def _put_trust(conn: Connection, documents: Sequence[TrustRow]) -> None:
             " do update set envelope = excluded.envelope where trust_documents.envelope <> excluded.envelope",
             document,
         )
-
-
-async def _copy(conn: Connection, statement: LiteralString, types: list[str], rows: Iterable[Sequence[object]]) -> None:
-    async with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types(types)
-        for row in rows:
-            await copy.write_row(row)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from psycopg.rows import dict_row
 
 from control_plane.core.rollout import Member, Rollout
+from control_plane.store.copying import copy_into
 from control_plane.store.pool import Connection
 from schemas.desired import Connectivity
 from schemas.names import DocumentId, Revision, SiteId, Version
@@ -248,10 +249,12 @@ async def _write_members(conn: Connection, number: int, members: Sequence[tuple[
     if not members:
         return
     await conn.execute("create temporary table joining (like rollout_sites including defaults) on commit drop")
-    async with conn.cursor() as cursor, cursor.copy("copy joining from stdin (format binary)") as copy:
-        copy.set_types(["int8", "text", "int4", "text", "int4", "timestamptz", "text", "text", "bool"])
-        for site, m in members:
-            await copy.write_row((number, site, m.position, m.before, m.wave, m.let_in_at, m.outcome, m.why, m.excused))
+    await copy_into(
+        conn,
+        "copy joining from stdin (format binary)",
+        ["int8", "text", "int4", "text", "int4", "timestamptz", "text", "text", "bool"],
+        ((number, site, m.position, m.before, m.wave, m.let_in_at, m.outcome, m.why, m.excused) for site, m in members),
+    )
     await conn.execute(
         "insert into rollout_sites select * from joining on conflict (rollout, site) do update set"
         " position = excluded.position, before = excluded.before, wave = excluded.wave,"

@@ -12,8 +12,9 @@ import pytest
 from control_plane.core.number import Mark
 from control_plane.errors import DatabaseUnavailable, Superseded
 from control_plane.store import publications
+from control_plane.store.news import News, SignedHead
 from control_plane.store.pool import Connection, Pool, connection, open_connection, open_pool
-from control_plane.store.publications import CommitLook, News, Published, SignedHead, TrustRow
+from control_plane.store.publications import CommitLook, Published, TrustRow
 from schemas.names import digest_of
 from tests.support.patience import PATIENCE_S
 

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from control_plane.core.number import Mark
 from control_plane.store import publications
+from control_plane.store.news import News, SignedHead
 from control_plane.store.pool import Connection
-from control_plane.store.publications import CommitLook, News, Published, SignedHead, TrustRow
+from control_plane.store.publications import CommitLook, Published, TrustRow
 from schemas import dsse, site_token
 from schemas.desired import SiteState
 from schemas.manifest import HEAD_TYPE, ListRef, SiteHead, SiteManifest, encode_canonical
