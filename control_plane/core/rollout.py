@@ -282,12 +282,12 @@ def _fault(rollout: Rollout, policy: RolloutPolicy) -> str:
     failed = _count(counted, "failed")
     if failed > policy.max_failures:
         of = f"{failed} of the {len(counted)} sites that have it" if len(counted) > 1 else "the one site that has it"
-        return f"{of} failed; `max_failures` allows {policy.max_failures}"
+        return f"{of} failed; max_failures allows {policy.max_failures}"
     own = _own(rollout)
     failed = _count(own, "failed")
     if (len(own) - failed) * 100 < percent(policy.success) * len(own):
         of = f"{failed} of {len(own)}" if len(own) > 1 else "the one site"
-        return f"{of} of wave {rollout.wave + 1} failed; `success` asks for {policy.success}"
+        return f"{of} of wave {rollout.wave + 1} failed; success asks for {policy.success}"
     return ""
 
 

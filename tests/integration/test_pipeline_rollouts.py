@@ -191,7 +191,7 @@ async def test_failures_halt_it_and_everybody_goes_back(world: World) -> None:
     assert await world.pipeline.roll() == 5
     assert await having(world, "1.0.0") == set(TEN)
     found = await opened(world)
-    assert (found.phase, found.why) == ("rolled_back", "5 of the 5 sites that have it failed; `max_failures` allows 3")
+    assert (found.phase, found.why) == ("rolled_back", "5 of the 5 sites that have it failed; max_failures allows 3")
     assert await worries(world) == ["Release 1.1.0 (standard) halted in wave 2: " + found.why]
 
 

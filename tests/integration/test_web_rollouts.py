@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 MINUTE = timedelta(minutes=1)
 SITES = ("brest", "lorient", "nantes", "quimper", "rennes", "vannes")
 POLICY = RolloutPolicy(waves=["10%", "50%", "100%"], soak="30m", max_failures=0, on_failure="hold")
-WHY = "1 of the 3 sites that have it failed; `max_failures` allows 0"
+WHY = "1 of the 3 sites that have it failed; max_failures allows 0"
 RESUME = "Resume-Rollout: release 2.2.0"
 
 

@@ -155,14 +155,14 @@ def test_failures_of_earlier_waves_count_towards_the_most_that_may_fail() -> Non
     one = advance(rollout, policy, {first[0]: ("failed", "")}, NOW)
     assert one.phase == "rolling"
     two = advance(one, policy, {first[1]: ("failed", "")}, NOW)
-    assert (two.phase, two.why) == ("halted", "2 of the 20 sites that have it failed; `max_failures` allows 1")
+    assert (two.phase, two.why) == ("halted", "2 of the 20 sites that have it failed; max_failures allows 1")
 
 
 def test_halt_that_holds_leaves_everything_as_it_is() -> None:
     policy = RolloutPolicy(waves=["10%", "100%"], on_failure="hold")
     rollout = begun(20, policy)
     after = advance(rollout, policy, seen(rollout, "failed"), NOW)
-    assert after.phase == "halted" and after.why == "2 of 2 of wave 1 failed; `success` asks for 95%"
+    assert after.phase == "halted" and after.why == "2 of 2 of wave 1 failed; success asks for 95%"
     assert held([after]) == held([rollout])
     assert advance(after, policy, seen(rollout, "well"), NOW + timedelta(days=9)) == after
 

@@ -41,8 +41,8 @@ TALLIES = (
 STATES: dict[str, dict[str, Any]] = {
     "rolling": {},
     "overdue": {"wave_at": NOW - timedelta(hours=30)},
-    "halted": {"phase": "halted", "why": "4 of the 10 sites that have it failed; `max_failures` allows 3"},
-    "rolled_back": {"phase": "rolled_back", "why": "4 of 4 of wave 1 failed; `success` asks for 95%"},
+    "halted": {"phase": "halted", "why": "4 of the 10 sites that have it failed; max_failures allows 3"},
+    "rolled_back": {"phase": "rolled_back", "why": "4 of 4 of wave 1 failed; success asks for 95%"},
     "done": {"phase": "done", "ended_at": NOW, "wave": 3},
     "superseded": {"phase": "superseded", "ended_at": NOW, "why": "no site resolves to it any more"},
 }
