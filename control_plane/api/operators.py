@@ -118,5 +118,5 @@ class Operators:
 
 
 def _rollout(found: rollouts.SiteRollout, policy: RolloutPolicy | None) -> SiteRollout:
-    turn = turn_of(found.ahead, found.sites, policy.waves) if policy else None
+    turn = turn_of(found.rollout, found.ahead, found.sites, policy.waves) if policy else None
     return of_site(found.rollout, found.member, turn)

@@ -21,9 +21,14 @@ def info_of(
     return RolloutInfo(**_figures(rollout, policy, now, counts))
 
 
-def turn_of(ahead: int, sites: int, shares: Sequence[Percent]) -> Wave | None:
-    """With which wave a site gets it that so many of the `sites` go before; None where no wave reaches it."""
-    return next((wave for wave, share in enumerate(shares, start=1) if reach(sites, share) > ahead), None)
+def turn_of(rollout: Rollout, ahead: int, sites: int, shares: Sequence[Percent]) -> Wave | None:
+    """With which wave a site gets it that waits, and that so many of the `sites` go before; None: that is not known.
+
+    Who came late goes with the next one; after all went back, all begins with the first.
+    """
+    following = rollout.wave + 2 if rollout.phase in ("rolling", "halted") else 1
+    turn = next((wave for wave, share in enumerate(shares, start=1) if reach(sites, share) > ahead), None)
+    return None if turn is None else min(max(turn, following), len(shares))
 
 
 def detail_of(rollout: Rollout, policy: RolloutPolicy | None, now: datetime) -> RolloutDetail:

@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
-from control_plane.core.rollout import percent, reach
+from control_plane.core.rollout import Member, Rollout, percent, reach
 from control_plane.core.rollout_info import info_of, turn_of
 from control_plane.core.rollout_trailer import resuming
 from control_plane.store.rollouts import Counted, Placed, SiteRollout
@@ -278,7 +278,7 @@ def gravest_first(found: Sequence[Rolled]) -> list[Rolled]:
 def site_cells(placed: Placed, one: Rolled, names: Mapping[SiteId, str], words: Words) -> list[Cell]:
     """A line of the table of sites: place, wave, how it does and why, since when, and what it had before."""
     member, site = placed.member, placed.site
-    wave = member.wave + 1 if member.wave is not None else _turn(placed.ahead, one.info)
+    wave = _wave_of(member, one.counted.rollout, placed.ahead, one.info)
     kept: Kept = "waiting" if member.wave is None else member.outcome
     return [
         Cell(text=names.get(site, site), link=f"/sites/{site}"),
@@ -288,6 +288,11 @@ def site_cells(placed: Placed, one: Rolled, names: Mapping[SiteId, str], words: 
         Cell(text=words.instant(member.let_in_at), at=member.let_in_at) if member.let_in_at else Cell(text="—"),
         Cell(text=member.before or words("rollout.no_way_back")),
     ]
+
+
+def _wave_of(member: Member, rollout: Rollout, ahead: int, info: RolloutInfo) -> int | None:
+    """With which it got it, or is to get it."""
+    return member.wave + 1 if member.wave is not None else turn_of(rollout, ahead, info.sites, info.shares)
 
 
 def _outcome(placed: Placed, info: RolloutInfo, kept: Kept, words: Words) -> Cell:
@@ -302,13 +307,6 @@ def _outcome(placed: Placed, info: RolloutInfo, kept: Kept, words: Words) -> Cel
         return Cell(text=words("rollout.site.never"), tone="quiet")
     word = words(f"rollout.site.{kept}") + (f" · {words('rollout.excused')}" if member.excused else "")
     return Cell(text=word, note="" if kept in ("well", "waiting") else member.why, tone=_TONES[kept])
-
-
-def _turn(ahead: int, info: RolloutInfo) -> int | None:
-    """With which wave a site that waits gets it; one that came late goes with the next."""
-    turn = turn_of(ahead, info.sites, info.shares)
-    began = info.phase in ("rolling", "halted")
-    return min(max(turn, info.wave + 1), len(info.shares)) if turn and began else turn
 
 
 def besides(
@@ -327,7 +325,7 @@ def _own(one: SiteRollout, words: Words) -> str:
 
 def _beside(one: SiteRollout, policy: RolloutPolicy | None, words: Words) -> Beside:
     info = info_of(one.rollout, policy, one.rollout.wave_at, {"waiting": one.sites})
-    wave = one.member.wave + 1 if one.member.wave is not None else _turn(one.ahead, info)
+    wave = _wave_of(one.member, one.rollout, one.ahead, info)
     since = words.instant(one.member.let_in_at) if one.member.let_in_at else ""
     values = {"number": info.number, "wave": wave or "—", "waves": len(info.shares) or "—", "since": since}
     return Beside(text=words(f"beside.{_how(one)}", version=info.version, **values), link=f"/rollouts/{info.number}")
