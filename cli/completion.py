@@ -1,8 +1,8 @@
 """What can stand under the cursor: verbs, options, choices, and the ids of the checkout. The shells' scripts ask here.
 
 `neopro __complete WORD…` prints `files` or `words` on the first line, then one candidate a line with what it is behind
-a tab; the last word is the one being written. A parameter called `site`, `group`, `video`, `set`, `release` or
-`operation` (or several of them) takes ids of the checkout: name yours so, and it is completed.
+a tab; the last word is the one being written. A parameter called `site`, `group`, `video`, `set`, `release`,
+`version` or `operation` (or several of them) takes ids of the checkout: name yours so, and it is completed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,10 +24,11 @@ FOLDERS: Final[Mapping[str, str]] = {
     "set": "video-sets",
     "video_set": "video-sets",
     "release": "releases",
+    "version": "releases",
     "operation": "operations",
 }
 """Name of a parameter -> the folder whose ids it takes."""
-_NEW: Final = frozenset((("site add", "site"), ("group add", "group")))
+_NEW: Final = frozenset((("site add", "site"), ("group add", "group"), ("release add", "version")))
 """Names that must not be there yet."""
 _PREFIX_OPTIONS: Final = (("--help", "what there is"), ("--version", "which version this is"))
 

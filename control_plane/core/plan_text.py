@@ -101,9 +101,12 @@ def left_line(left: Left) -> str:
     """A rollout under way that sites leave."""
     what = f"rollout {left.number} of {left.what}"
     what = f"{what} ends" if left.ends else f"{count(left.sites, 'site')} {_verb('leave', left.sites)} {what}"
-    if not left.at_once:
-        return what
-    return f"{what}: {count(left.at_once, 'site')} {_verb('get', left.at_once)} it at once, without waiting for a wave"
+    told = [
+        f"{count(left.at_once, 'site')} {_verb('get', left.at_once)} it at once, without waiting for a wave",
+        f"{count(left.never, 'site')} never had it",
+    ]
+    told = [text for text, number in zip(told, (left.at_once, left.never), strict=True) if number]
+    return f"{what}: {'; '.join(told)}" if told else what
 
 
 def resumed_line(resumed: Resumed) -> str:

@@ -34,7 +34,7 @@ class Rollout(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Left(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A rollout under way that `sites` leave: `at_once` of them have waited for their turn, and get it now.
+    """A rollout under way that `sites` leave: `at_once` of those that waited for their turn get it now, `never` do not.
 
     `ends`: nobody is left in it.
     """
@@ -43,6 +43,7 @@ class Left(Struct, frozen=True, kw_only=True, omit_defaults=True):
     what: str
     sites: int
     at_once: int = 0
+    never: int = 0
     ends: bool = False
 
 
@@ -131,16 +132,23 @@ def _left(old: rolling.Rollout, after: Mapping[int, rolling.Rollout], commit: Co
     gone = old.members.keys() if now.phase == "superseded" else old.members.keys() - now.members.keys()
     if not gone:
         return None
-    waits = {(site, one.kind) for one in after.values() if one.ended_at is None for site in one.members}
-    free = {site for site in gone if old.members[site].wave is None and (site, old.kind) not in waits}
-    wishes = [wish for site in free if (wish := commit.wishes[site])]
+    waited = {site for site in gone if old.members[site].wave is None}
+    still = {site for one in after.values() if _is_of(one, old) for site in one.members}
+    wishes = [wish for site in waited - still if (wish := commit.wishes[site])]
+    at_once = sum(getattr(wish, old.kind) == old.version for wish in wishes)
     return Left(
         number=old.number,
         what=_what(old),
         sites=len(gone),
-        at_once=sum(getattr(wish, old.kind) == old.version for wish in wishes),
+        at_once=at_once,
+        never=len(waited - still) - at_once,
         ends=now.phase == "superseded",
     )
+
+
+def _is_of(one: rolling.Rollout, old: rolling.Rollout) -> bool:
+    """Whether it rolls out the same as the old one."""
+    return one.ended_at is None and (one.kind, one.version) == (old.kind, old.version)
 
 
 def _joined(

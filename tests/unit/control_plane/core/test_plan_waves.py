@@ -239,7 +239,7 @@ def halted(*, on_failure: str) -> Rollout:
 def test_revert_is_no_rollout_and_ends_the_one_under_way() -> None:
     made = planned(fleet("2.1.3"), _after(), [under_way()])
     assert made.rollouts == []
-    assert "  rollout 1 of release 2.2.0 ends" in plan_lines(made)
+    assert "  rollout 1 of release 2.2.0 ends: 10 sites never had it" in plan_lines(made)
     assert made.timing.last_at == NOW
     # Who does not know what is under way takes it for another rollout.
     assert planned(fleet("2.1.3"), _after()).rollouts != []
@@ -271,7 +271,7 @@ def test_site_that_leaves_is_told_beside_those_that_stay() -> None:
     waiting = next(name for name, one in under_way().members.items() if one.wave is None)
     own = {f"sites/{waiting}.yaml": site(waiting, "release: 2.1.3\n")}
     made = planned(fleet("2.2.0", more=own), _after(), [under_way()])
-    assert "  1 site leaves rollout 1 of release 2.2.0" in plan_lines(made)
+    assert "  1 site leaves rollout 1 of release 2.2.0: 1 site never had it" in plan_lines(made)
 
 
 def joined_by(rollout: Rollout) -> Plan:
