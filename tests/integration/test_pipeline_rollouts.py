@@ -1,5 +1,6 @@
 """Rollouts on the server: who is served what, wave by wave, through commits, halts, restarts and other processes."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -322,6 +323,23 @@ async def test_control_plane_that_was_started_anew_goes_on(world: World) -> None
         assert len(await having(again, "1.1.0")) == 5
     await soak(world, "1.1.0")
     assert await having(world, "1.1.0") == set(TEN)
+
+
+async def test_two_control_planes_let_the_next_wave_in_once(world: World) -> None:
+    await roll_out(world, "1.1.0")
+    first = world.pipeline
+    async with reopened(world) as again:
+        for reached in (5, 10):
+            await say(again, await having(again, "1.1.0"), "1.1.0")
+            await asyncio.gather(first.roll(), again.pipeline.roll())
+            again.clock.offset += SOAK
+            await say(again, await having(again, "1.1.0"), "1.1.0")
+            before = await generations(again)
+            counts = await asyncio.gather(first.roll(), again.pipeline.roll())
+            counts += [await first.roll(), await again.pipeline.roll()]
+            after = await generations(again)
+            assert len(await having(again, "1.1.0")) == reached
+            assert sum(counts) == sum(after[site] != before[site] for site in TEN), "nobody was told twice"
 
 
 async def test_restarted_control_plane_holds_those_that_wait_when_the_next_commit_comes(world: World) -> None:
