@@ -78,11 +78,11 @@ EXPLAINED: Final[Mapping[type[Struct], Mapping[str, Explained]]] = {
     desired.RolloutPolicy: {
         "waves": E("Which share of the sites has it after each wave: rising to 100%.", ["10%", "50%", "100%"]),
         "soak": E("How long a wave must run well before the next begins.", "30m"),
-        "success": E("The share of a wave's sites that must run well.", "95%"),
-        "quorum": E("The share of a wave's sites that must have reported for it to count.", "80%"),
-        "deadline": E("How long a wave may take; longer than `soak`.", "24h"),
+        "success": E("The share of those of a wave that run well or failed which must run well; else it stops.", "95%"),
+        "quorum": E("The share of a wave's sites that must run well before the next wave.", "80%"),
+        "deadline": E("How long a wave may take before somebody is told; longer than `soak`.", "24h"),
         "max_failures": E("How many sites may fail before the rollout stops, whatever the shares.", 3),
-        "on_failure": E("What happens when it stops: `hold` where it is, or `rollback` everywhere.", "rollback"),
+        "on_failure": E("When it stops: `hold` where it is, or `rollback`: all go back to what they had.", "rollback"),
     },
     alerts.OfflineThreshold: {
         "warning": E("Silence after which somebody is warned.", "30m"),
