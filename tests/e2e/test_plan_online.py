@@ -164,7 +164,7 @@ def test_command_line_and_server_judge_the_same_commit_alike(desk: Desk, lets_go
     assert (change.impact.sites, change.impact.removals, change.impact.total) == tuple(made["impact"].values())
     assert change.impact.trailer == made["guard"].get("trailer", "")
     status = neopro("status", cwd=desk.clone, env=desk.env)
-    held = "is held by a guard" in status.stdout and "Allow-Impact: sites=2 removals=1" in status.stdout
+    held = "is held:" in status.stdout and "Allow-Impact: sites=2 removals=1" in status.stdout
     assert held is not lets_go, status.stdout
 
 

@@ -51,7 +51,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{author} — {subject}. The publication before it stays in force.",
         "{author} — {subject}. La publication précédente reste en vigueur.",
     ),
-    "held.title": ("The newest commit is held by a guard", "Le dernier commit est retenu par un garde-fou"),
+    "held.title": ("The newest commit is held", "Le dernier commit est retenu"),
     "held.sites": (
         "It touches {sites} of {total} sites; {allowed} are allowed.",
         "Il touche {sites} sites sur {total} ; {allowed} sont admis.",
@@ -76,7 +76,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "change.waiting": ("Waits for sites", "Attend des sites"),
     "change.troubled": ("Needs a look", "À regarder"),
     "change.refused": ("Refused", "Refusé"),
-    "change.held": ("Held by a guard", "Retenu"),
+    "change.held": ("Held", "Retenu"),
     "change.nothing": ("Changes no site", "Ne change aucun site"),
     "change.progress.one": ("{there} of {n} site", "{there} sur {n} site"),
     "change.progress.other": ("{there} of {n} sites", "{there} sur {n} sites"),
