@@ -72,17 +72,12 @@ def waves(rollout: RolloutDetail) -> list[Wave]:
         if site.wave is not None:
             gone.setdefault(site.wave, Counter())[site.outcome] += 1
     found = [Wave(number, _share(rollout, number), few.total(), **few) for number, few in sorted(gone.items())]
-    has_it, wave = rollout.sites - rollout.waiting, rollout.wave - 1 if has_begun(rollout) else -1
+    has_it, wave = rollout.sites - rollout.waiting, -1 if rollout.phase == "rolled_back" else rollout.wave - 1
     while rollout.ended_at is None and (later := next_wave(rollout.sites, has_it, rollout.shares, wave)) is not None:
         upto = reach(rollout.sites, rollout.shares[later])
         found.append(Wave(later + 1, rollout.shares[later], upto - has_it))
         has_it, wave = upto, later
     return found
-
-
-def has_begun(rollout: RolloutInfo) -> bool:
-    """Whether anybody has it; nobody does any more after all went back."""
-    return rollout.waiting < rollout.sites
 
 
 def _share(rollout: RolloutInfo, number: int) -> Percent:
