@@ -155,8 +155,21 @@ def stream(client: httpx.Client, ask: Ask, max_bytes: int | None = None) -> Iter
             until.put_off(float("inf") if max_bytes is None else ask.answer_s * _times(max_bytes))
             _require_plain(response)
             yield response
+            if _goes_on(response):
+                response.extensions["network_stream"].close()
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, ssl.SSLError) as problem:
         raise NetworkTrouble(f"cannot reach {_where(client, ask.url)}: {_words(problem)}") from None
+
+
+def _goes_on(response: httpx.Response) -> bool:
+    """Whether more came after the end of this answer, which would be taken for the answer to the next request.
+
+    httpcore looks for such bytes in the socket alone; those that came together with the end lie in its parser (h11).
+    """
+    stream: Any = response.stream
+    for name in ("_stream", "_httpcore_stream", "_stream", "_connection"):
+        stream = getattr(stream, name)
+    return bool(stream._h11_state.trailing_data[0])
 
 
 def _times(size_bytes: int) -> float:
