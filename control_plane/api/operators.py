@@ -73,7 +73,7 @@ class Operators:
         tenant = reader_of(request).tenant
         async with connection(self._pool) as conn:
             found = await views.detail(conn, site, self._clock())
-            under_way = await rollouts.of_site(conn, site) if tenant is None else []
+            under_way = await rollouts.of_site(conn, site) if found and tenant is None else []
             policies = await library.policies(conn) if under_way else {}
         if found is None or not belongs_to(found[0], tenant):
             raise NotFoundException(f"cannot find the site {site[:80]}: it was never published")
