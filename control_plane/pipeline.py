@@ -153,9 +153,7 @@ class Pipeline:
             compiled = known.compiled or await self._compile_again(base)
             turn = await self._rolling.look(known.standing, compiled)
             if turn.absent:
-                raise CommitRefused(
-                    f"cannot move a rollout on: in commit {base.revision[:12]} {turn.absent}", [turn.absent]
-                )
+                raise CommitRefused(f"cannot move a rollout on: in {base.revision[:12]} {turn.absent}", [turn.absent])
             if turn.changes:
                 return await self._move(base, known, compiled, turn)
             self._known = msgspec.structs.replace(known, compiled=compiled, held=turn.held)
