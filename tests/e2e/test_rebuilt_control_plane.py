@@ -63,11 +63,21 @@ def test_rebuilt_control_plane_serves_generations_that_the_boxes_accept_and_rest
 
 
 def lose_all_but_objects(data: Path) -> None:
-    """The database, the clone and what was being uploaded are gone; Git and the keys lie elsewhere."""
+    """The database, the clone and what was being uploaded are gone; Git and the keys lie elsewhere.
+
+    The database of a server that was killed ends by itself, and deletes files of its own meanwhile.
+    """
     assert {"postgres", "clone.git"} <= {path.name for path in data.iterdir()}
-    for path in data.iterdir():
-        if path.name != "objects":
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def is_lost() -> bool:
+        for path in data.iterdir():
+            if path.is_dir() and path.name != "objects":
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.is_file():
+                path.unlink()
+        return {path.name for path in data.iterdir()} <= {"objects"}
+
+    wait_for(is_lost, "all but the objects is gone")
 
 
 def takes_the_next_commit(world: World, box: LiveBox) -> None:
