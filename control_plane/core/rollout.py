@@ -252,7 +252,7 @@ def advance(rollout: Rollout, policy: RolloutPolicy, evidence: Evidence, now: da
     if why := _fault(rollout, policy):
         return _halt(rollout, policy, why)
     if not _is_sound(rollout, policy):
-        late = is_overdue(rollout, policy, now) and rollout.wave == len(policy.waves) - 1
+        late = is_overdue(rollout, policy, now) and _later_wave(rollout, policy) is None
         return _end(rollout, now) if late else replace(rollout, sound_since=None)
     if rollout.sound_since is None:
         rollout = replace(rollout, sound_since=now)
@@ -316,10 +316,14 @@ def _halt(rollout: Rollout, policy: RolloutPolicy, why: str) -> Rollout:
 
 def _next_wave(rollout: Rollout, policy: RolloutPolicy, now: datetime) -> Rollout:
     """Let the next sites in; waves that add none are passed over, and after the last one it is done."""
-    wave = next_wave(len(rollout.members), len(rollout.let_in), policy.waves, rollout.wave)
+    wave = _later_wave(rollout, policy)
     if wave is None:
         return _end(rollout, now)
     return open_wave(replace(rollout, wave=wave, wave_at=now, sound_since=None), policy, now)
+
+
+def _later_wave(rollout: Rollout, policy: RolloutPolicy) -> int | None:
+    return next_wave(len(rollout.members), len(rollout.let_in), policy.waves, rollout.wave)
 
 
 def _end(rollout: Rollout, now: datetime) -> Rollout:

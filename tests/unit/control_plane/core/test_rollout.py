@@ -193,6 +193,12 @@ def test_last_wave_ends_at_its_deadline_without_the_silent() -> None:
     assert (after.phase, after.why) == ("done", "5 of 10 sites have not said yet how it runs")
 
 
+def test_wave_that_reaches_everybody_is_the_last_whatever_shares_follow() -> None:
+    rollout = begun(1)
+    assert advance(rollout, POLICY, {}, NOW + timedelta(hours=23)).phase == "rolling"
+    assert advance(rollout, POLICY, {}, NOW + timedelta(hours=25)).phase == "done"
+
+
 def test_resumed_halt_goes_on_where_it_was_and_excuses_what_failed() -> None:
     policy = RolloutPolicy(waves=["50%", "100%"], on_failure="hold", max_failures=0)
     rollout = begun(10, policy)
