@@ -14,8 +14,8 @@ from control_plane.core.rollout import Member, Rollout
 from control_plane.store.copying import copy_into
 from control_plane.store.pool import Connection
 from schemas.desired import Connectivity
-from schemas.names import DocumentId, Revision, SiteId, Version
-from schemas.rollouts import Outcome, RolloutKind
+from schemas.names import Revision, SiteId
+from schemas.rollouts import Outcome
 from schemas.status import Condition, RunningRelease
 
 RECENT: Final = 20
@@ -117,11 +117,6 @@ async def under_way(conn: Connection) -> list[Rollout]:
     ]
 
 
-async def ended(conn: Connection, limit: int = RECENT) -> list[Rollout]:
-    """The last ones that ended, whole, the newest first."""
-    return await _whole(conn, await _rows(conn, _ENDED, (limit,)))
-
-
 async def rollout(conn: Connection, number: int) -> Rollout | None:
     """One of them, whole."""
     found = await _whole(conn, await _rows(conn, _ONE, (number,)))
@@ -134,7 +129,7 @@ async def count_opened(conn: Connection) -> list[Counted]:
 
 
 async def count_ended(conn: Connection, limit: int = RECENT) -> list[Counted]:
-    """As `ended`, by their figures."""
+    """The last ones that ended, by their figures, the newest first."""
     return await _counted(conn, await _rows(conn, _ENDED, (limit,)))
 
 
@@ -193,15 +188,6 @@ async def next_number(conn: Connection) -> int:
     row = await (await conn.execute("select coalesce(max(number), 0) + 1 from rollouts")).fetchone()
     assert row is not None
     return int(row[0])
-
-
-async def ids(conn: Connection, kind: RolloutKind, version: Version) -> list[tuple[int, DocumentId]]:
-    """The open rollouts of a version: number and policy."""
-    rows = await conn.execute(
-        "select number, policy from rollouts where ended_at is null and kind = %s and version = %s order by number",
-        (kind, version),
-    )
-    return await rows.fetchall()
 
 
 async def said(conn: Connection, number: int) -> dict[SiteId, Said]:

@@ -62,8 +62,8 @@ def rolling(served: ServedWorld, holds: Callable[[], bool]) -> Callable[[], bool
 def phase(served: ServedWorld) -> Phase:
     async def newest() -> Phase:
         async with connection(served.world.opened.pool) as conn:
-            (found,) = await rollouts.opened(conn) or (await rollouts.ended(conn))[:1]
-        return found.phase
+            counted = await rollouts.count_opened(conn) or (await rollouts.count_ended(conn))[:1]
+        return counted[0].rollout.phase
 
     return served.run(newest())
 
