@@ -27,8 +27,10 @@ def _uncollected() -> Iterator[None]:
     """For what grows large, holds no cycles and stays: a whole fleet, compiled for the first time.
 
     The garbage collector does not look through it while it grows, nor, with everything else that is there by then, ever
-    again: on a hundred thousand sites that would hold up every answer for half a second, now and then.
+    again: on a hundred thousand sites that would hold up every answer for half a second, now and then. What is garbage
+    before it grows goes first, or it would stay for ever, with the files that it holds open.
     """
+    gc.collect()
     gc.disable()
     try:
         yield

@@ -71,15 +71,18 @@ class Blobs(Mapping[str, bytes]):
             self._odb = repository.odb
 
     def __getitem__(self, blob: str) -> bytes:
-        oid = pygit2.Oid(hex=blob)
         try:
-            size = self._odb.read_header(oid)[1]
-            if size <= MAX_BLOB_BYTES:
-                return self._odb.read(oid)[1]
-        except (pygit2.GitError, KeyError):
-            with self._reading() as repository:  # says what is wrong with it
-                repository.odb.read(oid)
-            raise
+            return self._read(blob)
+        except (pygit2.GitError, KeyError):  # the packs were put together meanwhile, or `reading` says what is wrong
+            with self._reading() as repository:
+                self._odb = repository.odb
+                return self._read(blob)
+
+    def _read(self, blob: str) -> bytes:
+        oid = pygit2.Oid(hex=blob)
+        size = self._odb.read_header(oid)[1]
+        if size <= MAX_BLOB_BYTES:
+            return self._odb.read(oid)[1]
         path = next((e.path for e in self._entries if e.blob == blob), blob)
         raise _refused(f"{path}: {size} bytes, more than {MAX_BLOB_BYTES}; videos do not belong into Git")
 

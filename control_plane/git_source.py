@@ -8,6 +8,7 @@ one fetch at a time. A CA that was once loaded stays trusted until the process e
 """
 
 import asyncio
+import logging
 import re
 import shutil
 import threading
@@ -28,6 +29,7 @@ from pygit2.remotes import TransferProgress
 from control_plane.core.trees import EMPTY
 from control_plane.errors import NotFastForward, RemoteUnreachable
 from control_plane.git_objects import MAX_DEPTH, Blobs, Tree, Walk, messages_between
+from control_plane.git_packs import MAX_OPEN_PACKS, gather
 from schemas.names import Revision
 
 CONNECT_TIMEOUT_S: Final = 10
@@ -37,6 +39,7 @@ _TIP: Final = "refs/neopro/tip"
 _SEEN: Final = "refs/neopro/seen"
 _LAST_INSTANT: Final = 253_402_300_799  # the end of the year 9999
 _libgit2_settings = threading.Lock()
+logger = logging.getLogger(__name__)
 
 
 class CommitInfo(Struct, frozen=True, kw_only=True):
@@ -126,7 +129,16 @@ class GitSource:
                 repository.remotes.create_anonymous(self._remote).fetch([f"+{self._ref}:{_TIP}"], callbacks=access)
             except (pygit2.GitError, KeyError, ValueError, OSError) as problem:
                 raise RemoteUnreachable(f"cannot fetch {self._shown()}: {self._why(problem, access)}") from None
-        return self._tip(repository)
+        revision = self._tip(repository)
+        self._gather(repository)
+        return revision
+
+    def _gather(self, repository: pygit2.Repository) -> None:
+        try:
+            if gather(repository):
+                logger.info("clone_packed", extra={"clone": self._clone})
+        except (pygit2.GitError, OSError) as problem:  # many packs are slow, and no reason to stand still
+            logger.warning("cannot put the packs of %s together: %s", self._clone, problem)
 
     def _open(self) -> pygit2.Repository:
         try:
@@ -154,6 +166,7 @@ class GitSource:
         settings.server_connect_timeout = int(min(CONNECT_TIMEOUT_S, self._timeout_s) * 1000)
         settings.server_timeout = int(self._timeout_s * 1000)
         settings.enable_fsync_gitdir(True)
+        settings.mwindow_file_limit = MAX_OPEN_PACKS
         for level in (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL, ConfigLevel.PROGRAMDATA):
             settings.search_path[level] = ""  # no insteadOf, proxy or credential helper of whoever starts us
         if self._ca_file is not None:

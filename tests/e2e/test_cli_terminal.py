@@ -3,7 +3,6 @@
 import fcntl
 import os
 import pty
-import select
 import signal
 import struct
 import subprocess
@@ -12,6 +11,7 @@ import termios
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
 from threading import Event
 
 import pytest
@@ -62,9 +62,11 @@ class Terminal:
         return self.process.wait(PATIENCE_S)
 
     def _read(self, timeout_s: float) -> bool:
-        if not select.select([self._master], [], [], timeout_s)[0]:
-            self.process.send_signal(signal.SIGKILL)
-            return False
+        with DefaultSelector() as selector:
+            selector.register(self._master, EVENT_READ)
+            if not selector.select(timeout_s):
+                self.process.send_signal(signal.SIGKILL)
+                return False
         try:
             data = os.read(self._master, 1 << 16)
         except OSError:  # Linux says so when the last process has left the terminal

@@ -2,7 +2,6 @@
 
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
 from typing import NamedTuple
 
 START_S = 60
@@ -76,8 +76,10 @@ class ServerProcess:
     def _read(self, timeout_s: float) -> bool:
         stream = self._process.stderr
         assert stream is not None
-        if not select.select([stream], [], [], min(timeout_s, 1))[0]:
-            return False
+        with DefaultSelector() as selector:
+            selector.register(stream, EVENT_READ)
+            if not selector.select(min(timeout_s, 1)):
+                return False
         data = os.read(stream.fileno(), 1 << 16)
         self.said += data.decode()
         return bool(data)
