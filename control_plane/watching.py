@@ -125,7 +125,7 @@ async def _troubled(conn: Connection, now: datetime) -> list[Troubled]:
         policy, halted = policies.get(rollout.policy), rollout.phase != "rolling"
         if halted or (policy is not None and is_overdue(rollout, policy, now)):
             what = f"{NAMES[rollout.kind]} {rollout.version} ({rollout.policy})"
-            found.append(Troubled(what=what, halted=halted, wave=rollout.wave + 1, why=rollout.why))
+            found.append(Troubled(what=what, halted=halted, wave=rollout.wave + 1, cause=rollout.cause))
     return found
 
 

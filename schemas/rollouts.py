@@ -14,11 +14,26 @@ Outcome = Literal["pending", "well", "failed"]
 Wave = Annotated[int, Meta(ge=1, description="Counted from 1.")]
 
 
+class Cause(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a rollout halted or ended early, in figures: `count` of `sites` failed, or are silent.
+
+    `failures`: more in all than `max_failures`, which is `allowed`. `wave`: too many of the wave for `success`, which is
+    `allowed`. `silent`: it ended without their word. `nobody`: no site resolves to it any more.
+    """
+
+    kind: Literal["failures", "wave", "silent", "nobody"]
+    count: int = 0
+    sites: int = 0
+    wave: Wave = 1
+    allowed: str = ""
+
+
 class RolloutInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A rollout, by its figures: of all `sites`, `waiting` do not have it yet; the others are one of the outcomes.
 
     `shares`: of the sites, after each wave, as the policy has it now; none where the policy is gone. `next_at`: when
     the next wave goes, if all stays well. `overdue`: the wave waits beyond its `deadline` for boxes that say nothing.
+    `why` it halted or ended is the `cause` in words.
     """
 
     number: int
@@ -28,6 +43,7 @@ class RolloutInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     commit: Revision
     phase: Phase
     why: str = ""
+    cause: Cause | None = None
     started_at: Instant
     ended_at: Instant | None = None
     wave: Wave

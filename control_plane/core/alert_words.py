@@ -4,12 +4,16 @@ The page, the notifications and `docs/alerts.md` say the same words.
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
+
+import msgspec
 
 from control_plane.core.alerts import Firing
+from control_plane.core.language import Language
+from control_plane.core.rollout_cause import why
 from schemas.alerts import AlertKind
+from schemas.rollouts import Cause
 
-Language = Literal["en", "fr"]
 Text = Mapping[Language, str]
 
 
@@ -283,6 +287,8 @@ def _values(firing: Firing, language: Language) -> _Values:
     values = _Values({"subject": firing.subject, "name": firing.subject, **firing.values})
     if isinstance(silent_s := firing.values.get("silent_s"), int):
         values["span"] = _span(silent_s, language)
+    if firing.kind == "rollout_halted" and "kind" in firing.values:
+        values["why"] = why(msgspec.convert(firing.values, Cause), language)
     return values
 
 

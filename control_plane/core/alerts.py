@@ -10,7 +10,7 @@ from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from control_plane.core.resolve import merge_alerts
 from control_plane.core.rules_alerts import measure
@@ -20,6 +20,7 @@ from schemas.desired import Connectivity
 from schemas.manifest import Instant
 from schemas.names import SiteId
 from schemas.reasons import REASONS, WAITS
+from schemas.rollouts import Cause
 from schemas.status import Condition, Metrics
 
 Value = str | int | float
@@ -129,7 +130,7 @@ class Troubled(Struct, frozen=True, kw_only=True):
     what: str
     halted: bool
     wave: int
-    why: str = ""
+    cause: Cause | None = None
 
 
 class Server(Struct, frozen=True, kw_only=True):
@@ -289,8 +290,9 @@ def _of_fleet(server: Server, now: datetime) -> Iterator[Firing]:
         yield Firing(kind=kind, subject="fleet", severity="warning", values=values)
     for one in server.rollouts:
         if one.halted:
+            values = {**(asdict(one.cause) if one.cause else {}), "wave": one.wave}
             yield Firing(
-                kind="rollout_halted", subject=one.what, severity="critical", values={"wave": one.wave, "why": one.why}
+                kind="rollout_halted", subject=one.what, severity="critical", values=values
             )
         else:
             yield Firing(kind="rollout_overdue", subject=one.what, severity="warning", values={"wave": one.wave})

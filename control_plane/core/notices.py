@@ -5,7 +5,8 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from control_plane.core.alert_words import Language, remedy, sentence, title
+from control_plane.core.alert_words import remedy, sentence, title
+from control_plane.core.language import Language
 from control_plane.core.alerts import Firing
 from schemas.alerts import Severity
 from schemas.names import DocumentId

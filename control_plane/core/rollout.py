@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from schemas.desired import RolloutPolicy
 from schemas.manifest import Instant
 from schemas.names import DocumentId, Percent, Revision, SiteId, Version, at_least, duration_s
-from schemas.rollouts import Outcome, Phase, RolloutKind
+from schemas.rollouts import Cause, Outcome, Phase, RolloutKind
 
 KINDS: Final[tuple[RolloutKind, ...]] = ("release", "agent")
 OPEN: Final[tuple[Phase, ...]] = ("rolling", "halted", "rolled_back")
@@ -51,7 +51,7 @@ class Member(Struct, frozen=True, kw_only=True, gc=False):
 class Rollout(Struct, frozen=True, kw_only=True):
     """One version on its way; `wave` counts from 0, and began at `wave_at`.
 
-    `sound_since`: since when the wave has done well enough for the next one. `why`: of a halt or an end.
+    `sound_since`: since when the wave has done well enough for the next one. `cause`: of a halt or an end.
     """
 
     number: int
@@ -65,7 +65,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
     wave_at: Instant
     sound_since: Instant | None = None
     ended_at: Instant | None = None
-    why: str = ""
+    cause: Cause | None = None
     members: Mapping[SiteId, Member] = {}
 
     @property
@@ -134,8 +134,7 @@ def enrol(
         taken[key] = replace(rollout, members={**rollout.members, **_members(rollout, joining, commit.heard)})
     for key, rollout in list(taken.items()):
         if not rollout.members:
-            why = "no site resolves to it any more"
-            ended.append(replace(rollout, phase="superseded", ended_at=now, why=why))
+            ended.append(replace(rollout, phase="superseded", ended_at=now, cause=Cause(kind="nobody")))
             del taken[key]
     return [*ended, *(open_wave(rollout, commit.policies[rollout.policy], now) for rollout in taken.values())]
 
@@ -249,8 +248,8 @@ def advance(rollout: Rollout, policy: RolloutPolicy, evidence: Evidence, now: da
     if rollout.phase != "rolling":
         return rollout
     rollout = _looked_at(rollout, evidence)
-    if why := _fault(rollout, policy):
-        return _halt(rollout, policy, why)
+    if cause := _fault(rollout, policy):
+        return _halt(rollout, policy, cause)
     if not _is_sound(rollout, policy):
         late = is_overdue(rollout, policy, now) and _later_wave(rollout, policy) is None
         return _end(rollout, now) if late else replace(rollout, sound_since=None)
@@ -276,19 +275,17 @@ def _own(rollout: Rollout) -> list[Member]:
     return [m for m in rollout.members.values() if m.wave == rollout.wave and not m.excused]
 
 
-def _fault(rollout: Rollout, policy: RolloutPolicy) -> str:
-    """Why it must not go on; empty where it may."""
+def _fault(rollout: Rollout, policy: RolloutPolicy) -> Cause | None:
+    """Why it must not go on; None where it may."""
     counted = [member for member in rollout.members.values() if member.wave is not None and not member.excused]
     failed = _count(counted, "failed")
     if failed > policy.max_failures:
-        of = f"{failed} of the {len(counted)} sites that have it" if len(counted) > 1 else "the one site that has it"
-        return f"{of} failed; max_failures allows {policy.max_failures}"
+        return Cause(kind="failures", count=failed, sites=len(counted), allowed=str(policy.max_failures))
     own = _own(rollout)
     failed = _count(own, "failed")
     if (len(own) - failed) * 100 < percent(policy.success) * len(own):
-        of = f"{failed} of {len(own)}" if len(own) > 1 else "the one site"
-        return f"{of} of wave {rollout.wave + 1} failed; success asks for {policy.success}"
-    return ""
+        return Cause(kind="wave", count=failed, sites=len(own), wave=rollout.wave + 1, allowed=policy.success)
+    return None
 
 
 def _count(members: Iterable[Member], outcome: Outcome) -> int:
@@ -307,11 +304,11 @@ def is_overdue(rollout: Rollout, policy: RolloutPolicy, now: datetime) -> bool:
     return waits and now - rollout.wave_at > timedelta(seconds=duration_s(policy.deadline))
 
 
-def _halt(rollout: Rollout, policy: RolloutPolicy, why: str) -> Rollout:
+def _halt(rollout: Rollout, policy: RolloutPolicy, cause: Cause) -> Rollout:
     if policy.on_failure == "hold":
-        return replace(rollout, phase="halted", sound_since=None, why=why)
+        return replace(rollout, phase="halted", sound_since=None, cause=cause)
     home = {s: replace(m, wave=None, let_in_at=None) if m.before else m for s, m in rollout.members.items()}
-    return replace(rollout, phase="rolled_back", sound_since=None, why=why, members=home)
+    return replace(rollout, phase="rolled_back", sound_since=None, cause=cause, members=home)
 
 
 def _next_wave(rollout: Rollout, policy: RolloutPolicy, now: datetime) -> Rollout:
@@ -328,8 +325,8 @@ def _later_wave(rollout: Rollout, policy: RolloutPolicy) -> int | None:
 
 def _end(rollout: Rollout, now: datetime) -> Rollout:
     silent = _count(rollout.let_in.values(), "pending")
-    why = f"{silent} of {len(rollout.members)} sites have not said yet how it runs" if silent else ""
-    return replace(rollout, phase="done", ended_at=now, why=why)
+    cause = Cause(kind="silent", count=silent, sites=len(rollout.members)) if silent else None
+    return replace(rollout, phase="done", ended_at=now, cause=cause)
 
 
 def resume(rollout: Rollout, policy: RolloutPolicy, now: datetime) -> Rollout:
@@ -337,10 +334,10 @@ def resume(rollout: Rollout, policy: RolloutPolicy, now: datetime) -> Rollout:
     back to what they had, from the first wave, as if nothing had been."""
     if rollout.phase == "halted":
         excused = {s: replace(m, excused=m.excused or m.outcome == "failed") for s, m in rollout.members.items()}
-        return replace(rollout, phase="rolling", wave_at=now, why="", members=excused)
+        return replace(rollout, phase="rolling", wave_at=now, cause=None, members=excused)
     if rollout.phase == "rolled_back":
         anew = {s: Member(position=m.position, before=m.before) if m.before else m for s, m in rollout.members.items()}
-        return open_wave(replace(rollout, phase="rolling", wave=0, wave_at=now, why="", members=anew), policy, now)
+        return open_wave(replace(rollout, phase="rolling", wave=0, wave_at=now, cause=None, members=anew), policy, now)
     return rollout
 
 

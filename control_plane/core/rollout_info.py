@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from control_plane.core.rollout import Member, Rollout, is_overdue, reach
+from control_plane.core.rollout_cause import why
 from schemas.desired import RolloutPolicy
 from schemas.names import Percent, SiteId, duration_s
 from schemas.rollouts import RolloutDetail, RolloutInfo, RolloutSite, SiteRollout, Wave
@@ -80,7 +81,7 @@ def rollout_of(told: RolloutDetail) -> Rollout:
         wave=told.wave - 1,
         wave_at=told.wave_at,
         ended_at=told.ended_at,
-        why=told.why,
+        cause=told.cause,
         members={one.site: _member(place, one) for place, one in enumerate(told.members)},
     )
 
@@ -109,7 +110,8 @@ def _figures(
         "policy": rollout.policy,
         "commit": rollout.revision,
         "phase": rollout.phase,
-        "why": rollout.why,
+        "why": why(rollout.cause),
+        "cause": rollout.cause,
         "started_at": rollout.started_at,
         "ended_at": rollout.ended_at,
         "wave": rollout.wave + 1,

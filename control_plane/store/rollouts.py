@@ -15,7 +15,7 @@ from control_plane.store.copying import copy_into
 from control_plane.store.pool import Connection
 from schemas.desired import Connectivity
 from schemas.names import Revision, SiteId
-from schemas.rollouts import Outcome
+from schemas.rollouts import Cause, Outcome
 from schemas.status import Condition, RunningRelease
 
 RECENT: Final = 20
@@ -23,7 +23,7 @@ TURN: Final = 500
 _FIELDS: Final = tuple(field for field in Rollout.__struct_fields__ if field != "members")
 _ROLLOUT: Final[LiteralString] = (
     "select r.number, r.kind, r.version, r.policy, r.revision, r.started_at, r.phase, r.wave, r.wave_at, r.sound_since,"
-    " r.ended_at, r.why"
+    " r.ended_at, r.cause::text"
 )
 _OPENED: Final[LiteralString] = " from rollouts r where r.ended_at is null order by r.number"
 _ENDED: Final[LiteralString] = (
@@ -54,6 +54,7 @@ class Brief(Struct, frozen=True, kw_only=True, gc=False):
 
 
 _REPORT: Final = msgspec.json.Decoder(Brief)
+_CAUSE: Final = msgspec.json.Decoder(Cause | None)
 
 
 class Said(NamedTuple):
@@ -222,12 +223,12 @@ async def write(conn: Connection, changes: Iterable[Change]) -> None:
 async def _write_rollout(conn: Connection, rollout: Rollout) -> None:
     await conn.execute(
         "insert into rollouts (number, kind, version, policy, revision, started_at, phase, wave, wave_at,"
-        " sound_since, ended_at, why) values (%(number)s, %(kind)s, %(version)s, %(policy)s,"
-        " %(revision)s, %(started_at)s, %(phase)s, %(wave)s, %(wave_at)s, %(sound_since)s, %(ended_at)s, %(why)s)"
+        " sound_since, ended_at, cause) values (%(number)s, %(kind)s, %(version)s, %(policy)s,"
+        " %(revision)s, %(started_at)s, %(phase)s, %(wave)s, %(wave_at)s, %(sound_since)s, %(ended_at)s, %(cause)s::jsonb)"
         " on conflict (number) do update set phase = excluded.phase, wave = excluded.wave,"
         " wave_at = excluded.wave_at, sound_since = excluded.sound_since, ended_at = excluded.ended_at,"
-        " why = excluded.why",
-        {name: getattr(rollout, name) for name in _FIELDS},
+        " cause = excluded.cause",
+        {name: getattr(rollout, name) for name in _FIELDS} | {"cause": msgspec.json.encode(rollout.cause).decode()},
     )
 
 
@@ -250,8 +251,12 @@ async def _write_members(conn: Connection, number: int, members: Sequence[tuple[
 
 
 async def prune(conn: Connection, before: datetime) -> int:
-    """Forget rollouts that ended before this instant; how many."""
-    return (await conn.execute("delete from rollouts where ended_at < %s", (before,))).rowcount
+    """Forget rollouts that ended before this instant, but the last that there was: no number is given twice; how many."""
+    return (
+        await conn.execute(
+            "delete from rollouts where ended_at < %s and number < (select max(number) from rollouts)", (before,)
+        )
+    ).rowcount
 
 
 async def _rows(conn: Connection, query: LiteralString, given: Sequence[object]) -> list[dict[str, Any]]:
@@ -289,7 +294,8 @@ async def _counted(conn: Connection, rows: Collection[dict[str, Any]]) -> list[C
 
 
 def _rollout(row: dict[str, Any], members: dict[SiteId, Member] | None = None) -> Rollout:
-    return Rollout(**{name: row[name] for name in _FIELDS}, members=members or {})
+    cause = _CAUSE.decode(row["cause"] or "null")
+    return Rollout(**{name: row[name] for name in _FIELDS} | {"cause": cause}, members=members or {})
 
 
 def _member(about: Sequence[Any]) -> Member:

@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 from msgspec import Struct
 
 from control_plane.core.rollout import Member, Rollout, percent, reach
+from control_plane.core.rollout_cause import why
 from control_plane.core.rollout_info import info_of, turn_of
 from control_plane.core.rollout_trailer import resuming
 from control_plane.store.rollouts import Counted, Placed, SiteRollout
@@ -58,7 +59,7 @@ class Way(Struct, frozen=True, kw_only=True):
 class RolloutCard(Struct, frozen=True, kw_only=True):
     """A rollout at a glance. `edges`: where one wave ends and the next begins, in percent of the bar.
 
-    `said`: what it waits for; `why`: of a halt or an end, in English, as the core says it.
+    `said`: what it waits for; `why`: of a halt or an end.
     """
 
     link: str
@@ -143,7 +144,7 @@ def card_of(one: Rolled, now: datetime, words: Words) -> RolloutCard:
         at=at,
         ago=words("rollout.ended" if info.ended_at else "rollout.began", ago=words.ago(at, now)),
         said=_said(one, state, now, words),
-        why=info.why,
+        why=why(info.cause, words.language),
         ways=list(_ways(info, state, words)),
     )
 

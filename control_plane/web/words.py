@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
+from control_plane.core.language import Language
 from control_plane.web.catalog import CATALOG, MONTHS
 
-Language = Literal["en", "fr"]
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 _POSITION: Final = {language: index for index, language in enumerate(LANGUAGES)}
 _THIN: Final = "\u202f"

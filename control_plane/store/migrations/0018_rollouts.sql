@@ -12,7 +12,7 @@ create table rollouts (
     wave_at timestamptz not null,
     sound_since timestamptz,                    -- since when the wave does well enough for the next one
     ended_at timestamptz,
-    why text not null
+    cause jsonb                                 -- of a halt or an end
 );
 
 create unique index rollouts_open on rollouts (kind, version, policy) where ended_at is null;

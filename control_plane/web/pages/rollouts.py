@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from control_plane.core.rollout_cause import why
 from control_plane.errors import NotFound
 from control_plane.store import library, rollouts
 from control_plane.store.pool import connection
@@ -131,7 +132,7 @@ def _ended_row(one: Rolled, words: Words) -> list[Cell]:
     over = info.ended_at or info.started_at
     return [
         Cell(text=title_of(info, words), link=f"/rollouts/{info.number}", note=info.policy),
-        Cell(text=sign_of(state, words).word, note=info.why, tone=_ENDS.get(state, "")),
+        Cell(text=sign_of(state, words).word, note=why(info.cause, words.language), tone=_ENDS.get(state, "")),
         Cell(text=words.number(info.sites), bar=bar_of(one, words)),
         Cell(text=words.instant(over), at=over),
         Cell(text=_span(over - info.started_at, words)),
