@@ -17,8 +17,8 @@ Wave = Annotated[int, Meta(ge=1, description="Counted from 1.")]
 class Cause(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a rollout halted or ended early, in figures: `count` of `sites` failed, or are silent.
 
-    `failures`: more in all than `max_failures`, which is `allowed`. `wave`: too many of the wave for `success`, which is
-    `allowed`. `silent`: it ended without their word. `nobody`: no site resolves to it any more.
+    `failures`: more in all than `max_failures`, which is `allowed`. `wave`: too many of one wave for `success`, which
+    is `allowed`. `silent`: it ended without their word. `nobody`: no site resolves to it any more.
     """
 
     kind: Literal["failures", "wave", "silent", "nobody"]

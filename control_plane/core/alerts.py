@@ -291,9 +291,7 @@ def _of_fleet(server: Server, now: datetime) -> Iterator[Firing]:
     for one in server.rollouts:
         if one.halted:
             values = {**(asdict(one.cause) if one.cause else {}), "wave": one.wave}
-            yield Firing(
-                kind="rollout_halted", subject=one.what, severity="critical", values=values
-            )
+            yield Firing(kind="rollout_halted", subject=one.what, severity="critical", values=values)
         else:
             yield Firing(kind="rollout_overdue", subject=one.what, severity="warning", values={"wave": one.wave})
     since = server.remote_error_since

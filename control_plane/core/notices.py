@@ -6,8 +6,8 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from control_plane.core.alert_words import remedy, sentence, title
-from control_plane.core.language import Language
 from control_plane.core.alerts import Firing
+from control_plane.core.language import Language
 from schemas.alerts import Severity
 from schemas.names import DocumentId
 

@@ -224,7 +224,8 @@ async def _write_rollout(conn: Connection, rollout: Rollout) -> None:
     await conn.execute(
         "insert into rollouts (number, kind, version, policy, revision, started_at, phase, wave, wave_at,"
         " sound_since, ended_at, cause) values (%(number)s, %(kind)s, %(version)s, %(policy)s,"
-        " %(revision)s, %(started_at)s, %(phase)s, %(wave)s, %(wave_at)s, %(sound_since)s, %(ended_at)s, %(cause)s::jsonb)"
+        " %(revision)s, %(started_at)s, %(phase)s, %(wave)s, %(wave_at)s, %(sound_since)s, %(ended_at)s,"
+        " %(cause)s::jsonb)"
         " on conflict (number) do update set phase = excluded.phase, wave = excluded.wave,"
         " wave_at = excluded.wave_at, sound_since = excluded.sound_since, ended_at = excluded.ended_at,"
         " cause = excluded.cause",
@@ -251,7 +252,7 @@ async def _write_members(conn: Connection, number: int, members: Sequence[tuple[
 
 
 async def prune(conn: Connection, before: datetime) -> int:
-    """Forget rollouts that ended before this instant, but the last that there was: no number is given twice; how many."""
+    """Forget rollouts that ended before this instant, but the last that there was: no number comes again. How many."""
     return (
         await conn.execute(
             "delete from rollouts where ended_at < %s and number < (select max(number) from rollouts)", (before,)

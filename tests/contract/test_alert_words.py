@@ -6,8 +6,8 @@ from typing import get_args
 import pytest
 
 from control_plane.core.alert_words import ALERT_WORDS, remedy, sentence, title
-from control_plane.core.language import Language
 from control_plane.core.alerts import Firing
+from control_plane.core.language import Language
 from schemas.alerts import AlertKind
 
 KINDS: tuple[AlertKind, ...] = get_args(AlertKind)

@@ -10,7 +10,7 @@ from control_plane.store import library, rollouts
 from control_plane.store.rollouts import Change
 from schemas.api import FleetStatus, SiteDetail
 from schemas.desired import Fleet, Layer, RolloutPolicy
-from schemas.rollouts import RolloutDetail, RolloutInfo, RolloutSite, SiteRollout
+from schemas.rollouts import Cause, RolloutDetail, RolloutInfo, RolloutSite, SiteRollout
 from tests.support.api import Api
 from tests.support.people import add_person, token_of
 from tests.support.published import Box, Wanted
@@ -18,6 +18,7 @@ from tests.support.published import Box, Wanted
 pytestmark = [pytest.mark.anyio, pytest.mark.every_postgres]
 
 SITES = ("brest", "nantes", "rennes")
+FAILED = Cause(kind="wave", count=1, sites=1, wave=1, allowed="95%")
 
 
 async def three(api: Api) -> None:
@@ -41,7 +42,7 @@ async def three(api: Api) -> None:
         kind="release",
         version="2.1.0",
         phase="halted",
-        why="1 of 1 failed",
+        cause=FAILED,
         members={**members, "brest": failed},
         **common,
     )
@@ -75,7 +76,8 @@ async def test_rollouts_under_way_are_listed_before_those_that_ended(api: Api) -
     assert await listed(api) == []
     await three(api)
     halted, agent = await listed(api)
-    assert (halted.number, halted.phase, halted.why, halted.wave) == (2, "halted", "1 of 1 failed", 1)
+    assert (halted.number, halted.phase, halted.cause, halted.wave) == (2, "halted", FAILED, 1)
+    assert halted.why == "the one site of wave 1 failed; success asks for 95%"
     assert (halted.sites, halted.failed, halted.waiting, halted.well) == (3, 1, 2, 0)
     assert (agent.number, agent.kind, agent.well) == (3, "agent", 1)
     assert [one.number for one in await listed(api, "?ended=10")] == [2, 3, 1]
@@ -144,3 +146,15 @@ async def test_site_tells_the_rollouts_under_way_that_it_is_in(api: Api) -> None
     await policy(api)
     waits, runs = await of("nantes")
     assert (waits.turn, runs.turn) == (2, None)
+
+
+async def test_number_is_never_given_twice_whatever_was_forgotten(api: Api) -> None:
+    about = {"policy": "standard", "revision": "a" * 40, "started_at": api.now, "wave_at": api.now}
+    ended = [
+        Rollout(number=number, kind="agent", version=f"1.{number}.0", phase="done", ended_at=api.now, **about)
+        for number in (1, 2)
+    ]
+    async with api.connection() as conn:
+        await rollouts.write(conn, [Change(None, one) for one in ended])
+        assert await rollouts.prune(conn, api.now + timedelta(days=1)) == 1
+        assert await rollouts.next_number(conn) == 3

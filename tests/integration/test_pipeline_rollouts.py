@@ -17,6 +17,7 @@ from control_plane.store import alerts, figures, library, publications, reports,
 from control_plane.store.reports import Received
 from control_plane.watching import Watch
 from schemas.manifest import SiteManifest
+from schemas.rollouts import Cause
 from schemas.status import Condition, RunningRelease
 from tests.support.published import NOW, report
 from tests.support.trust_keys import Changes
@@ -137,7 +138,7 @@ async def test_release_reaches_the_fleet_wave_by_wave(world: World) -> None:
         assert await rollouts.opened(conn) == []
         ended = await rollouts.rollout(conn, 1)
     assert ended is not None
-    assert (ended.phase, ended.why) == ("done", "")
+    assert (ended.phase, ended.cause) == ("done", None)
     assert {member.outcome for member in ended.members.values()} == {"well"}
 
 
@@ -193,8 +194,9 @@ async def test_failures_halt_it_and_everybody_goes_back(world: World) -> None:
     assert await world.pipeline.roll() == 5
     assert await having(world, "1.0.0") == set(TEN)
     found = await opened(world)
-    assert (found.phase, found.why) == ("rolled_back", "5 of the 5 sites that have it failed; max_failures allows 3")
-    assert await worries(world) == ["Release 1.1.0 (standard) halted in wave 2: " + found.why]
+    assert (found.phase, found.cause) == ("rolled_back", Cause(kind="failures", count=5, sites=5, allowed="3"))
+    said = "5 of the 5 sites that have it failed; max_failures allows 3"
+    assert await worries(world) == ["Release 1.1.0 (standard) halted in wave 2: " + said]
 
 
 async def test_failures_under_a_policy_that_holds_leave_those_who_have_it(world: World) -> None:

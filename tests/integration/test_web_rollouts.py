@@ -14,6 +14,7 @@ from control_plane.store.rollouts import Change
 from control_plane.web.pages.rollouts import ENDED, PAGE_SITES
 from schemas.desired import Fleet, Layer, Release, RolloutPolicy
 from schemas.names import digest_of
+from schemas.rollouts import Cause
 from tests.integration.test_web_pages import page
 from tests.support.api import Api, open_api
 from tests.support.people import add_person, session_of
@@ -24,6 +25,7 @@ MINUTE = timedelta(minutes=1)
 SITES = ("brest", "lorient", "nantes", "quimper", "rennes", "vannes")
 POLICY = RolloutPolicy(waves=["10%", "50%", "100%"], soak="30m", max_failures=0, on_failure="hold")
 WHY = "1 of the 3 sites that have it failed; max_failures allows 0"
+CAUSE = Cause(kind="failures", count=1, sites=3, allowed="0")
 RESUME = "Resume-Rollout: release 2.2.0"
 
 
@@ -69,7 +71,7 @@ def a_rollout(number: int = 1, **fields: Any) -> Rollout:
     return Rollout(number=number, **{**usual, **times, **fields})
 
 
-HALTED = a_rollout(phase="halted", why=WHY)
+HALTED = a_rollout(phase="halted", cause=CAUSE)
 
 
 async def keep(api: Api, *found: Rollout) -> None:
@@ -78,7 +80,7 @@ async def keep(api: Api, *found: Rollout) -> None:
 
 
 async def test_open_rollouts_are_told_with_what_needs_a_person_first(api: Api) -> None:
-    await keep(api, a_rollout(1, version="2.3.0"), a_rollout(2, phase="halted", why=WHY))
+    await keep(api, a_rollout(1, version="2.3.0"), a_rollout(2, phase="halted", cause=CAUSE))
     shown = await page(api, "/rollouts")
     text = shown.text
     assert re.search(r"Under way or halted Halted Release 2\.2\.0 .*Rolling Release 2\.3\.0", text)
@@ -106,7 +108,7 @@ async def test_ended_ones_say_how_and_the_newest_comes_first(api: Api) -> None:
     await keep(
         api,
         *(a_rollout(n, version=f"1.{n}.0", phase="done", ended_at=NOW - n * MINUTE) for n in range(1, ENDED + 1)),
-        a_rollout(90, phase="superseded", ended_at=NOW, why=over),
+        a_rollout(90, phase="superseded", ended_at=NOW, cause=Cause(kind="nobody")),
     )
     shown = await page(api, "/rollouts")
     assert re.search(rf"Ended last .*Release 2\.2\.0 standard Superseded {over} 6 .*Release 1\.1\.0", shown.text)
@@ -162,7 +164,7 @@ async def test_number_that_no_rollout_has_is_not_found(api: Api, number: str) ->
 
 async def test_rolled_back_one_says_that_all_go_back_and_which_failed(api: Api) -> None:
     home = {site: member(one.position, outcome=one.outcome, why=one.why) for site, one in MEMBERS.items()}
-    await keep(api, a_rollout(phase="rolled_back", why=WHY, members=home))
+    await keep(api, a_rollout(phase="rolled_back", cause=CAUSE, members=home))
     text = (await page(api, "/rollouts/1")).text
     assert re.search(r"Rolled back Release 2\.2\.0 .*Wave 2 of 3 0 of 6 sites have it .*All go back", text)
     assert re.search(r"Rennes 3 2 failed, goes back no answer on port 3000 — 2\.1\.3 .*Brest 1 1 keeps what it", text)
@@ -170,7 +172,7 @@ async def test_rolled_back_one_says_that_all_go_back_and_which_failed(api: Api) 
 
 
 async def test_superseded_one_says_who_never_got_it(api: Api) -> None:
-    await keep(api, a_rollout(phase="superseded", ended_at=NOW, why="no site resolves to it any more"))
+    await keep(api, a_rollout(phase="superseded", ended_at=NOW, cause=Cause(kind="nobody")))
     text = (await page(api, "/rollouts/1")).text
     assert re.search(r"Wave 3 100% 3 — — — never went .*Vannes 4 3 did not get it", text)
     assert "waits" not in text and "to come" not in text

@@ -228,7 +228,7 @@ def of_fleet(server: Server) -> list[tuple[str, str, str]]:
 
 def test_fleets_own_affairs_are_told() -> None:
     root = Expiring(what="trust root", at=NOW + 20 * DAY, warn=30 * DAY)
-    halted, overdue = (Troubled(what="Release 2.0.0 (standard)", halted=so, wave=2, why="x") for so in (True, False))
+    halted, overdue = (Troubled(what="Release 2.0.0 (standard)", halted=so, wave=2) for so in (True, False))
     cases: list[tuple[Server, list[tuple[str, str, str]]]] = [
         (Server(), []),
         (Server(newest_verdict="published"), []),

@@ -21,6 +21,7 @@ from control_plane.core.rollout import (
     resume,
     wait_for_agents,
 )
+from control_plane.core.rollout_cause import why
 from schemas.desired import RolloutPolicy
 from schemas.rollouts import Outcome, RolloutKind
 
@@ -155,14 +156,14 @@ def test_failures_of_earlier_waves_count_towards_the_most_that_may_fail() -> Non
     one = advance(rollout, policy, {first[0]: ("failed", "")}, NOW)
     assert one.phase == "rolling"
     two = advance(one, policy, {first[1]: ("failed", "")}, NOW)
-    assert (two.phase, two.why) == ("halted", "2 of the 20 sites that have it failed; max_failures allows 1")
+    assert (two.phase, why(two.cause)) == ("halted", "2 of the 20 sites that have it failed; max_failures allows 1")
 
 
 def test_halt_that_holds_leaves_everything_as_it_is() -> None:
     policy = RolloutPolicy(waves=["10%", "100%"], on_failure="hold")
     rollout = begun(20, policy)
     after = advance(rollout, policy, seen(rollout, "failed"), NOW)
-    assert after.phase == "halted" and after.why == "2 of 2 of wave 1 failed; success asks for 95%"
+    assert after.phase == "halted" and why(after.cause) == "2 of 2 of wave 1 failed; success asks for 95%"
     assert held([after]) == held([rollout])
     assert advance(after, policy, seen(rollout, "well"), NOW + timedelta(days=9)) == after
 
@@ -190,7 +191,7 @@ def test_last_wave_ends_at_its_deadline_without_the_silent() -> None:
     rollout = begun(10, policy)
     assert advance(rollout, policy, seen(rollout, "well", only=5), NOW + timedelta(hours=1)).phase == "rolling"
     after = advance(rollout, policy, seen(rollout, "well", only=5), NOW + timedelta(hours=25))
-    assert (after.phase, after.why) == ("done", "5 of 10 sites have not said yet how it runs")
+    assert (after.phase, why(after.cause)) == ("done", "5 of 10 sites have not said yet how it runs")
 
 
 def test_wave_that_reaches_everybody_is_the_last_whatever_shares_follow() -> None:
@@ -216,7 +217,7 @@ def test_resumed_rollback_begins_anew_with_the_same_first_sites() -> None:
     rollout = begun(20)
     back = advance(rollout, POLICY, seen(rollout, "failed"), NOW)
     again = resume(back, POLICY, NOW + timedelta(days=1))
-    assert (again.phase, again.wave, again.why) == ("rolling", 0, "")
+    assert (again.phase, again.wave, again.cause) == ("rolling", 0, None)
     assert again.let_in.keys() == rollout.let_in.keys()
     assert {member.outcome for member in again.members.values()} == {"pending"}
 

@@ -25,6 +25,7 @@ from control_plane.web.present_rollouts import (
 )
 from control_plane.web.words import LANGUAGES, Words
 from schemas.desired import RolloutPolicy
+from schemas.rollouts import Cause
 from tests.support.published import NOW
 
 POLICY = RolloutPolicy(waves=["10%", "25%", "50%", "100%"], soak="30m", deadline="24h")
@@ -41,10 +42,10 @@ TALLIES = (
 STATES: dict[str, dict[str, Any]] = {
     "rolling": {},
     "overdue": {"wave_at": NOW - timedelta(hours=30)},
-    "halted": {"phase": "halted", "why": "4 of the 10 sites that have it failed; max_failures allows 3"},
-    "rolled_back": {"phase": "rolled_back", "why": "4 of 4 of wave 1 failed; success asks for 95%"},
+    "halted": {"phase": "halted", "cause": Cause(kind="failures", count=4, sites=10, allowed="3")},
+    "rolled_back": {"phase": "rolled_back", "cause": Cause(kind="wave", count=4, sites=4, wave=1, allowed="95%")},
     "done": {"phase": "done", "ended_at": NOW, "wave": 3},
-    "superseded": {"phase": "superseded", "ended_at": NOW, "why": "no site resolves to it any more"},
+    "superseded": {"phase": "superseded", "ended_at": NOW, "cause": Cause(kind="nobody")},
 }
 
 
