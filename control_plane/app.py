@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -138,9 +138,14 @@ def make_application(services: Services) -> Litestar:
         objects=services.objects,
         clock=services.clock,
         meters=services.meters,
-        sweeper=Sweeper(services.pool, services.git, services.objects, services.clock),
+        sweeper=make_sweeper(services),
         provider=services.provider,
     )
+
+
+def make_sweeper(services: Services) -> Sweeper:
+    """Who deletes blobs that nothing names."""
+    return Sweeper(services.pool, services.git, services.objects, services.clock)
 
 
 class Running(Struct, frozen=True, kw_only=True):
@@ -178,8 +183,9 @@ async def answering(
     application = make_application(services)
     task = asyncio.create_task(_answer(application, services.settings, listener, stop))
     task.add_done_callback(lambda _: stop.set())
+    at_work = running_jobs(make_jobs(services), poll_s=services.settings.poll_s) if jobs else contextlib.nullcontext()
     try:
-        async with _jobs(services) if jobs else contextlib.nullcontext():
+        async with at_work:
             yield Running(services=services, application=application, url=url)
     finally:
         stop.set()
@@ -198,8 +204,9 @@ async def _answer(application: Litestar, settings: Settings, listener: socket.so
     )
 
 
-def _jobs(services: Services) -> AbstractAsyncContextManager[None]:
-    jobs = Jobs(
+def make_jobs(services: Services) -> Jobs:
+    """What is done now and then."""
+    return Jobs(
         services.pipeline,
         Watch(services.pool, services.clock, services.settings.tls_certificate),
         _notifier(services),
@@ -208,7 +215,6 @@ def _jobs(services: Services) -> AbstractAsyncContextManager[None]:
         keep=_keep(services.settings),
         meters=services.meters,
     )
-    return running_jobs(jobs, poll_s=services.settings.poll_s)
 
 
 def _keep(settings: Settings) -> Keep:

@@ -46,9 +46,15 @@ class Presence:
                 else:
                     self._complete.add(blob)
         if not (missing or incomplete or unreadable):
+            self._forget_but(compiled.blobs)
             return ()
         await self._objects.check()  # a store that is away (a disk that is not mounted) must not look like an empty one
         return await asyncio.to_thread(absent_problems, missing, incomplete, unreadable, tree.entries, tree.blobs)
+
+    def _forget_but(self, named: Set[Digest]) -> None:
+        """What a whole commit does not name is asked for again when one does: else all that ever was stays here."""
+        self._present &= named
+        self._complete &= named
 
     async def _catch_up(self) -> None:
         async with connection(self._pool) as conn:

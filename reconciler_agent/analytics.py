@@ -48,6 +48,8 @@ MAX_FILE_BYTES: Final = 32 << 20
 MAX_SENT: Final = 20
 """Batches in one round: news must not wait for a backlog of weeks."""
 MAX_QUARANTINED: Final = 20
+MAX_LEFT: Final = 500
+"""Videos that left, still known by their names: those that left last."""
 _NAME: Final = re.compile(r"(\d{8})-(event|impression)(?:-\d{3,})?\.(raw|batch|strange)")
 
 Say = Callable[[Literal["info", "warning", "error"], Reason, str], None]
@@ -207,7 +209,9 @@ class Analytics:
     def _learn(self, manifest: SiteManifest) -> None:
         """What was played just before a video left is still known by its name."""
         if manifest is not self._manifest:
-            self._ids |= analytics.ids_of(manifest)
+            ids = analytics.ids_of(manifest)
+            left = [(name, known) for name, known in self._ids.items() if name not in ids]
+            self._ids = dict(left[-MAX_LEFT:]) | ids
             self._manifest = manifest
 
     def _send(self, now_s: float) -> None:

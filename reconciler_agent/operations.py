@@ -116,7 +116,9 @@ class Operations:
             if now[name].phase == "started" and self._is_overdue(name):
                 now[name] = operations.end(entry, False, f"nothing came of it within {END_S:.0f} s")
         named = {operation.id for operation in manifest.operations}
-        self._keep(operations.prune(now, named, self._floor_at()), told=now)
+        left = operations.prune(now, named, self._floor_at())
+        self._asked_s = {name: asked_s for name, asked_s in self._asked_s.items() if name in left}
+        self._keep(left, told=now)
 
     def _is_ending(self) -> bool:
         """Whether the box, or the agent, was asked to start anew: what began now would be cut off."""

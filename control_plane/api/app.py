@@ -33,7 +33,7 @@ from control_plane.api.pulse import Pulse, Tally
 from control_plane.api.refusals import Refusals
 from control_plane.api.rollouts import Rollouts
 from control_plane.api.scrapes import Scrapes
-from control_plane.api.spool import Spool
+from control_plane.api.spool import Spool, forgetting
 from control_plane.api.timing import Timing
 from control_plane.api.video_backups import VideoBackups
 from control_plane.monitoring.meters import Meters
@@ -105,9 +105,8 @@ def make_api(
 
     @asynccontextmanager
     async def following(app: Litestar) -> AsyncIterator[None]:
-        app.state.heads, app.state.pulse = heads, pulse
-        uploads.forget_old()
-        async with heads.following(), pulse.beating():
+        app.state.heads, app.state.pulse, app.state.uploads = heads, pulse, uploads
+        async with heads.following(), pulse.beating(), forgetting(uploads.forget_old):
             yield
 
     return Litestar(

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -24,6 +24,7 @@ WRITE_BYTES: Final = 1 << 20
 RESERVE_BYTES: Final = 256 << 20
 """What stays free on the spool's disk."""
 FORGET_AFTER_S: Final = 7 * 86_400
+FORGET_EVERY_S: Final = 3_600.0
 TURN_S: Final = 10.0
 """How long a second writer of a blob waits for the first."""
 SILENCE_S: Final = 3.0
@@ -109,9 +110,10 @@ class Spool:
         """Remove what nobody has gone on with for a week."""
         limit = time.time() - FORGET_AFTER_S
         for file in self._folder.glob("*") if self._folder.is_dir() else ():
-            if file.stat().st_mtime < limit:
-                LOG.info("forgetting the unfinished upload %s", file.name)
-                file.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # it may come to its end at this very moment
+                if file.stat().st_mtime < limit:
+                    LOG.info("forgetting the unfinished upload %s", file.name)
+                    file.unlink()
 
     async def _complete(self, digest: Digest, path: Path) -> None:
         try:
@@ -160,6 +162,27 @@ class Spool:
             turn.users -= 1
             if not turn.users:
                 del self._turns[digest]
+
+
+@asynccontextmanager
+async def forgetting(forget_old: Callable[[], None], every_s: float = FORGET_EVERY_S) -> AsyncIterator[None]:
+    """Forget what is old at once, and now and then while the context lasts: servers run for months."""
+    task = asyncio.create_task(_go_on_forgetting(forget_old, every_s), name="forgetting uploads")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _go_on_forgetting(forget_old: Callable[[], None], every_s: float) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(forget_old)
+        except OSError as problem:
+            LOG.warning("cannot forget unfinished uploads: %s; trying again later", problem)
+        await asyncio.sleep(every_s)
 
 
 async def _acquire(lock: asyncio.Lock) -> None:

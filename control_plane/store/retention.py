@@ -9,6 +9,7 @@ from control_plane.store import (
     attempts,
     audit,
     conditions,
+    generations,
     partitions,
     playbacks,
     refusals,
@@ -58,6 +59,7 @@ async def tidy(conn: Connection, now: datetime, keep: Keep) -> Kept:
     pruned += await conditions.prune(conn, now - keep.conditions)
     pruned += await release_runs.prune(conn, now - keep.conditions)
     pruned += await rollouts.prune(conn, now - keep.conditions)
+    pruned += await generations.prune(conn, now - keep.conditions)
     pruned += await activity.prune(conn, now - keep.metrics)
     pruned += await playbacks.prune(conn, now - keep.playbacks)
     pruned += await audit.prune_audit(conn, now - keep.audit)
