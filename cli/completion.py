@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from cli.__main__ import SUBJECTS, VERBS
+from cli.catalogue import SUBJECTS, VERBS
 from cli.checkout import Checkout
 from cli.errors import CommandFailed
 from cli.verb import Argument, Verb

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from cli.__main__ import SUBJECTS, VERBS
+from cli.catalogue import SUBJECTS, VERBS
 from cli.topics import environment
 from cli.verb import Verb
 

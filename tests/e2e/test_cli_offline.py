@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.__main__ import SUBJECTS, VERBS, run
+from cli.__main__ import run
+from cli.catalogue import SUBJECTS, VERBS
 from schemas.desired import Site
 from schemas.trust import read_release_list, read_root
 from tests.support.command_line import environment, git, neopro

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.__main__ import VERBS
+from cli.catalogue import VERBS
 from tests.support import transcripts
 from tests.support.transcripts import Transcript, played, played_served
 

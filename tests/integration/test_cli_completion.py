@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.__main__ import SUBJECTS, VERBS
+from cli.catalogue import SUBJECTS, VERBS
 from cli.completion import complete
 from tests.support.command_line import environment, neopro
 from tests.support.transcripts import ROOT, command_folder, small

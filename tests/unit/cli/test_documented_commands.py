@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.__main__ import SUBJECTS, VERBS, asks_for_help, overview
+from cli.__main__ import asks_for_help, overview
+from cli.catalogue import SUBJECTS, VERBS
 from cli.errors import CommandFailed
 from cli.verb import Verb
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cli.__main__ import SUBJECTS, VERBS, asks_for_help, overview
+from cli.__main__ import asks_for_help, overview
+from cli.catalogue import SUBJECTS, VERBS
 from cli.verb import Verb
 
 NAMES = sorted(VERBS)

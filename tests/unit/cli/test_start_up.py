@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.__main__ import VERBS
+from cli.catalogue import VERBS
 from tests.support.command_line import environment
 from tests.support.transcripts import ROOT, SMALL
 
