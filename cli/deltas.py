@@ -2,15 +2,18 @@
 
 A changed file goes with the one that it takes the place of: that of the same path, of the same path but for a hash in
 its name, as bundlers write them, or of the same name elsewhere. Neighbours of the listing share a frame until it is
-full, new files with them, since the files of a folder resemble each other. The same inputs give the same bytes (of one
-version of zstd).
+full, new files with them, since the files of a folder resemble each other. Where bundlers call files by a hash alone,
+no name tells which is which: what room the frame has left is for files of the same folder, kind and about the same
+size that the new release has no more. The same inputs give the same bytes (of one version of zstd).
 """
 
 import os
 import re
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -33,6 +36,8 @@ from schemas.names import Digest, digest_of
 LEVEL: Final = 19
 FULL_BYTES: Final = 4 << 20
 """A frame takes no more files once its own, or those of its dictionary, have so many bytes."""
+GONE: Final = 16
+"""So many files that are gone, on either side of a new one by size, may be what it was."""
 _LARGEST_TABLE: Final = 27
 _HASH: Final = re.compile(r"[-._](?:(?=[A-Za-z]*[0-9])[0-9A-Za-z]{6,64}|[A-Z0-9]{8})(?=\.|$)")
 
@@ -61,7 +66,7 @@ class Part(NamedTuple):
 def parts(base: FileTree, target: FileTree) -> list[Part]:
     """The files that the base lacks, each once, in the order of the listing, with those that they are made from."""
     there = {file.digest for file in base.files}
-    finder = _Finder(base)
+    finder = _Finder(base, target)
     found: list[Part] = []
     bases: dict[int, None] = {}
     targets: list[int] = []
@@ -80,7 +85,20 @@ def parts(base: FileTree, target: FileTree) -> list[Part]:
             bases[near] = None
         targets.append(place)
         to_bytes += file.size_bytes
-    return [*found, *([Part(tuple(bases), tuple(targets))] if targets else [])]
+    found += [Part(tuple(bases), tuple(targets))] if targets else []
+    return [_filled(part, base, target, finder) for part in found]
+
+
+def _filled(part: Part, base: FileTree, target: FileTree, finder: "_Finder") -> Part:
+    """The same with as many files that are gone, and may be what its new ones were, as its dictionary has room for."""
+    bases = dict.fromkeys(part.bases)
+    room = FULL_BYTES - sum(base.files[place].size_bytes for place in bases)
+    for near in zip_longest(*(finder.gone_near(target.files[place]) for place in part.targets)):
+        for place in near:
+            if place is not None and place not in bases and base.files[place].size_bytes <= room:
+                bases[place] = None
+                room -= base.files[place].size_bytes
+    return Part(tuple(bases), part.targets)
 
 
 def needed(base: FileTree, wanted: Sequence[Part]) -> list[TreeFile]:
@@ -181,9 +199,9 @@ def _compress(content: bytes, dictionary: bytes) -> bytes:
 
 
 class _Finder:
-    """Finds the file of a base that another takes the place of."""
+    """Finds the file of a base that another takes the place of, or those that may be it."""
 
-    def __init__(self, base: FileTree) -> None:
+    def __init__(self, base: FileTree, target: FileTree) -> None:
         self._files = base.files
         usable = [place for place, file in enumerate(base.files) if 0 < file.size_bytes <= MAX_PATCHED_BYTES]
         self._by_path = {base.files[place].path: place for place in usable}
@@ -192,6 +210,13 @@ class _Finder:
             path = _without_hash(base.files[place].path)
             self._by_stem[path].append(place)
             self._by_stem[path.rpartition("/")[2]].append(place)
+        kept = {file.digest for file in target.files}
+        self._gone: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+        for place in usable:
+            if base.files[place].digest not in kept:
+                self._gone[_folder_and_kind(base.files[place])].append((base.files[place].size_bytes, place))
+        for sizes in self._gone.values():
+            sizes.sort()
 
     def base_of(self, file: TreeFile) -> int | None:
         """Its place, or None."""
@@ -200,6 +225,21 @@ class _Finder:
         path = _without_hash(file.path)
         same = self._by_stem.get(path) or self._by_stem.get(path.rpartition("/")[2], [])
         return min(same, key=lambda place: (abs(self._files[place].size_bytes - file.size_bytes), place), default=None)
+
+    def gone_near(self, file: TreeFile) -> list[int]:
+        """For a file of a new path, the places of those of its folder and kind that are gone, next in size first."""
+        if file.path in self._by_path:
+            return []
+        gone = self._gone.get(_folder_and_kind(file), [])
+        at = bisect(gone, (file.size_bytes,))
+        near = gone[max(0, at - GONE) : at + GONE]
+        return [place for _, place in sorted(near, key=lambda one: (abs(one[0] - file.size_bytes), one[1]))]
+
+
+def _folder_and_kind(file: TreeFile) -> tuple[str, str]:
+    """`webapp/003a652e1f.chunk.js` -> `webapp`, `js`."""
+    folder, _, name = file.path.rpartition("/")
+    return folder, name.rpartition(".")[2]
 
 
 def _without_hash(path: str) -> str:

@@ -63,6 +63,34 @@ def test_download_is_at_most_a_tenth_more_than_a_patch_of_the_whole_archive(tmp_
     assert applied(base, delta, pack)[0] == tree_of(target).body
 
 
+def test_files_called_by_their_hash_alone_are_made_of_those_that_are_gone(tmp_path: Path) -> None:
+    sources = list(source_files(5, 60, 120).values())
+    built = [data + b"anew" if n < 20 else data for n, data in enumerate(sources)]
+    base, target = (
+        {f"webapp/{digest_of(data)[7:17]}.chunk.js": data for data in release} for release in (sources, built)
+    )
+    delta, pack = made(base, target, tmp_path)
+    assert len(encode_delta(delta)) + len(pack) <= sum(map(len, built[:20])) / 50
+    assert applied(base, delta, pack)[0] == tree_of(target).body
+
+
+def test_dictionary_never_grows_beyond_a_frame_by_what_is_gone() -> None:
+    def listing(name: str) -> FileTree:
+        sizes = enumerate([1 << 20] * 12)
+        return FileTree(
+            schema=1,
+            files=[
+                TreeFile(
+                    path=f"w/{name}{n:02}.js", mode="0644", size_bytes=size, digest=digest_of(f"{name}{n}".encode())
+                )
+                for n, size in sizes
+            ],
+        )
+
+    wanted = parts(listing("a"), listing("b"))
+    assert [len(part.bases) for part in wanted] == [4, 4, 4]
+
+
 def test_same_releases_give_the_same_bytes(tmp_path: Path) -> None:
     base = source_files(2, 80, 60)
     target = changed(base, "bundles")
