@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from granian._granian import SocketHolder
 from granian.constants import Interfaces
+from granian.http import HTTP2Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 
@@ -32,6 +33,11 @@ Network = IPv4Network | IPv6Network
 BACKLOG: Final = 4096
 CONCURRENT_REQUESTS: Final = 1 << 20
 GRACE_S: Final = 2.0
+DEAD_AFTER: Final = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPCNT: 4}
+"""A box whose power is cut, or a laptop that falls asleep, says no farewell: two minutes of silence, and it is gone."""
+PING_MS: Final = 30_000
+PONG_S: Final = 20
+"""The same for HTTP/2, whose connections may rest for as long as they like."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +50,7 @@ def bind(host: str, port: int) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _notice_the_dead(listener)
         listener.setblocking(False)
     except OSError as problem:
         raise SettingsInvalid(f"cannot listen on {host}:{port}: {problem.strerror}; set listen") from None
@@ -56,6 +63,13 @@ def bind(host: str, port: int) -> socket.socket:
         advice = "stop what listens there, or set listen to another port" if taken else "set listen"
         raise SettingsInvalid(f"cannot listen on {host}:{port}: {problem.strerror}; {advice}") from None
     return listener
+
+
+def _notice_the_dead(listener: socket.socket) -> None:
+    """Every connection that it accepts inherits this (Linux)."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in DEAD_AFTER.items():
+        listener.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def require_certificate(certificate: Path, key: Path) -> None:
@@ -123,6 +137,7 @@ class _Embedded(Server):
             backlog=BACKLOG,
             # Every long poll is a request: the default would let a thousand boxes wait and nobody else in.
             backpressure=CONCURRENT_REQUESTS,
+            http2_settings=HTTP2Settings(keep_alive_interval=PING_MS, keep_alive_timeout=PONG_S),
             ssl_cert=certificate,
             ssl_key=key,
             log_level=LogLevels.error,  # below it, only that it starts, stops, and is experimental

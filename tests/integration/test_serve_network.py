@@ -189,3 +189,38 @@ async def test_a_taken_port_is_refused_even_when_the_other_one_shares_it() -> No
         other.listen()
         with pytest.raises(SettingsInvalid, match="Address already in use"):
             serving.bind("127.0.0.1", other.getsockname()[1])
+
+
+def timer_of(server: int, client: int) -> str:
+    """Which timer the kernel runs for the server's end of a connection (`tr` of proc_net_tcp); 02: keep-alive."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        if (int(words[1][-4:], 16), int(words[2][-4:], 16)) == (server, client):
+            return words[5][:2]
+    return "none"
+
+
+async def test_a_client_that_vanished_without_a_word_is_noticed(authority: Authority) -> None:
+    async with (
+        served(echo) as port,
+        httpx.AsyncClient(trust_env=False) as http,
+        http.stream("GET", f"http://127.0.0.1:{port}/") as answer,
+    ):
+        _, own = answer.extensions["network_stream"].get_extra_info("client_addr")
+        await answer.aread()
+        assert timer_of(port, own) == "02"
+
+
+async def test_http_2_that_answers_no_ping_is_closed(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "PING_MS", 50)
+    monkeypatch.setattr(serving, "PONG_S", 1)
+    context = ssl.create_default_context(cafile=str(authority.ca_file))
+    context.set_alpn_protocols(["h2"])
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+    async with served(echo, authority) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        writer.write(preface)
+        async with asyncio.timeout(promised(10)):
+            said = await reader.read()
+        writer.close()
+    assert bytes([0, 0, 8, 6, 0]) in said, "a PING frame came before the end"
