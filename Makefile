@@ -68,6 +68,9 @@ test-crash: $(VENV)/.dev ## kill the agent, cut its power, fail its disk at ever
 test-faults: $(VENV)/.dev ## everything else that may go wrong: the network at every request, services, clocks, processes, writers
 	@$(BIN)/pytest tests/faults --long
 
+test-soak: $(VENV)/.dev ## weeks of an agent and months of a control plane, counted: nothing grows (some twelve minutes)
+	@$(BIN)/python -m tests.soak --jobs $(JOBS)
+
 test-systemd: $(VENV)/.dev ## the agent's unit under a real systemd (root; says what is missing where it cannot)
 	@$(BIN)/pytest tests/systemd --long -rs
 
@@ -92,4 +95,4 @@ lock: ## compile the requirement files anew (needs uv)
 clean: ## remove the environment and what was built
 	@rm -rf $(VENV) build *.egg-info bench.json
 
-.PHONY: help demo demo-clean test test-long check format schema docs bench fuzz test-crash test-systemd test-browser screenshots test-api agent-bundle lock clean
+.PHONY: help demo demo-clean test test-long check format schema docs bench fuzz test-crash test-soak test-systemd test-browser screenshots test-api agent-bundle lock clean
