@@ -10,6 +10,7 @@ settings.load_profile("neopro")
 pytest_plugins = [
     "tests.support.api",
     "tests.support.git_servers",
+    "tests.support.handles",
     "tests.support.postgres",
     "tests.support.s3_server",
     "tests.support.scripted_client",

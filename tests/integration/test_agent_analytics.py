@@ -17,6 +17,8 @@ from schemas.analytics import Kind
 from tests.support.agent_world import AgentWorld, Central, FastClock, clip, manifest_of
 from tests.support.cut_off import Killed, Recorder
 
+pytestmark = pytest.mark.usefixtures("process_life")
+
 PUB = clip("pub", b"pub", sponsor_id="decathlon")
 MANIFEST = manifest_of([PUB])
 

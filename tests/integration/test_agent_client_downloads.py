@@ -17,6 +17,8 @@ from schemas.manifest import ManifestBandwidth
 from tests.support.scripted_client import BLOB, DIGEST, KEY, PROBLEM, Clock, Serve, SteadyClock, client
 from tests.support.scripted_http import Asked, Say
 
+pytestmark = pytest.mark.usefixtures("process_life")
+
 
 class Draft:
     """The real draft of the agent's disk, with what it holds."""

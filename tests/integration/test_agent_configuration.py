@@ -23,6 +23,8 @@ from tests.support.cut_off import Killed
 from tests.support.hurried_clock import HurriedClock
 from tests.support.patience import PATIENCE_S
 
+pytestmark = pytest.mark.usefixtures("process_life")
+
 NIKE = video("nike")
 WANTED = manifest(category(NIKE, blocks=["before"]), loops=Loops(sponsors=[NIKE]))
 FACTOR = 20.0

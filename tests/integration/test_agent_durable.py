@@ -17,6 +17,8 @@ from reconciler_agent.roots import make_root, take_lock
 from reconciler_agent.system_calls import SYSTEM, Calls, Owner
 from schemas.names import digest_of
 
+pytestmark = pytest.mark.usefixtures("process_life")
+
 
 def recorded(log: list[str], **replaced: Callable[..., Any]) -> Calls:
     """The system's calls, their names written to `log`."""

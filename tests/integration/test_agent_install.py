@@ -19,7 +19,10 @@ from reconciler_agent.settings import load_settings
 from reconciler_agent.system_calls import SYSTEM, Calls
 from tests.support import trust_world
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="files of several users are made only by root")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="files of several users are made only by root"),
+    pytest.mark.usefixtures("process_life"),
+]
 
 PROGRAM = Path(sys.executable).parent / "neopro-agent"
 CONF = "etc/neopro/site.conf"

@@ -20,7 +20,10 @@ from tests.support import trust_world
 from tests.support.agent_bundle import bundle_files, unpack_bundle
 from tests.support.slots import OTHER_MACHINE, slot_files
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="files of several users are made only by root")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="files of several users are made only by root"),
+    pytest.mark.usefixtures("process_life"),
+]
 
 FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/bash\npi:x:1000:1000::/home/pi:/bin/bash\n",

@@ -16,6 +16,8 @@ from schemas.names import digest_of
 from tests.support import trust_world
 from tests.support.trust_world import NOW
 
+pytestmark = pytest.mark.usefixtures("process_life")
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "empty": lambda path: path.write_bytes(b""),
     "zeros": lambda path: path.write_bytes(bytes(path.stat().st_size)),

@@ -72,5 +72,7 @@ def serve() -> Iterator[Serve]:
 
 
 def client(server: ScriptedServer, **options: Any) -> Client:
-    """The client of a box of that server."""
-    return Client(**{"url": server.url, "site": SITE, "key": KEY, "clock": Clock()} | options)
+    """The client of a box of that server, closed before it."""
+    made = Client(**{"url": server.url, "site": SITE, "key": KEY, "clock": Clock()} | options)
+    server.visitors.callback(made.close)
+    return made

@@ -3,7 +3,7 @@
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
@@ -93,6 +93,8 @@ class ScriptedServer:
             self._http.socket = tls.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
         self.port = self._http.server_port
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.visitors = ExitStack()
+        """What is closed before the server."""
 
     @property
     def asked(self) -> list[Asked]:
@@ -109,7 +111,8 @@ class ScriptedServer:
         thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:
-            yield self
+            with self.visitors:
+                yield self
         finally:
             self._http.shutdown()
             self._http.server_close()
