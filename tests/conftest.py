@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.support.api",
     "tests.support.git_servers",
     "tests.support.handles",
+    "tests.support.people",
     "tests.support.postgres",
     "tests.support.s3_server",
     "tests.support.scripted_client",

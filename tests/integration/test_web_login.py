@@ -416,6 +416,7 @@ async def test_what_is_over_is_forgotten_in_time(api: Api, client: httpx.AsyncCl
     assert left == [(2, 1, 2), (0, 1, 2), (0, 0, 2), (0, 0, 0)]
 
 
+@pytest.mark.usefixtures("full_price_passwords")
 async def test_crowd_of_logins_is_asked_to_come_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(entrance, "MAX_WAITING", 3)
     async with browser(api) as client, asyncio.TaskGroup() as group:

@@ -7,13 +7,16 @@ async with browser(api) as marie_s:
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 import httpx
 import pyotp
+import pytest
+from argon2 import PasswordHasher
 
 from control_plane import passwords
 from control_plane.core.people import Role, Scope
@@ -24,7 +27,34 @@ from tests.support.api import Api
 
 ORIGIN = "http://127.0.0.1:8470"
 PASSWORD = "a tall tale of two boxes"
-_HASH = passwords.hashed(PASSWORD)
+_CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+_HASH = _CHEAP.hash(PASSWORD)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cheap_passwords() -> Iterator[None]:
+    """Hashes at the least cost, in this process: of the minutes that tests took, one went into argon2id alone.
+
+    That a server hashes at the full cost is told by tests/integration/test_passwords.py.
+    """
+    with _hashing_by(_CHEAP):
+        yield
+
+
+@pytest.fixture
+def full_price_passwords(cheap_passwords: None) -> Iterator[None]:
+    """Hashes that take as long as in the field."""
+    with _hashing_by(PasswordHasher()):
+        yield
+
+
+@contextmanager
+def _hashing_by(hasher: PasswordHasher) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_HASHER", hasher)
+        passwords._nobodys.cache_clear()
+        yield
+    passwords._nobodys.cache_clear()
 
 
 class Person(NamedTuple):
