@@ -25,6 +25,7 @@ from schemas.api import (
     ClubNames,
     ClubState,
     FleetStatus,
+    KeptBlob,
     Observations,
     OperationLog,
     SiteDetail,
@@ -135,6 +136,12 @@ class Remote:
         """The index of the backup of a club's videos as its box encrypted it; None where there is none."""
         answer = self._get_if_any(f"read what is kept of the videos of {site}", f"/v1/sites/{site}/backup/videos")
         return answer.content if answer else None
+
+    def kept_videos(self, site: SiteId) -> list[KeptBlob]:
+        """The encrypted videos that are kept of a site."""
+        return self._ask(
+            f"list the videos that are kept of {site}", "GET", f"/v1/sites/{site}/backup/blobs", list[KeptBlob]
+        )
 
     def trust_root(self, version: int) -> bytes | None:
         """The trust root of that version, not verified; None where it has none."""

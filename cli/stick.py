@@ -19,10 +19,11 @@ from cli.output import Advance, Output
 from cli.remote import Remote
 from cli.words import count, size
 from control_plane.core.live import named_by_manifest
+from schemas.api import KeptBlob
 from schemas.dsse import Refused, decode_base64, open_envelope, strict_json
 from schemas.manifest import FileTree, SiteHead, SiteManifest
 from schemas.names import Digest, SiteId
-from schemas.stick import FOLDER, blob_path, head_path, list_path, root_path
+from schemas.stick import FOLDER, blob_path, head_path, kept_path, list_path, root_path
 from schemas.trust import MAX_HEAD_BYTES
 
 BATCH: Final = 16
@@ -40,6 +41,8 @@ class Written(NamedTuple):
     head: SiteHead
     files: int
     size_bytes: int
+    club_videos: int
+    """Of the dead box, encrypted, that the site's new one puts back."""
 
 
 class Stick:
@@ -75,6 +78,12 @@ class Stick:
         """A small blob."""
         return (self.folder / blob_path(digest)).read_bytes()
 
+    def kept(self, site: SiteId) -> dict[Digest, int | None]:
+        """The encrypted videos of the club that a site's replaced box needs; OSError or DecodeError when unreadable."""
+        path = self.folder / kept_path(site)
+        kept = msgspec.json.decode(path.read_bytes(), type=list[KeptBlob]) if path.exists() else []
+        return {one.digest: one.size_bytes for one in kept}
+
     def put(self, path: str, data: bytes) -> None:
         """A document under its name, whole."""
         target = self.folder / path
@@ -109,8 +118,11 @@ class Stick:
         return path.is_file() and (size_bytes is None or path.stat().st_size == size_bytes)
 
 
-def write(stick: Stick, remote: Remote, site: SiteId, output: Output) -> Written:
-    """Bring a site's news to the stick; what is there already is not fetched again."""
+def write(stick: Stick, remote: Remote, site: SiteId, output: Output, *, club_videos: bool = True) -> Written:
+    """Bring a site's news to the stick; what is there already is not fetched again.
+
+    `club_videos`: with those that a replaced box puts back.
+    """
     envelope = remote.head(site)
     head = read_head(envelope, f"the head of {site}")
     for version in range(1, head.root_version + 1):
@@ -121,20 +133,30 @@ def write(stick: Stick, remote: Remote, site: SiteId, output: Output) -> Written
     bring.all({head.manifest: None}, "manifest")
     named = named_by_manifest(stick.read(head.manifest))
     bring.all(dict.fromkeys(named.trees | named.deltas), "listings")
+    kept = remote.kept_videos(site) if club_videos and _restores(stick, head) else []
+    stick.put(kept_path(site), msgspec.json.encode(kept))
     bring.all(closure(stick, head), f"files of {site}")
     stick.put(head_path(site), envelope)
-    return Written(site, head, bring.files, bring.size_bytes)
+    return Written(site, head, bring.files, bring.size_bytes, len(kept))
+
+
+def _restores(stick: Stick, head: SiteHead) -> bool:
+    """Whether the site's box is to put back what another one left: then it may have the club's videos, too."""
+    return msgspec.json.decode(stick.read(head.manifest), type=SiteManifest).restore is not None
 
 
 def closure(stick: Stick, head: SiteHead) -> dict[Digest, int | None]:
-    """Every blob that a head leads to, by the manifest and the listings on the stick; OSError where one is not."""
+    """Every blob that a head leads to, by the manifest and the listings on the stick, and the club's videos.
+
+    OSError where one is not there.
+    """
     body = stick.read(head.manifest)
     named = named_by_manifest(body)
     found: dict[Digest, int | None] = dict.fromkeys({head.manifest} | named.blobs | named.trees | named.deltas)
     found |= {file.digest: file.size_bytes for file in msgspec.json.decode(body, type=SiteManifest).content}
     for tree in named.trees:
         found |= {file.digest: file.size_bytes for file in msgspec.json.decode(stick.read(tree), type=FileTree).files}
-    return found | {_pack(stick.read(delta)): None for delta in named.deltas}
+    return found | {_pack(stick.read(delta)): None for delta in named.deltas} | stick.kept(head.site)
 
 
 def check(stick: Stick) -> Iterator[str]:

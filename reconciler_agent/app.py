@@ -245,7 +245,7 @@ def assemble(settings: Settings, files: Files, store: Store, outside: Outside) -
         ),
         operations=Operations(_hands(settings, box, gates, outside), store, files.run),
         analytics=Analytics(spool=Spool(box.disk, clock, doer.say), desk=desk, clock=clock, allowed=settings.telemetry),
-        belongings=_belongings(settings, box, doer, store, outside),
+        belongings=_belongings(settings, box, doer, store, supplies=supplies, outside=outside),
         hotspot=Hotspot(wifi=outside.wifi, store=store, gates=gates, clock=clock, say=doer.say, key=key),
         self_update=self_update,
         history=history,
@@ -281,12 +281,15 @@ def _box(settings: Settings, disk: Disk, store: Store, outside: Outside, supplie
     )
 
 
-def _belongings(settings: Settings, box: steps.Box, doer: steps.Steps, store: Store, outside: Outside) -> Belongings:
+def _belongings(
+    settings: Settings, box: steps.Box, doer: steps.Steps, store: Store, *, supplies: Supplies, outside: Outside
+) -> Belongings:
     """What is the club's: shown to the team where it may be, and kept safe."""
     return Belongings(
         disk=box.disk,
         configuration=box.configuration,
         desk=outside.control_plane,
+        supplies=supplies,
         store=store,
         clock=outside.clock,
         throttle=outside.throttle,

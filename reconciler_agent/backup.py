@@ -17,6 +17,7 @@ from reconciler_agent.core.club import club_part
 from reconciler_agent.core.report import Failure
 from reconciler_agent.errors import AccessDenied, AgentError, BackupUnreadable, ConfigurationUnreadable, NetworkTrouble
 from reconciler_agent.resources.configuration import Configuration
+from reconciler_agent.resources.content import Source
 from reconciler_agent.resources.restore import MAX_BACKUP_BYTES, read_restore
 from reconciler_agent.state import Store
 from schemas.manifest import SiteManifest
@@ -30,13 +31,10 @@ log = logging.getLogger("neopro-agent")
 
 
 class Desk(Protocol):
-    """Who keeps backups, and has the one that is put back."""
+    """Who keeps backups."""
 
     def backup(self, body: bytes) -> None:
         """Leave a backup, an age file; it was kept when this returns."""
-
-    def blob(self, digest: Digest, max_bytes: int) -> bytes:
-        """A small blob whole; DigestMismatch when other bytes came."""
 
 
 class Clock(Protocol):
@@ -67,7 +65,7 @@ class Backup:
         self._left: tuple[object, str] = (None, "")
         self.failures: list[Failure] = []
 
-    def prepare(self, manifest: SiteManifest, *, online: bool) -> None:
+    def prepare(self, manifest: SiteManifest, source: Source) -> None:
         """Before a round: have what is to be put back united with the configuration when that may be written."""
         due, now_s = manifest.restore, self._clock.monotonic()
         if due == self._store.state.restored:
@@ -75,10 +73,10 @@ class Backup:
         if due != self._due:
             self._due, self._fetched, self._fetch_s, self.failures = due, False, now_s, []
             self._configuration.put_back(None)
-        if due is None or self._fetched or not online or now_s < self._fetch_s:
+        if due is None or self._fetched or now_s < self._fetch_s:
             return
         try:
-            self._configuration.put_back(self._fetch(due))
+            self._configuration.put_back(self._fetch(due, source))
             self._fetched, self.failures = True, []
         except (NetworkTrouble, AccessDenied) as problem:
             log.info("%s", problem)
@@ -99,8 +97,8 @@ class Backup:
             except AgentError as problem:
                 log.warning("%s", problem)
 
-    def _fetch(self, digest: Digest) -> dict[str, Any]:
-        found = read_restore(self._key, self._desk.blob(digest, MAX_BACKUP_BYTES))
+    def _fetch(self, digest: Digest, source: Source) -> dict[str, Any]:
+        found = read_restore(self._key, source.blob(digest, MAX_BACKUP_BYTES))
         try:
             return club_part(found.configuration)
         except ConfigurationUnreadable as problem:

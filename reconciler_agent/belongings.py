@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
 
-from reconciler_agent import backup, mirror, video_return, videos
+from reconciler_agent import backup, mirror, videos
 from reconciler_agent.backup import Backup
 from reconciler_agent.core.report import Failure
 from reconciler_agent.download import OnBytes, Throttle
@@ -12,6 +12,7 @@ from reconciler_agent.durable import Disk
 from reconciler_agent.mirror import Mirror
 from reconciler_agent.observe import SystemClock
 from reconciler_agent.resources.configuration import Configuration
+from reconciler_agent.resources.content import Source
 from reconciler_agent.resources.vault import Safe
 from reconciler_agent.state import Store
 from reconciler_agent.video_return import VideoReturn
@@ -22,8 +23,15 @@ from schemas.status import Reason
 Say = Callable[[Literal["info", "warning", "error"], Reason, str], None]
 
 
-class Desk(backup.Desk, mirror.Desk, videos.Desk, video_return.Desk, Protocol):
-    """Who keeps it all, and has what is put back."""
+class Desk(backup.Desk, mirror.Desk, videos.Desk, Protocol):
+    """Who keeps it all."""
+
+
+class Supplies(Protocol):
+    """Who has what is put back."""
+
+    def reached(self, *, online: bool) -> Source:
+        """What can be asked for it."""
 
 
 class Belongings:
@@ -35,6 +43,7 @@ class Belongings:
         disk: Disk,
         configuration: Configuration,
         desk: Desk,
+        supplies: Supplies,
         store: Store,
         clock: SystemClock,
         throttle: Throttle,
@@ -44,7 +53,8 @@ class Belongings:
     ) -> None:
         safe = Safe(disk)
         self._backup = Backup(configuration=configuration, desk=desk, store=store, clock=clock, say=say, key=key)
-        self._returned = VideoReturn(safe=safe, desk=desk, store=store, clock=clock, say=say, key=key)
+        self._supplies = supplies
+        self._returned = VideoReturn(safe=safe, store=store, clock=clock, say=say, key=key)
         self._videos = VideoBackup(safe=safe, desk=desk, store=store, clock=clock, throttle=throttle, say=say)
         self._mirror = Mirror(
             disk=disk, configuration=configuration, desk=desk, store=store, clock=clock, allowed=telemetry
@@ -57,11 +67,11 @@ class Belongings:
 
     def prepare(self, manifest: SiteManifest, *, online: bool) -> None:
         """Before a round: have the club's configuration at hand, if it is to be put back."""
-        self._backup.prepare(manifest, online=online)
+        self._backup.prepare(manifest, self._supplies.reached(online=online))
 
     def finish(self, manifest: SiteManifest, *, online: bool, on_bytes: OnBytes) -> None:
         """After a round: put back, then keep, then tell. `on_bytes` may raise Superseded to stop what takes long."""
         self._backup.finish(manifest, online=online)
         self._mirror.tell(manifest, online=online)
-        self._returned.advance(manifest, online=online, on_bytes=on_bytes)
+        self._returned.advance(manifest, self._supplies.reached(online=online), online=online, on_bytes=on_bytes)
         self._videos.finish(manifest, online=online, on_bytes=on_bytes)

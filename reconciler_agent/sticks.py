@@ -94,6 +94,31 @@ class Sticks:
             return []
 
 
+class SticksAlone:
+    """Where files come from while there is no network."""
+
+    def __init__(self, sticks: Sticks) -> None:
+        self._sticks = sticks
+
+    def blob(self, digest: Digest, max_bytes: int) -> bytes:
+        """A small blob, checked against its digest; NetworkTrouble where no stick has it."""
+        found = self._sticks.blob(digest, max_bytes)
+        if found is None:
+            raise _on_no_stick(digest)
+        return found
+
+    def download(
+        self, digest: Digest, size_bytes: int, sink: Draft, on_bytes: Callable[[int], None] | None = None
+    ) -> None:
+        """Bring `sink` from what it has to the whole blob; NetworkTrouble where no stick has it."""
+        if not self._sticks.bring(digest, size_bytes, sink, on_bytes):
+            raise _on_no_stick(digest)
+
+
+def _on_no_stick(digest: Digest) -> NetworkTrouble:
+    return NetworkTrouble(f"cannot fetch {digest[:19]}…: there is no network, and it is on no stick")
+
+
 @contextmanager
 def _opened(folder: Path) -> Iterator[Disk | None]:
     """The folder of a stick; None where it cannot be opened, or is a link."""
@@ -171,6 +196,7 @@ class Supplies:
         self._network = network
         self._sticks = sticks
         self._is_old = is_old
+        self._alone = SticksAlone(sticks)
         self._given: set[Digest] = set()
 
     def head(self, etag: str = "", wait_s: float = 0.0) -> HeadAnswer | None:
@@ -205,6 +231,10 @@ class Supplies:
         """Bring `sink` from what it has to the whole blob."""
         if not self._sticks.bring(digest, size_bytes, sink, on_bytes):
             self._network.download(digest, size_bytes, sink, on_bytes)
+
+    def reached(self, *, online: bool) -> "Supplies | SticksAlone":
+        """What can be asked for files without waiting for a network that is not there."""
+        return self if online else self._alone
 
     def _is_news(self, envelope: bytes) -> bool:
         if digest_of(envelope) in self._given:

@@ -193,6 +193,13 @@ class UploadState(Struct, frozen=True, kw_only=True):
     complete: bool
 
 
+class KeptBlob(Struct, frozen=True, kw_only=True):
+    """An encrypted video that a site's box left."""
+
+    digest: Digest
+    size_bytes: int
+
+
 class SweptBlob(Struct, frozen=True, kw_only=True):
     """A blob that was let go."""
 

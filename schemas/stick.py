@@ -17,6 +17,11 @@ def head_path(site: SiteId) -> str:
     return f"heads/{site}.json"
 
 
+def kept_path(site: SiteId) -> str:
+    """Which of the blobs are videos of the site's club, encrypted, for its replaced box: for `neopro usb` alone."""
+    return f"kept/{site}.json"
+
+
 def root_path(version: int) -> str:
     """A trust root."""
     return f"trust/root-{version}.json"

@@ -24,7 +24,7 @@ from control_plane.objects import ObjectStore
 from control_plane.store import video_backups
 from control_plane.store.pool import Pool, connection
 from control_plane.web.visit import open_to
-from schemas.api import UploadState
+from schemas.api import KeptBlob, UploadState
 from schemas.backup import AGE_MAGIC, MAX_ENCRYPTED_BYTES, MAX_INDEX_BYTES, MAX_VIDEOS, KeptVideos
 from schemas.names import SiteId
 
@@ -58,7 +58,8 @@ class VideoBackups:
 
     def routes(self) -> Sequence[HTTPRouteHandler]:
         """The handlers, bound to this object."""
-        path = "/v1/sites/{site:str}/backup/videos"
+        backup = "/v1/sites/{site:str}/backup"
+        path = backup + "/videos"
         one = path + "/{digest:str}"
         return [
             get(one, operation_id="getVideoBackup", **open_to("boxes"))(self.state),
@@ -76,6 +77,7 @@ class VideoBackups:
                 request_max_body_size=MAX_TOLD_BYTES,
             )(self.tell),
             get(path, operation_id="getVideoIndex", **open_to("operators"))(self.index),
+            get(backup + "/blobs", operation_id="listVideoBackups", **open_to("operators"))(self.blobs),
         ]
 
     def forget_old(self) -> None:
@@ -135,6 +137,11 @@ class VideoBackups:
             raise NotFoundException(f"cannot find a backup of the videos of {site[:80]}: its box never left one")
         headers = {"Last-Modified": format_datetime(found[1], usegmt=True), "Cache-Control": "no-store"}
         return Response(found[0], headers=headers, media_type="application/octet-stream")
+
+    async def blobs(self, site: FromPath[str]) -> list[KeptBlob]:
+        """Which encrypted videos are kept of a site: what its replaced box fetches beside what its manifest names."""
+        async with connection(self._pool) as conn:
+            return await video_backups.blobs_of(conn, site) if "\x00" not in site else []
 
     def _spool(self, site: SiteId) -> Spool:
         if site not in self._spools:

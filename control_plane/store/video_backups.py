@@ -2,15 +2,28 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Final
 
 from control_plane.store.pool import Connection
+from schemas.api import KeptBlob
 from schemas.names import Digest, SiteId
+
+MAX_BLOBS: Final = 10_000
+"""That are listed: ten times of what an index may name."""
 
 
 async def has_blob(conn: Connection, site: SiteId, digest: Digest) -> bool:
     """Whether the site's box left this one, whole."""
     found = await conn.execute("select 1 from video_blobs where site = %s and digest = %s", (site, digest))
     return await found.fetchone() is not None
+
+
+async def blobs_of(conn: Connection, site: SiteId) -> list[KeptBlob]:
+    """All that the site's box left and did not let go."""
+    rows = await conn.execute(
+        "select digest, size_bytes from video_blobs where site = %s order by digest limit %s", (site, MAX_BLOBS)
+    )
+    return [KeptBlob(digest=digest, size_bytes=size_bytes) for digest, size_bytes in await rows.fetchall()]
 
 
 async def kept_bytes(conn: Connection, site: SiteId) -> int:

@@ -1,13 +1,15 @@
 """What the agent last found, in words for the technician who stands in front of the box."""
 
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler_agent.core.trust import current_head
+from reconciler_agent.core.trust import accept_manifest, current_head
+from reconciler_agent.errors import TrustRefused
 from reconciler_agent.state import State
-from schemas.names import SiteId
+from schemas.manifest import SiteHead
+from schemas.names import SiteId, digest_of
 from schemas.reasons import REASONS
 from schemas.status import Condition, Difference, Waiting
 
@@ -27,6 +29,8 @@ class Description(Struct, frozen=True, kw_only=True, omit_defaults=True):
     conditions: list[Condition] = []
     differences: list[Difference] = []
     waiting: list[Waiting] = []
+    to_put_back: Literal["configuration", "videos"] | None = None
+    """What comes next of what the club had on the box before this one."""
     unsent_events: int = 0
     lines: list[str] = []
 
@@ -47,9 +51,22 @@ def describe(site: SiteId, state: State | None) -> Description:
         conditions=told.conditions,
         differences=told.differences,
         waiting=told.waiting,
+        to_put_back=_to_put_back(head, state),
         unsent_events=len(state.events),
     )
     return replace(made, lines=_lines(made))
+
+
+def _to_put_back(head: SiteHead | None, state: State) -> Literal["configuration", "videos"] | None:
+    if head is None or state.body is None or digest_of(state.body) != head.manifest:
+        return None
+    try:
+        due = accept_manifest(head, state.body).restore
+    except TrustRefused:  # taken by a newer agent than this one; its conditions say more
+        return None
+    if due in (None, state.videos_back):
+        return None
+    return "videos" if due == state.restored else "configuration"
 
 
 def _lines(made: Description) -> list[str]:
@@ -72,6 +89,9 @@ def _lines(made: Description) -> list[str]:
     for w in made.waiting:
         until = f" Until {w.until:%Y-%m-%d %H:%M} UTC at the latest." if w.until is not None else ""
         lines.append(f"  waits: {w.message or w.step}{until}")
+    if made.to_put_back:
+        what = "configuration" if made.to_put_back == "configuration" else "own videos (some of them)"
+        lines.append(f"  waits: the club's {what} from the box before this one; a stick or the network brings it")
     if made.unsent_events:
         lines.append(f"  {made.unsent_events} events wait to be reported")
     return lines

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,6 +28,13 @@ def put(box: LiveBox, films: dict[str, bytes]) -> None:
     for path, data in films.items():
         (box.root / path).parent.mkdir(parents=True, exist_ok=True)
         (box.root / path).write_bytes(data)
+
+
+def has_what_was_kept(box: LiveBox, old: LiveBox) -> None:
+    assert {path: (box.root / path).read_bytes() for path in FILMS} == FILMS
+    found = box.configuration()
+    assert found["auth"] == old.club["auth"]
+    assert {c["id"] for c in old.club["categories"]} <= {c["id"] for c in found["categories"]}
 
 
 def test_next_box_has_the_clubs_configuration_and_videos_of_the_dead_one(tmp_path: Path, database: str) -> None:
@@ -63,7 +71,22 @@ def test_next_box_has_the_clubs_configuration_and_videos_of_the_dead_one(tmp_pat
             assert served.ingest().verdict == "published"
             new.converge()
             new.converge()
-            assert {path: (new.root / path).read_bytes() for path in FILMS} == FILMS
-            found = new.configuration()
-            assert found["auth"] == old.club["auth"]
-            assert {c["id"] for c in old.club["categories"]} <= {c["id"] for c in found["categories"]}
+            has_what_was_kept(new, old)
+
+        stick = tmp_path / "stick"
+        stick.mkdir()
+        written = neopro("usb", str(stick), "brest", cwd=clone, env=env)
+        assert "2 videos of the club's to be put back" in written.stdout, written.stderr
+        assert neopro("usb", str(stick), "--prune", cwd=clone, env=env).returncode == 0
+        assert neopro("usb", str(stick), "--check", cwd=clone, env=env).returncode == 0
+        lying = b"".join(path.read_bytes() for path in stick.rglob("*") if path.is_file())
+        for secret in (old.club["auth"]["password"].encode(), *FILMS.values(), b"but.mp4", b"AGE-SECRET"):
+            assert secret not in lying, "whoever finds the stick reads nothing of the club's"
+
+    with LiveBox(tmp_path / "beside").switched_on() as beside:  # the new card, which never met a network
+        shutil.copytree(new.folder / "etc", beside.folder / "etc")
+        shutil.copy(new.folder / "root.json", beside.folder)
+        (beside.root / "data/configuration.json").write_text('{"auth": {"password": "template"}}')
+        done = beside.run("once", "--from", str(stick))
+        assert (done.returncode, done.stdout) == (0, "Converged: The box is as desired.\n"), done.stderr
+        has_what_was_kept(beside, old)

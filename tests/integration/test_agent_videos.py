@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,19 @@ import pytest
 
 from reconciler_agent.age_key import make_recipient, path_of
 from reconciler_agent.app import Agent
+from reconciler_agent.errors import NetworkTrouble
+from reconciler_agent.sticks import Sticks
 from reconciler_agent.system_calls import SYSTEM, Calls
+from reconciler_agent.technician.status import describe
 from reconciler_agent.video_return import AGAIN_S
 from reconciler_agent.videos import LOOK_S, PIECE_BYTES, REFUSED_S
 from schemas.backup import Restore, VideoIndex
 from schemas.manifest import ManifestBackup
-from schemas.names import digest_of
+from schemas.names import Digest, digest_of
+from schemas.stick import blob_path, list_path
 from tests.support.agent_world import AgentWorld, Central, clip, manifest_of
 from tests.support.cut_off import Killed, Recorder
+from tests.support.trust_world import SITE
 
 A = clip("a", b"a" * 1000)
 RECOVERY = pyrage.x25519.Identity.generate()
@@ -231,6 +237,45 @@ def test_nothing_is_left_before_all_was_put_back(world: AgentWorld, tmp_path: Pa
         new.settle(agent)
         later(new, agent)
     assert lying(new) == FILES | {"videos/template.mp4": b"of the card"} == kept(new)
+
+
+def lay(stick: Path, central: Central, blobs: Mapping[Digest, bytes]) -> None:
+    """What `neopro usb` writes, but for the head."""
+    for path, data in {
+        **{blob_path(digest): data for digest, data in blobs.items()},
+        **{list_path(version): data for version, data in central.lists.items()},
+    }.items():
+        (stick / path).parent.mkdir(parents=True, exist_ok=True)
+        (stick / path).write_bytes(data)
+
+
+def test_without_a_network_each_stick_gives_what_it_has_and_nothing_else_is_waited_for(
+    world: AgentWorld, tmp_path: Path
+) -> None:
+    world.converge()
+    new = box(tmp_path / "new", {}, world.central)
+    hand_over(world, new)
+    answer = new.central.head()
+    assert answer is not None
+    new.central.offline = True
+    lacking, damaged, *_ = (one.blob for one in index(world).videos if one.size_bytes)
+    stick = tmp_path / "stick"
+    blobs = new.central.blobs | new.central.videos
+    lay(stick, new.central, {digest: data for digest, data in blobs.items() if digest != lacking})
+    (stick / blob_path(damaged)).write_bytes(b"x" * len(blobs[damaged]))
+    new.sticks = Sticks(lambda: [stick], SITE)
+    trouble = NetworkTrouble("cannot reach the control plane: no route")
+    with new.agent() as agent:
+        agent.loop.settle(answer.envelope, trouble)
+        assert lying(new) == {"videos/x.bin": b""}, "one by one, whatever of them is missing"
+        assert describe(SITE, agent.store.state).to_put_back == "videos"
+        assert [f for f in agent.loop.settle(None, trouble).failures if f.reason == "BackupUnreadable"] == []
+
+        lay(stick, new.central, blobs)
+        agent.loop.settle(None, trouble)
+        assert lying(new) == FILES
+        assert describe(SITE, agent.store.state).to_put_back is None
+    assert partial(new) == []
 
 
 def test_file_that_is_there_by_now_is_never_written_over(world: AgentWorld, tmp_path: Path) -> None:

@@ -112,6 +112,15 @@ async def test_what_the_newest_index_names_is_alive_and_the_rest_is_let_go(api: 
         await send(api, box, body)
     await send(api, NANTES, other)
     assert await alive(api) == {digest_of(body) for body in (one, two, other)}
+    path, reader = "/v1/sites/{}/backup/blobs", await api.operator("read")
+    listed = {
+        site: (await api.http.get(path.format(site), headers=reader)).json() for site in ("brest", "nantes", "%00")
+    }
+    assert listed["brest"] == [
+        {"digest": digest_of(body), "size_bytes": len(body)} for body in sorted((one, two), key=digest_of)
+    ], "what a stick for a replaced box takes along"
+    assert [one["digest"] for one in listed["nantes"]] == [digest_of(other)] and listed["%00"] == []
+    assert (await api.http.get(path.format("brest"), headers=box.headers(api.now))).status_code == 401
     assert (await tell(api, box, two)).status_code == 204
     assert await alive(api) == {digest_of(two), digest_of(other)}, "and what others left stays"
 

@@ -30,6 +30,7 @@ from reconciler_agent.observe import SystemClock
 from reconciler_agent.services import UnitState
 from reconciler_agent.settings import Settings, parse_settings
 from reconciler_agent.state import Store
+from reconciler_agent.sticks import Sticks
 from reconciler_agent.system_calls import SYSTEM, Calls
 from schemas.analytics import Batch, Playback
 from schemas.api import UploadState
@@ -356,6 +357,7 @@ class AgentWorld:
         self.central, self.units, self.tv, self.clock = Central(), Units(), Television(), FastClock()
         self.targets: dict[str, ReleaseTarget] = {}
         self.wifi: Wifi | None = None
+        self.sticks: Sticks | None = None
         self.slot: Path | None = None
         self.club = sample("club-handball")
         (self.root / "data").mkdir(parents=True)
@@ -384,9 +386,8 @@ class AgentWorld:
         with open_files(self.settings, calls, self.slot) as files:
             self.central.throttle = Throttle(self.clock)
             journal = Journal([str(self.folder / "journalctl")], within_s=PATIENCE_S)
-            outside = Outside(
-                self.central, self.tv, self.units, self.clock, self.central.throttle, journal, wifi=self.wifi
-            )
+            parts = (self.central, self.tv, self.units, self.clock, self.central.throttle, journal)
+            outside = Outside(*parts, sticks=self.sticks, wifi=self.wifi)
             yield assemble(self.settings, files, Store(files.state), outside)
 
     def settle(self, agent: Agent) -> Round:
