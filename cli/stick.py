@@ -4,6 +4,7 @@ Blobs come first and each is whole before it has its name; the head, which leads
 was pulled too early still holds what it held before, and the next call brings what is missing.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -28,6 +29,8 @@ from schemas.trust import MAX_HEAD_BYTES
 
 BATCH: Final = 16
 """Blobs that are downloaded before they get their names: at most so many are lost when it is interrupted."""
+FAT_BYTES: Final = 4 << 30
+"""A file of so many bytes is too large for FAT."""
 MAX_INDEX_BYTES: Final = 16 << 20
 PART: Final = ".part"
 Sizes = Mapping[Digest, int | None]
@@ -105,6 +108,22 @@ class Stick:
         for digest, part in parts.items():
             _settle(part, targets[digest])
         return size_bytes
+
+    def require_takes(self, size_bytes: int) -> None:
+        """CommandFailed where the stick's file system cannot have a file of this size, however much is free: FAT."""
+        probe = self.folder / ("probe" + PART)
+        try:
+            with probe.open("wb") as file:
+                file.truncate(size_bytes)
+        except OSError as problem:
+            if problem.errno != errno.EFBIG:
+                raise
+            raise CommandFailed(
+                f"cannot bring a file of {size(size_bytes)} to the stick: its file system takes none that large "
+                "(FAT: none of 4 GiB); format it as exFAT or ext4"
+            ) from None
+        finally:
+            probe.unlink(missing_ok=True)
 
     def drop(self, digest: Digest) -> int:
         """Delete a blob; its size."""
@@ -205,6 +224,8 @@ class _Bringing:
         missing = self._stick.lacks(wanted)
         digests, known = sorted(missing), sum(told or 0 for told in missing.values())
         self._require_room(known)
+        if (largest := max((told or 0 for told in missing.values()), default=0)) >= FAT_BYTES:
+            self._stick.require_takes(largest)
         with self._output.progress(what, known) as advance:
             for start in range(0, len(digests), BATCH):
                 batch = digests[start : start + BATCH]
