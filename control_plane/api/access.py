@@ -108,9 +108,9 @@ def bearer(request: Connection) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def has_personal_token(request: Connection) -> bool:
-    """Whether a request comes with what looks like a personal token, not with a box's."""
-    return (bearer(request) or "").startswith(tokens.PREFIX)
+def is_personal(token: str | None) -> bool:
+    """Whether it looks like a person's token, not like a box's."""
+    return token is not None and token.startswith(tokens.PREFIX)
 
 
 def header(request: Connection, name: bytes) -> str | None:

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from litestar import Litestar
+from litestar import Litestar, Request
 from litestar.handlers import HTTPRouteHandler
 
 from control_plane import expiring
@@ -109,10 +109,13 @@ def make_api(
         async with heads.following(), pulse.beating(), forgetting(uploads.forget_old):
             yield
 
+    async def enter(request: Request[Any, Any, Any]) -> None:
+        timing.begin(request.scope)
+        await perimeter.let_in(request)
+
     return Litestar(
         route_handlers=[*calls, *Description(calls).routes(), *Live(heads, lookout).routes(), *pages],
-        guards=[perimeter.guard],
-        before_request=timing.begin,
+        before_request=enter,
         before_send=[timing.note],
         exception_handlers=problems.handlers(frame.problem),
         lifespan=[following],

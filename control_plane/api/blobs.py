@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from litestar.response import Stream
 from litestar.status_codes import HTTP_416_REQUESTED_RANGE_NOT_SATISFIABLE
 
-from control_plane.api.access import Access, bearer, has_personal_token
+from control_plane.api.access import Access, bearer, is_personal
 from control_plane.api.bodies import chunks, too_large
 from control_plane.api.grants import Grants
 from control_plane.api.heads import Head
@@ -131,7 +131,7 @@ class Blobs:
     async def _admit(self, request: Asked, digest: Digest) -> _Asker:
         """Let nobody else in; a manifest's body comes from the database."""
         token = bearer(request)
-        if has_personal_token(request):
+        if is_personal(token):
             async with connection(self._pool) as conn:
                 return _Asker(None, await publications.manifest_body(conn, digest))
         head = self._access.box(token)

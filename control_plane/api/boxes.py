@@ -13,7 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
-from control_plane.api.access import Access, bearer, has_personal_token, header
+from control_plane.api.access import Access, bearer, header, is_personal
 from control_plane.api.bodies import read_body
 from control_plane.api.heads import Head, Heads
 from control_plane.api.inbox import Inbox, InboxFull, Unstorable
@@ -76,32 +76,24 @@ class Boxes:
         `Prefer: wait=N` holds the request until the head changes, at most N (capped at 55) seconds.
         """
         token, known = bearer(request), header(request, b"if-none-match")
-        if has_personal_token(request):
-            return self._answer(self._head_for_people(site), known)
-        head = self._access.own_box(token, site)
+        head = self._head_for_people(site) if is_personal(token) else self._access.own_box(token, site)
         if not _matches(known, head):
-            return self._answer(head, known)
-        wait_s = _preferred_wait_s(request)
+            return _whole(head)
+        wait_s = 0.0 if is_personal(token) else _preferred_wait_s(request)
         if not wait_s:
-            return self._answer(head, known)
+            return _unchanged(head)
         held_at = time.perf_counter()
         await self._heads.wait(head.site, head.etag, wait_s)
         request.scope["state"][HELD_S] = time.perf_counter() - held_at
         # Asked again: the box may have been revoked while it waited.
-        return self._answer(self._access.own_box(token, site), known, ("Preference-Applied", f"wait={wait_s:.0f}"))
+        head, waited = self._access.own_box(token, site), ("Preference-Applied", f"wait={wait_s:.0f}")
+        return _unchanged(head, waited) if _matches(known, head) else _whole(head, waited)
 
     def _head_for_people(self, site: str) -> Head:
         head = self._heads.get(site)
         if head is None:
             raise NotFoundException(f"cannot find the site {site[:80]}: it was never published")
         return head
-
-    def _answer(self, head: Head, known: str | None, *more: tuple[str, str]) -> ASGIResponse:
-        """304 when what the asker knows is this head, else 200."""
-        if _matches(known, head):
-            return ASGIResponse(status_code=304, headers=[("ETag", head.etag), *more])
-        headers = [("ETag", head.etag), ("Cache-Control", "no-cache"), ("Vary", "Authorization"), *more]
-        return ASGIResponse(body=head.envelope, media_type=_ENVELOPE, headers=headers)
 
     async def status(self, request: Asked, site: FromPath[str]) -> None:
         """Keep what a box says of itself (a `StatusReport`); idempotent by its `run_id` and `sequence`."""
@@ -139,6 +131,15 @@ class Boxes:
         if found is None:
             raise NotFoundException(f"cannot find {kind} {version[:20]}: there is none yet")
         return Response(found, media_type=_ENVELOPE, headers={"Cache-Control": "public, max-age=300"})
+
+
+def _unchanged(head: Head, *more: tuple[str, str]) -> ASGIResponse:
+    return ASGIResponse(status_code=304, headers=[("ETag", head.etag), *more])
+
+
+def _whole(head: Head, *more: tuple[str, str]) -> ASGIResponse:
+    headers = [("ETag", head.etag), ("Cache-Control", "no-cache"), ("Vary", "Authorization"), *more]
+    return ASGIResponse(body=head.envelope, media_type=_ENVELOPE, headers=headers)
 
 
 def _report(body: bytes) -> StatusReport:

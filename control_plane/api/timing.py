@@ -1,9 +1,8 @@
 """Requests counted and timed, by the template of their route: no path of a site becomes a label."""
 
 import time
-from typing import Any, Final, cast
+from typing import Final, cast
 
-from litestar import Request
 from litestar.types import HTTPScope, Message, Scope
 from prometheus_client import Counter, Histogram
 
@@ -17,15 +16,15 @@ HELD_S: Final = "neopro_held_s"
 
 
 class Timing:
-    """Two hooks of the application. To look a meter up by its labels costs more than to count: it is done once."""
+    """To look a meter up by its labels costs more than to count: it is done once."""
 
     def __init__(self, meters: Meters) -> None:
         self._requests, self._durations = meters.requests, meters.request_duration
         self._meters: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
-    async def begin(self, request: Request[Any, Any, Any]) -> None:
+    def begin(self, scope: Scope) -> None:
         """A request that has a route is about to be handled."""
-        request.scope["state"][BEGAN] = time.perf_counter()
+        scope["state"][BEGAN] = time.perf_counter()
 
     async def note(self, message: Message, scope: Scope) -> None:
         """Something is sent: the beginning of an answer is what counts."""

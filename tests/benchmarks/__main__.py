@@ -27,6 +27,9 @@ BENCHMARKS = {
     "download-throughput": "downloading",
     "release-update-bytes": "patching",
     "ingest-reports": "ingesting",
+    "poll-unchanged-cpu": "polling",
+    "poll-half-load-p99": "polling",
+    "poll-held-memory": "polling",
     "page-overview-10k": "pages",
     "page-sites-10k": "pages",
 }

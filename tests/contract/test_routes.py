@@ -10,6 +10,7 @@ import httpx
 import pytest
 from litestar import Litestar, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
 
 from control_plane.api import live
 from control_plane.api.access import Access
@@ -113,6 +114,16 @@ async def test_every_route_names_whom_it_is_for(api: Api) -> None:
     assert named == {*get_args(Audience)} == {*LET_IN}, "no audience is without a route"
 
 
+async def test_no_route_has_a_way_around_the_perimeter(api: Api) -> None:
+    """A hook of its own would take the place of the one that asks who it is; what is cached is answered before it."""
+    routes = [route for route in api.app.routes if isinstance(route, HTTPRoute)]
+    assert len(routes) == len(api.app.routes), "the hook is for HTTP alone"
+    handlers = [handler for route in routes for handler in route.route_handlers]
+    entered = {handler.resolve_before_request() for handler in handlers}
+    assert len(entered) == 1 and None not in entered
+    assert not any(handler.cache for handler in handlers)
+
+
 async def test_route_that_names_nobody_is_for_nobody(api: Api) -> None:
     async def forgotten() -> str:
         return "seen"
@@ -121,7 +132,7 @@ async def test_route_that_names_nobody_is_for_nobody(api: Api) -> None:
     entrance = Entrance(api.pool, lambda: api.now, lasting(api.settings))
     access = Access(api.heads, api.pool, lambda: api.now, Meters().signature_checks)
     perimeter = Perimeter(api.settings, access, entrance, api.pool)
-    app = Litestar([handler], guards=[perimeter.guard], logging_config=None)
+    app = Litestar([handler], before_request=perimeter.let_in, logging_config=None)
     ada = await add_person(api, "ada", "admin")
     transport = httpx.ASGITransport(app=cast(Any, app), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
