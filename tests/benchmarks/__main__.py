@@ -30,6 +30,7 @@ BENCHMARKS = {
     "poll-unchanged-cpu": "polling",
     "poll-half-load-p99": "polling",
     "poll-held-memory": "polling",
+    "control-plane-rest-memory": "small_server",
     "page-overview-10k": "pages",
     "page-sites-10k": "pages",
 }
