@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 SEED ?= 1
 INPUTS ?= 1000000
-# A file stays with one worker: its tests may share a server or a demo.
-PARALLEL := -n $(JOBS) --dist loadfile
+# Tests also wait, for processes and for other ends: one worker more than there are jobs keeps the cores busy. A file
+# stays with one worker (its tests may share a server or a demo), and long ones come first (tests/conftest.py).
+PARALLEL := -n $(shell expr $(JOBS) + 1) --dist loadfile --no-loadscope-reorder
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24

@@ -1,11 +1,16 @@
 """Fixtures that every test may ask for; each lives in the module of its topic. `--long`: what takes minutes as well."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
 # No example has a deadline: how long one takes says more of the machine than of the code.
 settings.register_profile("neopro", deadline=None)
 settings.load_profile("neopro")
+
+# What runs for seconds comes first: at the end no worker is left alone with it.
+_LONG_FIRST = ("faults", "e2e", "golden", "crash", "security", "integration", "contract")
 
 pytest_plugins = [
     "tests.support.api",
@@ -43,9 +48,15 @@ def update_golden(request: pytest.FixtureRequest) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is marked `slow` waits for `--long`."""
+    """What is marked `slow` waits for `--long`; the rest begins with what takes long."""
+    items.sort(key=lambda item: (*_LONG_FIRST, _folder(item.path)).index(_folder(item.path)))
     if not config.getoption("--long"):
         skip = pytest.mark.skip(reason="slow: runs with --long (make test-long)")
         for item in items:
             if item.get_closest_marker("slow"):
                 item.add_marker(skip)
+
+
+def _folder(path: Path) -> str:
+    below = path.relative_to(Path(__file__).parent)
+    return below.parts[0]
