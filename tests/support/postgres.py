@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -51,8 +52,9 @@ class PostgresServer(Struct, frozen=True, kw_only=True):
         self.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(str(name))))
 
 
+@cache
 def newest_and_oldest() -> list[Programs]:
-    """The two ends of what is installed: between them, SQL that both take is taken."""
+    """The two ends of what is installed: between them, SQL that both take is taken. Asks every one what it is."""
     found = sorted(installed_programs(), key=lambda p: p.major)
     return list({p.major: p for p in (found[-1], found[0])}.values())
 
