@@ -233,8 +233,8 @@ class _Bringing:
                 self.files += len(batch)
 
     def _require_room(self, size_bytes: int) -> None:
-        free = shutil.disk_usage(self._stick.folder).free
-        if size_bytes > free:
+        total, _, free = shutil.disk_usage(self._stick.folder)
+        if total and size_bytes > free:  # some file systems in user space do not tell
             raise CommandFailed(
                 f"cannot bring {size(size_bytes)} to the stick: {size(free)} are free; "
                 "--prune makes room, or take a larger one"
