@@ -77,6 +77,12 @@ def test_next_box_has_the_clubs_configuration_and_videos_of_the_dead_one(tmp_pat
         stick.mkdir()
         written = neopro("usb", str(stick), "brest", cwd=clone, env=env)
         assert "2 videos of the club's to be put back" in written.stdout, written.stderr
+        small = tmp_path / "small"
+        small.mkdir()
+        without = neopro("usb", str(small), "brest", "--without-club-videos", cwd=clone, env=env)
+        assert without.returncode == 0 and "videos" not in without.stdout
+        missing = {path.name for path in stick.rglob("*")} - {path.name for path in small.rglob("*")}
+        assert len([name for name in missing if len(name) == 64]) == 2, "the videos alone"
         assert neopro("usb", str(stick), "--prune", cwd=clone, env=env).returncode == 0
         assert neopro("usb", str(stick), "--check", cwd=clone, env=env).returncode == 0
         lying = b"".join(path.read_bytes() for path in stick.rglob("*") if path.is_file())
