@@ -1,7 +1,5 @@
 """A box that was installed by hand, and its first managed release: adopted first, so that there is a way back."""
 
-import errno
-import json
 import os
 import pwd
 from collections.abc import Callable
@@ -12,17 +10,22 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler_agent.core.attempt import MAX_TRIES
-from reconciler_agent.resources.trees import LINKS
-from reconciler_agent.state import COPIES
-from reconciler_agent.system_calls import SYSTEM
-from schemas.manifest import FileTree, ManifestMaintenance, ManifestOperation, ManifestWindow, ReleaseTarget
+from schemas.manifest import FileTree, ManifestMaintenance, ManifestOperation, ManifestWindow
 from schemas.names import digest_of
-from schemas.trust import AllowedRelease
-from tests.support.agent_world import AgentWorld, application, manifest_of
-from tests.support.hand_installed import BY_HAND, CLUB_VIDEO, SECRET, club_files, install_by_hand, plays
+from tests.support.agent_world import AgentWorld, manifest_of
+from tests.support.hand_installed import (
+    BY_HAND,
+    CLUB_VIDEO,
+    NEW,
+    SECRET,
+    club_files,
+    install_by_hand,
+    offer,
+    plays,
+    reasons,
+    trees,
+)
 from tests.support.trust_world import DAY, NOW
-
-NEW = application("2.0.0") | {"webapp/main-NEW456.js": b"new page\n", "admin/admin-server.js": b"// admin\n"}
 
 
 @pytest.fixture
@@ -30,20 +33,6 @@ def world(tmp_path: Path) -> AgentWorld:
     made = AgentWorld(tmp_path)
     install_by_hand(made.root, made.club)
     return made
-
-
-def offer(world: AgentWorld, version: str = "2.0.0", **health: int) -> ReleaseTarget:
-    target = world.central.add_release(version, NEW | {"VERSION": f"{version}\n".encode()}, **health)
-    world.central.publish(manifest_of([], target))
-    return target
-
-
-def reasons(world: AgentWorld) -> list[str]:
-    return [event.reason for report in world.central.reports for event in report.events]
-
-
-def trees(world: AgentWorld) -> list[str]:
-    return sorted(path.name.rpartition("-")[0] for path in (world.root / "releases").iterdir())
 
 
 def test_first_release_adopts_what_was_installed_by_hand(world: AgentWorld) -> None:
@@ -256,76 +245,6 @@ def test_box_that_lacks_a_part_is_adopted_as_it_is(world: AgentWorld, lack: Call
     assert world.conditions()["Synced"] == ("True", "Converged")
 
 
-def test_every_instant_of_the_adoption_leads_to_what_was_there(world: AgentWorld) -> None:
-    before = plays(world.root)
-    del before["server/.env"]
-    seen: list[str] = []
-    offer(world)
-
-    def looking(name: str) -> Callable[..., object]:
-        def call(*arguments: object, **options: object) -> object:
-            result = getattr(SYSTEM, name)(*arguments, **options)
-            found = plays(world.root)
-            if found.get("VERSION") == b"v1.0.8\n":
-                seen.append(name)
-                assert {path: found.get(path) for path in before} == before
-            assert json.loads((world.root / "webapp/configuration.json").read_bytes())["auth"] == world.club["auth"]
-            return result
-
-        return call
-
-    calls = SYSTEM._replace(**{name: looking(name) for name in ("exchange", "rename", "symlink", "unlink")})
-    with world.agent(calls) as agent:
-        world.settle(agent)
-
-    assert world.active() == "2.0.0"
-    assert seen.count("exchange") >= 6
-
-
-def test_agent_that_was_cut_off_in_the_middle_goes_on_outside_of_any_window(world: AgentWorld) -> None:
-    before = plays(world.root)
-
-    class Cut(Exception):
-        pass
-
-    def once(*arguments: object) -> None:
-        if (world.root / "webapp").is_symlink():
-            raise Cut
-        SYSTEM.exchange(*arguments)  # type: ignore[arg-type]
-
-    offer(world)
-    with pytest.raises(Cut), world.agent(SYSTEM._replace(exchange=once)) as agent:
-        world.settle(agent)
-    assert (world.root / "webapp").is_symlink()
-    assert not (world.root / "server").is_symlink()
-    assert plays(world.root) == before
-
-    target = world.central.add_release("2.0.0", NEW | {"VERSION": b"2.0.0\n"})
-    window = ManifestMaintenance(windows=[ManifestWindow(kind="idle", idle_s=3600)])
-    world.central.publish(manifest_of([], target, maintenance=window))
-    world.converge()
-
-    assert plays(world.root).items() >= {k: v for k, v in before.items() if k != "server/.env"}.items()
-    assert (world.root / "server").is_symlink()
-    assert [w.reason for w in world.central.reports[-1].waiting] == ["OutsideWindow"]
-
-
-def test_release_for_which_there_is_no_room_changes_nothing(world: AgentWorld) -> None:
-    before = plays(world.root)
-    huge = replace(world.central.add_release("2.0.0", NEW | {"server/huge.bin": b"x"}), size_bytes=10)
-    listing = world.central.blobs[huge.tree].replace(b'"size_bytes":1,', b'"size_bytes":9000000000000000,')
-    tree = world.central.add(listing)
-    world.central.allowed.append(AllowedRelease(kind="app", version="2.0.0", tree=tree))
-    world.central._allow()
-    world.central.publish(manifest_of([], replace(huge, tree=tree)))
-
-    world.converge()
-
-    assert world.conditions()["Degraded"] == ("True", "DiskFull")
-    assert plays(world.root) == before
-    assert not (world.root / "current").is_symlink()
-
-
 def test_file_outside_that_a_link_leads_to_is_not_touched(world: AgentWorld) -> None:
     outside = world.folder / "outside"
     outside.mkdir(0o700)
@@ -402,65 +321,6 @@ def test_site_without_a_release_is_left_as_it_was_installed(world: AgentWorld) -
     assert world.conditions()["ReleaseHealthy"] == ("Unknown", "NoRelease")
 
 
-def test_file_system_that_cannot_exchange_leaves_the_box_playing(world: AgentWorld) -> None:
-    def cannot(*_arguments: object) -> None:
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-
-    before = plays(world.root)
-    offer(world)
-    with world.agent(SYSTEM._replace(exchange=cannot)) as agent:
-        world.settle(agent)
-
-    assert plays(world.root) == before
-    assert world.conditions()["Degraded"] == ("True", "DiskFault")
-
-
-def test_state_that_is_lost_in_the_middle_does_not_keep_the_adoption_from_its_end(world: AgentWorld) -> None:
-    before = plays(world.root)
-    offer(world)
-
-    def once(*arguments: object) -> None:
-        if (world.root / "webapp").is_symlink():
-            raise KeyboardInterrupt
-        SYSTEM.exchange(*arguments)  # type: ignore[arg-type]
-
-    with pytest.raises(KeyboardInterrupt), world.agent(SYSTEM._replace(exchange=once)) as agent:
-        world.settle(agent)
-    for name in COPIES:
-        (world.folder / "state" / name).write_bytes(b"")
-
-    world.central.publish(manifest_of([]))
-    world.converge()
-
-    assert plays(world.root) == before
-    assert all((world.root / name).is_symlink() for name in LINKS)
-
-
-def test_somebody_who_writes_there_is_waited_for(world: AgentWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    log, read = world.root / "server/app.log", os.read
-    log.write_bytes(b"")
-    writes = [True]
-
-    def while_it_grows(handle: int, size: int) -> bytes:
-        found = read(handle, size)
-        if writes[0] and not found and os.fstat(handle).st_ino == log.stat().st_ino:
-            with log.open("ab") as file:
-                file.write(b"a line\n")
-        return found
-
-    monkeypatch.setattr(os, "read", while_it_grows)
-    offer(world)
-    world.converge()
-    assert world.conditions()["Degraded"] == ("True", "ReleaseNotAdopted")
-    message = next(c.message for c in world.central.reports[-1].conditions if c.type == "Degraded")
-    assert "somebody writes server/app.log just now" in message
-    assert not (world.root / "current").is_symlink()
-
-    writes[0] = False
-    world.converge()
-    assert world.active() == "2.0.0"
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 def test_nobody_is_given_what_they_could_not_read_before(world: AgentWorld) -> None:
     nobody = pwd.getpwnam("nobody").pw_uid
@@ -484,22 +344,3 @@ def test_nobody_is_given_what_they_could_not_read_before(world: AgentWorld) -> N
         assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (0, 0o600)
     assert (adopted / "linked.js").stat().st_ino == (world.folder / "shadow").stat().st_ino
     assert ((adopted / "by-root.js").stat().st_uid, (adopted / "app.py").stat().st_uid) == (nobody, nobody)
-
-
-def test_adopted_release_that_is_damaged_while_it_runs_is_told_and_no_trouble_with_the_network(
-    world: AgentWorld,
-) -> None:
-    world.units.sick = lambda: (world.root / "VERSION").read_bytes() == b"2.0.0\n"
-    offer(world)
-    world.converge()
-    (world.root / "server/app.py").write_bytes(b"torn")
-    (world.root / "server/stray.js").write_bytes(b"left by a copy")
-
-    world.converge()
-
-    assert world.conditions()["Connected"] == ("True", "Polling")
-    synced = next(c for c in world.central.reports[-1].conditions if c.type == "Synced")
-    assert synced.reason == "DigestMismatch"
-    assert "server/app.py" in synced.message
-    assert "it was installed by hand, and nobody else has it" in synced.message
-    assert not (world.root / "server/stray.js").exists(), "the rest is put right"

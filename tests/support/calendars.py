@@ -1,5 +1,7 @@
 """Calendars written by hand."""
 
+from control_plane.core.calendars import read_calendar
+
 
 def event(*lines: str) -> str:
     """A VEVENT with a stamp of its own."""
@@ -32,3 +34,16 @@ RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3\r
 END:DAYLIGHT\r
 END:VTIMEZONE\r
 """
+RENNES = "DTSTART;TZID=Europe/Paris:20260905T200000"
+
+
+def recurring(rule: str, *more: str, start: str = RENNES) -> str:
+    """A training that recurs by this rule."""
+    return event("UID:training", STAMP, start, "DURATION:PT2H", f"RRULE:{rule}", *more)
+
+
+def problems(data: bytes) -> list[str]:
+    """What is wrong with a file, line by line."""
+    found, said = read_calendar("calendars/x.ics", data)
+    assert (found is None) == any(problem.severity == "error" for problem in said)
+    return [f"{problem.line} {problem.code}" for problem in said]

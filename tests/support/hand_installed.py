@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from reconciler_agent.resources.trees import CONFIGURATION, LINKS
-from tests.support.agent_world import application
+from schemas.manifest import ReleaseTarget
+from tests.support.agent_world import AgentWorld, application, manifest_of
 
 OLD_VERSION = "v1.0.8"
 MODULE = "server/node_modules/mime"
@@ -24,6 +25,11 @@ BY_HAND: Mapping[str, bytes] = application("1.0.8") | {
     f"{MODULE}/package.json": b'{"name": "mime"}\n',
     "server/node_modules/.package-lock.json": b"{}\n",
 }
+NEW: Mapping[str, bytes] = application("2.0.0") | {
+    "webapp/main-NEW456.js": b"new page\n",
+    "admin/admin-server.js": b"// admin\n",
+}
+"""What its first managed release brings."""
 SECRET = b"API_KEY=hush\n"
 CLUB_VIDEO = b"an old video of the club's"
 
@@ -78,3 +84,20 @@ def plays(root: Path) -> dict[str, bytes]:
         ]
         found |= {str(p.relative_to(root)): p.read_bytes() for p in paths if p.is_file()}
     return {path: data for path, data in found.items() if path != CONFIGURATION}
+
+
+def offer(world: AgentWorld, version: str = "2.0.0", **health: int) -> ReleaseTarget:
+    """Publish a release of this version for such a box."""
+    target = world.central.add_release(version, {**NEW, "VERSION": f"{version}\n".encode()}, **health)
+    world.central.publish(manifest_of([], target))
+    return target
+
+
+def reasons(world: AgentWorld) -> list[str]:
+    """What its events were called, in the order of its reports."""
+    return [event.reason for report in world.central.reports for event in report.events]
+
+
+def trees(world: AgentWorld) -> list[str]:
+    """The versions of the releases that it has."""
+    return sorted(path.name.rpartition("-")[0] for path in (world.root / "releases").iterdir())
