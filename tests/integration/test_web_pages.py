@@ -4,80 +4,21 @@ import csv
 import io
 import re
 from datetime import timedelta
-from html.parser import HTMLParser
 from typing import Any
 
 import httpx
 import pytest
 
-from control_plane.store import clubs, partitions, publications, remotes
+from control_plane.store import clubs, publications, remotes
 from control_plane.store.publications import CommitLook
-from control_plane.watching import Watch
 from schemas.api import ChangeImpact
 from schemas.club import ClubBlock, ClubCategory, ClubFile, ClubMirror, ClubVideo
-from schemas.status import Condition, Difference, Event, Link, Metrics, RunningRelease, Waiting
+from schemas.status import Condition, Difference, Event, Link, Metrics, Waiting
 from tests.support.api import Api
-from tests.support.published import NOW, Box, Wanted, report
+from tests.support.pages import Page, fleet, page
+from tests.support.published import NOW, Wanted, report
 
 pytestmark = pytest.mark.anyio
-
-
-class Page(HTMLParser):
-    """A page as a reader meets it: its text, links, and the regions that its script replaces."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.links: list[str] = []
-        self.sources: list[str] = []
-        self.regions: list[str] = []
-        self.stack: list[str] = []
-        self.feed(html)
-        self.close()
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.words))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.links += [given["href"] or ""] if tag == "a" else []
-        self.sources += [given[name] or "" for name in ("src",) if name in given]
-        self.sources += [given["href"] or ""] if tag == "link" else []
-        self.regions += [given["id"] or ""] if "data-live" in given else []
-        assert "style" not in given, "the policy forbids inline style"
-        assert not any(name.startswith("on") for name in given), "the policy forbids inline script"
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-
-async def page(api: Api, path: str, **headers: str) -> Page:
-    answer = await api.http.get(path, headers=headers)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    return Page(answer.text)
-
-
-async def fleet(api: Api) -> tuple[int, int]:
-    """Four sites in four states; the generations of the first and of the second commit."""
-    facts = {"club": "HB Brest", "city": "Brest", "groups": ["bretagne", "beta"]}
-    first = int(api.now.timestamp() * 1000)
-    sites = {
-        "brest": Wanted(Box("brest").identity, name="Brest Handball", release="2.1.3", facts=facts),
-        "nantes": Wanted(Box("nantes").identity, name="Nantes Basket", release="2.1.3"),
-        "rennes": Wanted(Box("rennes").identity, name="Rennes FC", release="2.1.3"),
-        "vannes": Wanted(None, name="Vannes Rugby", release="2.1.3"),
-    }
-    await api.publish(sites, subject="Start the fleet", author="Ada Lovelace <ada@example.org>")
-    api.now += timedelta(minutes=2)
-    changed = {site: sites[site] for site in ("brest", "nantes")}
-    await api.publish(changed, subject="Add spring sponsors")
-    second = first + 120_000
-    running = RunningRelease(version="2.1.3", tree="sha256:" + "0" * 64)
-    await api.report("brest", report(second, release=running))
-    await api.report("nantes", report(first, release=RunningRelease(version="2.0.0")))
-    await api.report("rennes", report(first), at=NOW - timedelta(hours=3))
-    return first, second
 
 
 async def test_fleet_shows_every_site_and_how_far_the_change_got(api: Api) -> None:
@@ -402,61 +343,3 @@ async def test_site_shows_what_its_club_owns_and_the_words_of_clubs_stay_words(
     for words in said:
         assert words in shown.text, words
     assert "club" in shown.regions and "javascript" not in str(shown.sources)
-
-
-def watch(api: Api) -> Watch:
-    """One that has listened for a while."""
-    return Watch(api.pool, lambda: api.now, listens_since=api.now - timedelta(hours=1))
-
-
-async def test_alerts_say_what_is_so_since_when_and_what_to_do(api: Api) -> None:
-    await fleet(api)
-    assert "Nothing worries anybody." in (await page(api, "/alerts")).text
-    await watch(api).look()
-    shown = await page(api, "/alerts")
-    assert re.search(r"Offline Critical Rennes FC has sent no report for 3 h\. What to do ?: Call the club", shown.text)
-    assert "/sites/rennes" in shown.links
-    french = (await page(api, "/alerts?lang=fr")).text
-    assert "Rennes FC n’a pas donné de nouvelles depuis 3 h." in french
-
-
-async def test_alert_that_cleared_says_how_long_it_lasted(api: Api) -> None:
-    _, second = await fleet(api)
-    looking = watch(api)
-    await looking.look()
-    for sequence in (7, 8):
-        api.now += timedelta(minutes=6)
-        await api.report("rennes", report(second, sequence=sequence))
-        await looking.look()
-    text = (await page(api, "/alerts")).text
-    assert re.search(r"Cleared in the last 14 days Offline .* lasted 12 min", text)
-
-
-async def test_programs_read_the_same_alerts(api: Api) -> None:
-    await fleet(api)
-    await watch(api).look()
-    asked = await api.http.get("/v1/alerts", headers=await api.operator("read"))
-    (one,) = [alert for alert in asked.json() if alert["kind"] == "offline"]
-    assert (one["subject"], one["severity"]) == ("rennes", "critical")
-    assert one["sentence"] == "Rennes FC has sent no report for 3 h."
-    assert (await api.http.get("/v1/alerts")).status_code == 401
-
-
-async def test_site_shows_what_it_measured_over_time_and_its_alerts(api: Api) -> None:
-    await fleet(api)
-    async with api.connection() as conn:
-        await partitions.make(conn, api.now)
-        await conn.execute(
-            "insert into metrics_minutes (site, at, span_s, late_s, unsure, cpu, memory, temperature, disk)"
-            " select 'rennes', at, 60, 0, false, 20, 30, 50, 40"
-            " from generate_series(%(now)s::timestamptz - interval '2 h', %(now)s, interval '1 minute') at",
-            {"now": api.now},
-        )
-    await watch(api).look()
-    html = (await api.http.get("/sites/rennes")).text
-    assert html.count("<polyline") == 4
-    text = Page(html).text
-    assert re.search(r"Alerts Offline Critical Rennes FC has sent no report for 3 h\.", text)
-    assert "Temperature now 50 °C; lowest 50 °C, mean 50 °C, highest 50 °C" in text
-    assert {"?span=7d#charts", "?span=90d#charts"} <= set(Page(html).links)
-    assert "The box measured nothing yet." in (await page(api, "/sites/vannes?span=7d")).text
