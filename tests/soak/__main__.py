@@ -1,11 +1,12 @@
 """`make test-soak`: weeks and months of both programs, counted; the tables as they stand in docs/measured.md.
 
-    python -m tests.soak [--jobs CORES] [--suite NAME]… [--days N]
+    python -m tests.soak [--jobs CORES] [--suite NAME]… [--days N] [--keep FOLDER]
 
 Exit status 0: nothing grows but what may, and every seeded leak was seen; 1: something does, and is named.
 """
 
 import argparse
+import json
 import os
 import platform
 import sys
@@ -61,6 +62,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--suite", action="append", choices=[suite.name for suite in SUITES])
     parser.add_argument("--days", type=int, help="of each life; fewer than 32 (56 alone) are no life to judge")
+    parser.add_argument("--keep", type=Path, help="where to write what was counted at each moment, as JSON")
     asked = parser.parse_args()
     suites = [suite for suite in SUITES if not asked.suite or suite.name in asked.suite]
     began_s = time.monotonic()
@@ -69,6 +71,8 @@ def main() -> int:
         for ended in as_completed([pool.submit(live, suite, asked.days) for suite in suites]):
             found.append(counted := ended.result())
             print(f"\n**{counted.name}**\n\n{table(counted)}\n", flush=True)
+            if asked.keep:
+                (asked.keep / f"{counted.name}.json").write_text(json.dumps(counted.life, indent=1))
             for fault in counted.faults:
                 print(f"FAILED: {counted.name}: {fault}")
     print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.release()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.0f}:")

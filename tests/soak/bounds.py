@@ -11,6 +11,8 @@ AT_WORK: Final = (
     Allowance("heap: blocks", 1_500, 0, _HEAP),
     Allowance("heap: objects", 300, 0, _HEAP),
     Allowance("resident MiB", 3, 0, _PAGES),
+    Allowance("resident MiB of files", 1, 0, _PAGES),
+    Allowance("C library: kB", 200, 0, _HEAP),
     Allowance("descriptors(: socket)?", 2, 0, "connections to the control plane are kept for two minutes"),
     Allowance("state.*: kB", 2, 0, "sentences and numbers that were told last are not all equally long"),
     Allowance("(of the box|videos): kB", 1, 0, "names with another digit"),
@@ -18,7 +20,7 @@ AT_WORK: Final = (
 """A box with a network."""
 
 ALONE: Final = (
-    *AT_WORK[1:4],
+    *AT_WORK[1:6],
     Allowance("heap: blocks", 1_500, 0.01, "measurements: hours of 90 days, by the lives of the machine"),
     Allowance("state.*: kB", 2, 0.05, "measurements: hours of 90 days, by the lives of the machine"),
     Allowance("of the box: files", 2, 0.01, "what was played: 64 MiB, in files of almost one size"),
@@ -26,18 +28,28 @@ ALONE: Final = (
 )
 """A box without one."""
 
+BACK: Final = (
+    Allowance("C library: kB", 1_500, 0, "what the first hand-over of so much has left behind"),
+    Allowance("resident MiB", 6, 0, "what the first hand-over of so much has left behind"),
+    *AT_WORK,
+)
+"""The same box with one again, beside what it was before."""
+
 _PARTITIONS: Final = "partitions are dropped when all of their time is over"
 CONTROL_PLANE: Final = (
     Allowance("heap: blocks", 4_000, 0, _HEAP),
     Allowance("heap: objects", 600, 0, _HEAP),
-    Allowance("resident MiB", 8, 0, _PAGES),
+    Allowance("resident MiB", 4, 0, _PAGES),
+    Allowance("resident MiB of files", 8, 0, "the clone and the parsed documents, as far as they were read"),
+    Allowance("C library: kB", 500, 0, _HEAP),
     Allowance("(threads|tasks)", 3, 0, "threads are made when there is work for them; a job may be under way"),
     Allowance("descriptors(: socket)?|connections to PostgreSQL", 8, 0, "the pool has 8 connections at most"),
     Allowance("descriptors.*", 24, 0, "the clone's packs are open, 32 at most, or have just been put together"),
     Allowance("clone.git: (files|folders)", 24, 0, "packs are put together when there are more than 50"),
     Allowance("clone.git: kB", 0, 0, "the history of the fleet's own repository", noted=True),
     Allowance("documents: kB", 0, 0, "until it has 256 MiB; then its older half goes", noted=True),
-    Allowance("objects: .*", 0, 0.15, "films of the last 30 days, which are swept whole"),
+    Allowance("objects: folders", 0, 0, "256 at most: one for each first byte of a name", noted=True),
+    Allowance("objects: .*", 4, 0.15, "films and backups of the last 30 days"),
     Allowance("rows: commits", 0, 0, "one for each commit, as in Git; some hundred bytes", noted=True),
     Allowance("rows: trust_documents", 0, 0, "one for each release; boxes walk through them", noted=True),
     Allowance("rows: metrics_days", 0, 0, "a row a site and day for `keep_metrics_s`, dropped by the year", noted=True),

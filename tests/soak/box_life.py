@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,7 @@ from tests.faults.faults import FAULTS
 from tests.faults.wire import Line, Wire, answer_from, be_honest
 from tests.soak.counting import Figures, descriptors, each_file, folder, process
 from tests.support.agent_world import Central, clip, manifest_of
-from tests.support.live_box import LiveBox, application
+from tests.support.live_box import SICK, LiveBox, application
 from tests.support.trust_world import NOW, SITE
 
 HOUR: Final = 3600.0
@@ -188,16 +188,26 @@ class BoxLife:
         self.pass_time(left_s / HOUR)
 
     def day_alone(self) -> None:
-        """A day without any network: the club plays and edits, a service ends; sometimes the box is switched off."""
+        """A day without any network: the club plays and edits, services end and are sick; the box is switched off."""
         self.days += 1
         self.edit()
         self._box.services.running.discard("neopro-admin")
-        for _ in range(20):
+        for hour in range(20):
             self.play(PLAYED_ALONE)
-            self.pass_time(1)
+            with self._sick() if hour == 10 else nullcontext():
+                self.pass_time(1)
         if self.days % 7 == 0:
             self.tell("reboot")
         self.pass_time((self.days * DAY - self._passed_s) / HOUR)
+
+    @contextmanager
+    def _sick(self) -> Iterator[None]:
+        """The application runs, and does not answer as it should."""
+        loaded, self._box._loaded = self._box._loaded, SICK
+        try:
+            yield
+        finally:
+            self._box._loaded = loaded
 
     def come_back(self) -> None:
         """Two days with the network again, without anything else."""
@@ -311,10 +321,13 @@ def hang_up(line: Line) -> None:
 
 
 @contextmanager
-def box_life(at: Path, seed: str = "", heal_s: int = 60) -> Iterator[BoxLife]:
-    """A box in `at`, with an agent that has converged once; `heal_s`: between two of its rounds."""
+def box_life(at: Path, seed: str = "", heal_s: int = 60, report_s: int = 300) -> Iterator[BoxLife]:
+    """A box in `at`, with an agent that has converged once; seconds between two of its rounds, and of its reports."""
     plane = ControlPlane()
-    with LiveBox(at, SITE, heal_s=str(heal_s)).switched_on() as box, plane.wire.serving() as wire:
+    with (
+        LiveBox(at, SITE, heal_s=str(heal_s), report_s=str(report_s)).switched_on() as box,
+        plane.wire.serving() as wire,
+    ):
         box.write(url=wire.url)
         (at / "root.json").write_bytes(plane.central.root)
         key = at / "etc/site.key"

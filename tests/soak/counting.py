@@ -39,12 +39,13 @@ def _kind(target: str, folders: Mapping[str, Path]) -> str:
 
 
 def process(pid: int) -> Figures:
-    """Threads and resident MiB of a process, and its children by whether somebody waits for them."""
+    """Threads of a process, resident MiB of its own and of files, and children by whether somebody waits for them."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
     states = [_state(int(child)) for child in _children(pid)]
     return {
         "threads": int(status["Threads"]),
-        "resident MiB": int(status["VmRSS"].split()[0]) / 1024,
+        "resident MiB": int(status["RssAnon"].split()[0]) / 1024,
+        "resident MiB of files": int(status["RssFile"].split()[0]) / 1024,
         "children": len(states) - states.count("Z"),
         "zombies": states.count("Z"),
     }

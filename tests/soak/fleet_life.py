@@ -24,7 +24,7 @@ from control_plane.store import tokens, users
 from control_plane.store.pool import open_connection
 from schemas.analytics import Batch, Playback
 from schemas.backup import AGE_MAGIC
-from schemas.names import SiteId
+from schemas.names import SiteId, digest_of
 from schemas.status import Boot, Condition, Event, History, RunningRelease, Sample
 from tests.soak.asked import Asked, asked_plane
 from tests.soak.counting import Figures, descriptors, folder, process
@@ -60,6 +60,8 @@ PAGES: Final = (
     "/sites/brest",
     "/library",
 )
+FILM: Final = b"a film that nobody sees to its end " * 120_000
+"""4 MB: more than the kernel takes for a client that does not read."""
 PASSWORD: Final = "a tall tale of two boxes"
 
 
@@ -135,8 +137,7 @@ class FleetLife:
         if number % 40 == 20 and number > 40:
             changes |= {"sites/visitor.yaml": None}
         if number % 300 == 0:
-            version = f"1.{number // 300}.0"
-            changes |= self._world.add_release(version, {"VERSION": version.encode(), "server/app.py": b"x"})
+            changes |= self._other_release(number // 300)
         if number % 25 == 0:
             self._world.commit({"sites/brest.yaml": "name: [open"}, "Make a mistake")
             assert await self._plane.tell("ingest") == "refused"
@@ -147,17 +148,17 @@ class FleetLife:
 
     def _other_video(self, number: int) -> dict[str, str | None]:
         """Another film in the set, in the place of the one before."""
-        national = {
-            "name": "National",
-            "category": {"id": "annonces", "name": "ANNONCES"},
-            "blocks": ["before", "after"],
-            "loop": "sponsors",
-            "videos": ["clip-a", "clip-b", f"clip-{number}"],
-        }
         before = f"videos/clip-{number - 60}.yaml"
         gone: dict[str, str | None] = {before: None} if number > 60 else {}
         made = self._world.add_video(f"clip-{number}", f"clip {number}".encode() * 200)
-        return gone | made | {"video-sets/national.yaml": as_yaml(national)}
+        return gone | made | national_set(f"clip-{number}")
+
+    def _other_release(self, number: int) -> dict[str, str | None]:
+        """A release that nobody wants yet, in the place of the one before."""
+        before, version = f"1.{number - 1}.0", f"1.{number}.0"
+        gone = self._world.keys.allowed.pop(before, None) if number > 1 else None
+        made = self._world.add_release(version, {"VERSION": version.encode(), "server/app.py": b"x"})
+        return made | ({f"releases/{before}.yaml": None} if gone else {})
 
     async def _troubles(self) -> None:
         """History rewritten, the remote away, the database away: each for a moment."""
@@ -239,7 +240,8 @@ class FleetLife:
                 self.done["polls"] += 1
             held = headers | {"If-None-Match": self._etags[site], "Prefer": "wait=50"}
             await web.leave(render("GET", f"{path}/head", held), 0.01)
-            self.done["broken off"] += 1
+            assert await web.glimpse(render("GET", f"/v1/blobs/{digest_of(FILM)}", headers)) == 200
+            self.done["broken off"] += 2
             await self._report(web, site)
             await self._rest(web, site)
 
@@ -367,6 +369,18 @@ class FleetLife:
             return found | {"partitions": parts[0], "connections to PostgreSQL": own[0]}
 
 
+def national_set(*more: str) -> dict[str, str | None]:
+    """The set of films that every site shows: the long one, and others."""
+    national = {
+        "name": "National",
+        "category": {"id": "annonces", "name": "ANNONCES"},
+        "blocks": ["before", "after"],
+        "loop": "sponsors",
+        "videos": ["clip-a", "clip-b", "film", *more],
+    }
+    return {"video-sets/national.yaml": as_yaml(national)}
+
+
 class Told:
     """Where people are told of alerts: it takes every second message, and hangs up on the others."""
 
@@ -387,7 +401,7 @@ class Told:
 async def fleet_life(at: Path, database: StoppablePostgres, seed: str = "") -> AsyncIterator[FleetLife]:
     """A fleet whose first commit is published, and its server."""
     world, told = make_world(at), Told()
-    world.commit(world.first_files(), "Start the fleet")
+    world.commit(world.first_files() | world.add_video("film", FILM) | national_set(), "Start the fleet")
     (at / "database").write_text(database.conninfo)
     async with await asyncio.start_server(told.hear, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]

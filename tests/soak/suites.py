@@ -30,7 +30,7 @@ class Counted(NamedTuple):
     verdicts: Sequence[Verdict] = ()
     faults: Sequence[str] = ()
     rows: Sequence[tuple[object, ...]] = ()
-    moments: int = 0
+    life: Sequence[Figures] = ()
 
     @property
     def failures(self) -> int:
@@ -38,7 +38,7 @@ class Counted(NamedTuple):
         return sum(verdict.grows for verdict in self.verdicts) + len(self.faults)
 
     def __str__(self) -> str:
-        figures = f", {len(self.verdicts)} figures at {self.moments} moments" if self.verdicts else ""
+        figures = f", {len(self.verdicts)} figures at {len(self.life)} moments" if self.verdicts else ""
         return f"{self.name}: {self.story}{figures}, {self.failures} failures"
 
 
@@ -53,13 +53,14 @@ def at_work(folder: Path, say: Say, days: int) -> Counted:
                 say(f"day {day} of {days}: {_brief(life[-1])}")
         plane = box.plane
         story = f"{days} days, {plane.polls:,} polls, {plane.reports:,} reports"
-    return Counted("box at work", story, judge(life, bounds.AT_WORK), moments=len(life))
+    return Counted("box at work", story, judge(life, bounds.AT_WORK), life=life)
 
 
 def alone(folder: Path, say: Say, days: int) -> Counted:
     """A box without a network, counted every seven days; then it is back, and holds what it held before."""
     life: list[Figures] = []
-    with box_life(folder, heal_s=1800) as box:
+    with box_life(folder, heal_s=1800, report_s=1800) as box:
+        box.play()
         box.come_back()
         before = box.count()
         with box.plane.unwell(hang_up):
@@ -70,9 +71,9 @@ def alone(folder: Path, say: Say, days: int) -> Counted:
                     say(f"day {day} of {days}: {_brief(life[-1])}")
         box.come_back()
         after = box.count()
-    back = [one._replace(name=f"back again: {one.name}") for one in compare([before], [after], bounds.AT_WORK)]
+    back = [one._replace(name=f"back again: {one.name}") for one in compare([before], [after], bounds.BACK)]
     verdicts = [*judge(life, bounds.ALONE), *back]
-    return Counted("box alone", f"{days} days without a network, then 2 with it", verdicts, moments=len(life) + 2)
+    return Counted("box alone", f"{days} days without a network, then 2 with it", verdicts, life=[before, *life, after])
 
 
 def control_plane(folder: Path, say: Say, days: int) -> Counted:
@@ -92,9 +93,7 @@ async def _control_plane(folder: Path, say: Say, days: int) -> Counted:
                     say(f"day {turn // TURNS_A_DAY} of {days}: {_brief(life[-1])}")
             done = ", ".join(f"{number:,} {what}" for what, number in fleet.done.items())
             told = f"{fleet.told.messages:,} messages to people"
-    return Counted(
-        "control plane", f"{days} days, {done}, {told}", judge(life, bounds.CONTROL_PLANE), moments=len(life)
-    )
+    return Counted("control plane", f"{days} days, {done}, {told}", judge(life, bounds.CONTROL_PLANE), life=life)
 
 
 def seeded(folder: Path, say: Say, _days: int) -> Counted:
