@@ -8,13 +8,21 @@ from typing import Any, Final, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.exceptions import ClientException, HTTPException, NotFoundException, ServiceUnavailableException
+from litestar.exceptions import (
+    ClientException,
+    HTTPException,
+    NotFoundException,
+    ServiceUnavailableException,
+    TooManyRequestsException,
+)
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
+from litestar.status_codes import HTTP_422_UNPROCESSABLE_ENTITY
 
 from control_plane.api.access import Access, bearer, header, is_personal
 from control_plane.api.bodies import read_body
+from control_plane.api.budget import DailyBudget
 from control_plane.api.heads import Head, Heads
 from control_plane.api.inbox import Inbox, InboxFull, Unstorable
 from control_plane.api.pulse import Tally
@@ -29,6 +37,9 @@ from schemas.status import MAX_REPORT_BYTES, StatusReport
 MAX_WAIT_S: Final = 55.0
 """Below the minute after which proxies give up on a silent connection."""
 MAX_VERSION: Final = 2**31 - 1
+MAX_PAST_A_DAY: Final = 20_000
+"""Events, changes of conditions and measurements of one site, repeated ones as well: a box that was away for months
+brings some 4,500, and one gone wild must not fill the disk."""
 Asked = Request[Any, Any, Any]
 _REPORT: Final = msgspec.json.Decoder(StatusReport)
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?", re.IGNORECASE)
@@ -52,6 +63,7 @@ class Boxes:
         self._tally = tally
         self._heads, self._access, self._inbox, self._pool, self._clock = heads, access, inbox, pool, clock
         self._refusals = refusals
+        self._past = DailyBudget(clock, MAX_PAST_A_DAY, "events, changes and measurements")
 
     def routes(self) -> Sequence[HTTPRouteHandler]:
         """The handlers, bound to this object."""
@@ -96,7 +108,10 @@ class Boxes:
         return head
 
     async def status(self, request: Asked, site: FromPath[str]) -> None:
-        """Keep what a box says of itself (a `StatusReport`); idempotent by its `run_id` and `sequence`."""
+        """Keep what a box says of itself (a `StatusReport`); idempotent by its `run_id` and `sequence`.
+
+        422 for one with anything of the past when there were 20,000 events, changes and measurements within a day.
+        """
         head = self._access.own_box(bearer(request), site)
         try:
             await self._keep(head.site, _report(await read_body(request, MAX_REPORT_BYTES)))
@@ -105,6 +120,7 @@ class Boxes:
             raise
 
     async def _keep(self, site: SiteId, report: StatusReport) -> None:
+        self._require_measure(site, report)
         try:
             await self._inbox.keep(site, report, self._clock())
         except Unstorable as problem:
@@ -113,6 +129,14 @@ class Boxes:
             raise ServiceUnavailableException(str(problem)) from None
         self._tally.report(site)
         self._heads.mark_told(site, report.head_generation)
+
+    def _require_measure(self, site: SiteId, report: StatusReport) -> None:
+        """What is of now is always taken: the agent leaves out the past where it is told that it never will be."""
+        past = len(report.events) + len(report.transitions) + len(report.history.samples) + len(report.history.boots)
+        try:
+            self._past.take(site, past)
+        except TooManyRequestsException as problem:
+            raise HTTPException(problem.detail, status_code=HTTP_422_UNPROCESSABLE_ENTITY) from None
 
     async def trust_root(self, version: FromPath[str]) -> Response[bytes]:
         """The trust root of that version, signed; anyone may read it."""

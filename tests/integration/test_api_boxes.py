@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from control_plane.api import inbox
+from control_plane.api.boxes import MAX_PAST_A_DAY
 from control_plane.api.heads import WAITS_PER_SITE
 from control_plane.store import reports
 from control_plane.store.publications import TrustRow
@@ -193,6 +194,19 @@ async def test_report_is_kept_and_repetition_and_older_ones_change_nothing(api: 
         assert (stored.report.generation, stored.received_at) == (7, api.now)
         assert await reports.events_of(conn, "brest") == [started]
     assert (await api.send(box, report(8, sequence=1, run_id="1" * 32))).status_code == 204, "another run"
+
+
+async def test_box_that_tells_of_the_past_without_measure_is_heard_of_now_alone(api: Api) -> None:
+    box = Box("brest")
+    await api.publish({"brest": Wanted(box.identity)})
+    past = [Event(number=number, at=api.now, reason="Started") for number in range(1, 201)]
+    for sequence in range(1, MAX_PAST_A_DAY // 200 + 1):
+        assert (await api.send(box, report(7, sequence=sequence, events=past))).status_code == 204
+    answer = await api.send(box, report(7, sequence=900, events=past[:1]))
+    assert answer.status_code == 422 and "20000 events, changes and measurements" in answer.json()["detail"]
+    assert (await api.send(box, report(7, sequence=901))).status_code == 204, "what is of now"
+    api.now += timedelta(days=1)
+    assert (await api.send(box, report(7, sequence=902, events=past[:1]))).status_code == 204
 
 
 async def test_report_of_a_newer_agent_with_unknown_fields_is_taken(api: Api) -> None:
