@@ -69,7 +69,7 @@ test-crash: $(VENV)/.dev ## kill the agent, cut its power, fail its disk at ever
 test-faults: $(VENV)/.dev ## everything else that may go wrong: the network at every request, services, clocks, processes, writers
 	@$(BIN)/pytest tests/faults --long
 
-test-soak: $(VENV)/.dev ## weeks of an agent and months of a control plane, counted: nothing grows (some twelve minutes)
+test-soak: $(VENV)/.dev ## weeks of an agent and months of a control plane, counted: nothing grows (some twenty minutes)
 	@$(BIN)/python -m tests.soak --jobs $(JOBS)
 
 test-systemd: $(VENV)/.dev ## the agent's unit under a real systemd (root; says what is missing where it cannot)
