@@ -30,6 +30,7 @@ from schemas.names import ID_PATTERN, SiteId
 
 MAX_A_MINUTE: Final = 30
 """Attempts from one address."""
+WITHIN: Final = timedelta(minutes=1)
 MAX_ADDRESSES: Final = 10_000
 Asked = Request[Any, Any, Any]
 Days = Annotated[int, QueryParameter(ge=1, le=90, description="How long the token lives.")]
@@ -124,14 +125,20 @@ class Attempts:
     def count(self, address: str) -> None:
         """One more; 429 when there were enough."""
         now = self._clock()
+        self._forget_old(now)
         began, count = self._counts.get(address, (now, 0))
-        if now - began >= timedelta(minutes=1):
+        if now - began >= WITHIN:
             began, count = now, 0
         if count >= MAX_A_MINUTE:
             raise TooManyRequestsException(f"cannot take more than {MAX_A_MINUTE} attempts to enrol in a minute; wait")
         self._counts[address] = (began, count + 1)
         self._counts.move_to_end(address)
         if len(self._counts) > MAX_ADDRESSES:
+            self._counts.popitem(last=False)
+
+    def _forget_old(self, now: datetime) -> None:
+        """Those that asked last are at the end; a clock that was set back forgets nothing."""
+        while self._counts and now - next(iter(self._counts.values()))[0] >= WITHIN:
             self._counts.popitem(last=False)
 
 

@@ -7,7 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from litestar.exceptions import TooManyRequestsException
 
+from control_plane.api.enrolments import MAX_A_MINUTE, Attempts
 from control_plane.api.spool import forgetting
 from control_plane.store import generations, publications
 from reconciler_agent.analytics import MAX_LEFT
@@ -95,6 +97,20 @@ async def test_a_server_forgets_unfinished_uploads_while_it_runs(world: World) -
     async with world.serve(), asyncio.timeout(30):
         while stale.exists():
             await asyncio.sleep(0.01)
+
+
+def test_addresses_that_tried_to_enrol_are_forgotten_after_their_minute() -> None:
+    now = NOW
+    attempts = Attempts(lambda: now)
+    for number in range(50):
+        attempts.count(f"203.0.113.{number}")
+    for _ in range(MAX_A_MINUTE - 1):
+        attempts.count("203.0.113.49")
+    with pytest.raises(TooManyRequestsException):
+        attempts.count("203.0.113.49")
+    now += timedelta(seconds=61)
+    attempts.count("203.0.113.49")
+    assert list(attempts._counts) == ["203.0.113.49"]
 
 
 def test_names_of_films_that_left_are_known_for_a_while(tmp_path: Path) -> None:
