@@ -77,10 +77,19 @@ def wants_page(request: Asked) -> bool:
     return "text/html" in request.headers.get("accept", "") and not path.startswith("/v1/")
 
 
+_PHRASES: Final = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""What RFC 9110 renamed; Python follows it from 3.13 on, and a reason is the same whatever serves."""
+
+
 def _problem(
     status: int, detail: str, reason: str = "", headers: dict[str, str] | None = None
 ) -> tuple[ProblemDetails, dict[str, str]]:
-    title = HTTPStatus(status).phrase
+    title = _PHRASES.get(status) or HTTPStatus(status).phrase
     reason = reason or title.title().replace(" ", "")
     return (
         ProblemDetails(title=title, status=status, detail=detail, reason=reason),

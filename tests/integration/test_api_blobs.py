@@ -272,7 +272,7 @@ async def test_upload_beyond_the_limit_is_refused_before_it_is_read(api: Api) ->
     writer = await api.operator("write")
     headers = writer | {"Content-Range": f"bytes 0-0/{2**40}"}
     answer = await api.http.put(f"/v1/blobs/{digest_of(VIDEO)}", headers=headers, content=b"x")
-    assert (answer.status_code, answer.json()["reason"]) == (413, "RequestEntityTooLarge")
+    assert (answer.status_code, answer.json()["reason"]) == (413, "ContentTooLarge")
 
 
 async def test_upload_for_which_the_disk_has_no_room_is_refused_and_says_so(

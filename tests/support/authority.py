@@ -12,6 +12,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 class Authority:
     """A CA and one certificate of its for localhost and 127.0.0.1, in files `NAME-ca.pem` and `NAME-server.pem`.
@@ -22,10 +34,14 @@ class Authority:
     def __init__(self, folder: Path, name: str, at: datetime.datetime | None = None) -> None:
         authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
         issuer = _name(f"Test CA {name} {uuid4().hex}")  # OpenSSL takes two authorities of one name for one
+        signer = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
         authority = _builder(issuer, issuer, authority_key, at).add_extension(x509.BasicConstraints(True, None), True)
+        authority = authority.add_extension(_SIGNS, True).add_extension(signer, False)
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         server = _builder(_name("localhost"), issuer, server_key, at)
         server = server.add_extension(x509.SubjectAlternativeName(names), False)
+        signed_by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(signer)
+        server = server.add_extension(signed_by, False)  # from 3.13 on Python asks for it (RFC 5280, 4.2.1.1)
         self.ca_file = folder / f"{name}-ca.pem"
         self.ca_file.write_bytes(authority.sign(authority_key, hashes.SHA256()).public_bytes(Encoding.PEM))
         self.server_file = folder / f"{name}-server.pem"
