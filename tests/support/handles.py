@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 _HELD = Path("/proc/self/fd")
-LEFT_BY_A_FILE = 20
+LEFT_BY_A_FILE = 32
 """What servers that live as long as the session hold, and what is still on its way to being closed."""
 _MANY = 256
 """From so many on, what a few files left each is collected, too."""
@@ -55,20 +55,24 @@ def process_life(tmp_path: Path) -> Iterator[None]:
 
 
 class _Watch:
-    """How many descriptors there were when the tests of a file began, and after which of them there were more."""
+    """How many descriptors there were after the first test of a file, which may start servers for the session, and
+    after which of the others there were more."""
 
     def __init__(self) -> None:
         self.file: Path | None = None
         self.before = self.last = 0
+        self.is_first = True
         self.grown: dict[str, int] = {}
 
     def begin(self, item: pytest.Item) -> None:
         if item.path != self.file:
-            self.file, self.grown = item.path, {}
-            self.before = self.last = _count()
+            self.file, self.grown, self.is_first = item.path, {}, True
 
     def end(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
         now = _count()
+        if self.is_first:
+            self.before = self.last = now
+            self.is_first = False
         if now > self.last:
             self.grown[item.name] = now - self.last
         self.last = now
